@@ -1,0 +1,25 @@
+"""Every error that the world, not a bug, can cause in the core; all under one base."""
+
+
+class CoreError(Exception):
+    """Something that the caller asked for cannot be done; the text says why."""
+
+
+class StoreLockedError(CoreError):
+    """Another process uses the data folder."""
+
+
+class StoreFormatError(CoreError):
+    """A file of the data folder is of a version or shape that this code does not read."""
+
+
+class CorruptRecordError(CoreError):
+    """A record's checksum or layout is wrong."""
+
+
+class OffsetOutOfRangeError(CoreError):
+    """A queue offset lies outside what the queue holds."""
+
+
+class MessageTooLargeError(CoreError):
+    """A message is larger than the store accepts."""

@@ -1,0 +1,87 @@
+"""What a message is between the front ends: an envelope, a header and a body, in its own language.
+
+A message is kept in the language in which it arrived. Nobody parses its properties until another
+language, a filter or a person asks: then `Header.properties` decodes them once, for all.
+Envelopes and headers are interned by the front ends, because a client repeats itself: thousands of
+messages share one of each. They must never be changed after they were made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol, TypeAlias
+
+Value: TypeAlias = "None | bool | int | float | str | bytes | list[Value] | dict[str, Value]"
+
+
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """The properties of a message in no particular language; None means absent.
+
+    `expiration` is in milliseconds from arrival, `timestamp` in seconds since 1970 (both AMQP
+    0-9-1). `headers` are the application's own.
+    """
+
+    content_type: str | None = None
+    content_encoding: str | None = None
+    headers: dict[str, Value] = field(default_factory=dict)
+    persistent: bool | None = None
+    priority: int | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    expiration: str | None = None
+    message_id: str | None = None
+    timestamp: int | None = None
+    type: str | None = None
+    user_id: str | None = None
+    app_id: str | None = None
+
+
+class Envelope:
+    """Where a message was sent: an exchange and a routing key (for RocketMQ: topic and tag)."""
+
+    __slots__ = ("exchange", "routing_key")
+
+    def __init__(self, exchange: str, routing_key: str) -> None:
+        self.exchange = exchange
+        self.routing_key = routing_key
+
+
+class Header:
+    """The properties of a message as they arrived: `raw` is in `language`'s own form.
+
+    `persistent` is decided when the header is made, since every append asks for it.
+    `translated` is for the front ends: what they made of this header in their own language,
+    by language number.
+    """
+
+    def __init__(self, language: Language, raw: bytes, persistent: bool) -> None:
+        self.language = language
+        self.raw = raw
+        self.persistent = persistent
+        self.translated: dict[int, Any] = {}
+
+    @cached_property
+    def properties(self) -> Properties:
+        """The properties in no particular language, decoded when first asked for."""
+        return self.language.decode_properties(self.raw)
+
+
+Message: TypeAlias = tuple[Envelope, Header, bytes]
+
+
+class Language(Protocol):
+    """How one front end writes messages down; `number` marks its records in the log, for ever."""
+
+    number: int
+    name: str
+
+    def parse_stored(self, stored: bytes) -> Message:
+        """Read back a message that this language's front end appended.
+
+        Raises `CorruptRecordError` if it is not one.
+        """
+
+    def decode_properties(self, raw: bytes) -> Properties:
+        """Translate a header of this language; never raises for one that was once accepted."""
