@@ -1,0 +1,44 @@
+# The one door: `make run` is all that a newcomer needs, `make check` what every change must pass.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format interop crash bench demo clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+help: ## What there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "RosettaMQ needs Python 3.11 or newer; set PYTHON=python3.x" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "Python cannot make virtual environments. On Debian and Ubuntu:" >&2; \
+		     echo "    sudo apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+setup: $(READY) ## Make .venv with everything in it
+run: setup ## Start the broker; its data is in ./data
+	@exec $(BIN)/rosettamq serve
+test: setup ## Run the tests
+	$(BIN)/pytest
+check: setup ## Lint, formatting, types and tests: what every change must pass
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pytest
+format: setup ## Format the code and mend what ruff can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+interop: setup ## Real clients in every direction, as a matrix
+	$(BIN)/python -m interop
+crash: setup ## Kill the broker under load, ten times; takes minutes
+	$(BIN)/pytest tests/crash --crash-rounds=10 --crash-messages=200000
+bench: setup ## Measure it
+	$(BIN)/python -m bench
+demo: setup ## Orders in three languages, each read in the other two
+	@$(BIN)/rosettamq demo
+clean: ## Remove what was made; keeps ./data
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info

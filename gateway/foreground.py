@@ -1,0 +1,100 @@
+"""The service in this process: the reactor, the signals, the ready line and the exit code.
+
+What a person can mend (a setting, the data folder, a port) is one line on stderr and exit code 2,
+never a traceback.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from twisted.internet import epollreactor
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from core.errors import CoreError
+from gateway.config import ConfigError, load_config
+from gateway.front_ends import FrontEndLoadError, load_front_ends
+from gateway.listeners import ListenError
+from gateway.logs import start_logging
+from gateway.service import Service
+
+EXIT_CLEAN = 0
+EXIT_FAILED = 1
+EXIT_UNUSABLE = 2
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_log = Logger()
+
+
+def serve_until_stopped(
+    data_dir: Path, config_file: Path | None, settings: Sequence[str], log_level: str
+) -> int:
+    """Run the broker until a signal stops it; returns the exit code."""
+    for number in _SIGNALS:  # Until the reactor runs, nobody needs a goodbye.
+        signal.signal(number, _exit_at_once)
+    epollreactor.install()
+    from twisted.internet import reactor
+
+    start_logging(sys.stderr, log_level)
+    try:
+        front_ends = load_front_ends()
+        sections = {front_end.section: front_end.config_class for front_end in front_ends}
+        config = load_config(config_file, settings, sections)
+        service = Service(data_dir, config, front_ends, reactor)
+        service.start()
+    except (ConfigError, CoreError, FrontEndLoadError, ListenError) as error:
+        print(f"rosettamq: {error}", file=sys.stderr)
+        return EXIT_UNUSABLE
+    return _Run(service, data_dir, reactor).until_stopped()
+
+
+def _exit_at_once(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(EXIT_CLEAN)
+
+
+class _Run:
+    """One started service, from its ready line to its end."""
+
+    def __init__(self, service: Service, data_dir: Path, reactor: Any) -> None:
+        self._service = service
+        self._data_dir = data_dir
+        self._reactor = reactor
+        self._stopping = False
+        self._exit_code = EXIT_CLEAN
+
+    def until_stopped(self) -> int:
+        for number in _SIGNALS:
+            signal.signal(number, self._on_signal)
+        self._reactor.callWhenRunning(self._announce)
+        self._reactor.run(installSignalHandlers=False)
+        return self._exit_code
+
+    def _announce(self) -> None:
+        print(self._service.ready_line(), flush=True)
+        if sys.stdout.isatty():
+            from gateway.welcome import show_welcome
+
+            show_welcome(self._service.addresses, self._data_dir)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._reactor.callFromThread(self._stop, signal.Signals(number).name)
+
+    def _stop(self, signal_name: str) -> None:
+        if self._stopping:
+            return
+        self._stopping = True
+        _log.info("stopping on {signal_name}", signal_name=signal_name)
+        self._service.stop().addErrback(self._on_failure).addCallback(self._end)
+
+    def _on_failure(self, failure: Failure) -> None:
+        _log.failure("could not stop cleanly", failure)
+        self._exit_code = EXIT_FAILED
+
+    def _end(self, _result: object) -> None:
+        self._reactor.stop()

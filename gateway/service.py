@@ -1,0 +1,121 @@
+"""The broker as one thing: everything built in one place, started in order, stopped in reverse.
+
+Start: lock the data folder, recover the store, construct the front ends, open their ports.
+Stop: close the ports, let the front ends say goodbye, wait for the goodbyes to be taken, hang up on
+those who do not, flush and checkpoint the store, unlock the folder. A start that fails undoes what
+it had done, so nothing is left half open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, TimeoutError, inlineCallbacks
+from twisted.logger import Logger
+
+from gateway.blocking import BlockingThread
+from gateway.config import Config
+from gateway.data_folder import DataFolder
+from gateway.gateway import Gateway
+from gateway.listeners import Listeners
+
+if TYPE_CHECKING:
+    from protocols.front_end import FrontEnd
+
+GOODBYE_S = 3.0  # How long a client may take to answer the goodbye before it is cut off.
+
+
+class Service:
+    """A gateway, its front ends and their open ports.
+
+    `reactor` is Twisted's: it gives the ports, the clock and the way back from the thread.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        data_dir: Path,
+        config: Config,
+        front_end_classes: Sequence[type[FrontEnd]],
+        reactor: Any,
+    ) -> None:
+        self._data_dir = data_dir
+        self._config = config
+        self._front_end_classes = front_end_classes
+        self._reactor = reactor
+        self._listeners = Listeners(reactor, config.listen.host)
+        self._front_ends: list[FrontEnd] = []
+        self._undo = ExitStack()
+        self.addresses: dict[str, tuple[str, int]] = {}  # By listener name, in order of opening.
+
+    def start(self) -> None:
+        """Recover the store and open every port.
+
+        Raises `CoreError` if the data folder cannot be used and `ListenError` if a port cannot;
+        then nothing of it is left open.
+        """
+        with ExitStack() as undo:
+            undo.callback(DataFolder(self._data_dir).release)
+            gateway = self._start_gateway(undo)
+            self._front_ends = [
+                front_end(gateway, self._config.front_ends[front_end.section], self._reactor)
+                for front_end in self._front_end_classes
+            ]
+            undo.callback(self._listeners.stop_accepting)
+            for front_end in self._front_ends:
+                self._open_ports(front_end)
+            self._undo = undo.pop_all()
+
+    def _start_gateway(self, undo: ExitStack) -> Gateway:
+        blocking = BlockingThread(self._reactor.callFromThread)
+        gateway = Gateway(
+            self._data_dir,
+            clock=self._reactor,
+            run_blocking=blocking.run,
+            store=self._config.store,
+        )
+        for front_end in self._front_end_classes:
+            for language in front_end.languages:
+                gateway.add_language(language)
+        blocking.start()
+        stopping = undo.enter_context(ExitStack())
+        stopping.callback(blocking.stop)
+        gateway.start()
+        # The thread ends first, so that nobody else uses the files that the gateway closes.
+        stopping.pop_all()
+        undo.callback(gateway.stop)
+        undo.callback(blocking.stop)
+        return gateway
+
+    def _open_ports(self, front_end: FrontEnd) -> None:
+        for listener in front_end.listeners():
+            host, port = self._listeners.open(listener)
+            self.addresses[listener.name] = (host, port)
+            front_end.listening(listener.name, host, port)
+
+    def ready_line(self) -> str:
+        """What tells a person or a script that every port is open, and where."""
+        return " ".join(
+            ["rosettamq ready", *(f"{name}={h}:{p}" for name, (h, p) in self.addresses.items())]
+        )
+
+    @inlineCallbacks
+    def stop(self) -> Generator[Deferred[Any], Any, None]:
+        """Stop in the reverse order of `start`; call once. Fires when all is on disk."""
+        try:
+            yield self._listeners.stop_accepting()
+            for front_end in reversed(self._front_ends):
+                front_end.stop()
+            try:
+                yield self._listeners.when_idle().addTimeout(GOODBYE_S, self._reactor)
+            except TimeoutError:
+                count = self._listeners.abort_connections()
+                self._log.warn("cut off {count} connections that did not say goodbye", count=count)
+                yield self._listeners.when_idle()
+        finally:
+            self._undo.close()
+        self._log.info("stopped")
