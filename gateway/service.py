@@ -81,13 +81,10 @@ class Service:
         for front_end in self._front_end_classes:
             for language in front_end.languages:
                 gateway.add_language(language)
-        blocking.start()
-        stopping = undo.enter_context(ExitStack())
-        stopping.callback(blocking.stop)
         gateway.start()
-        # The thread ends first, so that nobody else uses the files that the gateway closes.
-        stopping.pop_all()
         undo.callback(gateway.stop)
+        blocking.start()
+        # The thread ends first, so that nobody else uses the files that the gateway closes.
         undo.callback(blocking.stop)
         return gateway
 
