@@ -43,13 +43,15 @@ class Turn:
             return
         self._ending = True
         try:
-            while self.dispatchers or self.writers:
+            while True:
                 while self.dispatchers:
                     dispatchers, self.dispatchers = self.dispatchers, {}
                     for dispatcher in dispatchers:
                         dispatcher.dispatch()
                 for write_journal in self.journals:
                     write_journal()
+                if not self.writers:
+                    break
                 writers, self.writers = self.writers, {}
                 for writer in writers:
                     writer.flush()

@@ -7,6 +7,7 @@ logged, and the peer is dropped.
 
 from __future__ import annotations
 
+from typing import Any
 from typing import Protocol as Port
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
@@ -54,7 +55,8 @@ class ConnectionTransport(Protocol):
     """
 
     _log = Logger()
-    noisy = False
+    # Twisted's interfaces for these are several; a TCP or TLS transport has them all.
+    transport: Any
 
     def __init__(self, turn: Turn, clock: IReactorTime) -> None:
         self._turn = turn
@@ -75,7 +77,6 @@ class ConnectionTransport(Protocol):
 
     def connectionMade(self) -> None:
         """Twisted: the socket is open."""
-        assert self.transport is not None
         self.transport.registerProducer(self, True)
         set_no_delay = getattr(self.transport, "setTcpNoDelay", None)
         if set_no_delay is not None:
@@ -157,7 +158,6 @@ class ConnectionTransport(Protocol):
             self._turn.end()
 
     def _apply_reading(self) -> None:
-        assert self.transport is not None
         if self._reading and self._peer_reads:
             self.transport.resumeProducing()
         else:
@@ -188,5 +188,4 @@ class ConnectionTransport(Protocol):
 
     def _drop(self, doing: str) -> None:
         self._log.failure("dropping a connection: error {doing}", doing=doing)
-        assert self.transport is not None
         self.transport.abortConnection()

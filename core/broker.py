@@ -1,0 +1,396 @@
+"""The core's facade: the RocketMQ model behind about fifteen verbs.
+
+It has no logic of its own beyond putting the parts together: see each of them.
+Everything happens in one thread, in turns (see `turn`); only flushing files runs elsewhere.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from core.checkpoint import (
+    Checkpoint,
+    QueueCheckpoint,
+    encode_checkpoint,
+    read_checkpoint,
+    replace_checkpoint,
+)
+from core.errors import CorruptRecordError
+from core.group_commit import GroupCommit, RunBlocking, sync_files
+from core.light_queue import LightQueue
+from core.metadata import Metadata
+from core.progress import Progress
+from core.record import HEADER_SIZE, Buffer, decode, decode_header
+from core.recovery import Recovery
+from core.route import Route
+from core.store import VOLATILE_BASE, Store
+from core.turn import Turn
+
+_ID_BLOCK = 1000  # Ids are reserved so many at a time; a restart skips the unused ones.
+_MARK_DISTANCE = 1 << 20  # A search by log offset scans at most about so many bytes.
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerOptions:
+    """How the store behaves; see `gateway.config.StoreConfig` for what users set."""
+
+    segment_size: int = 1 << 30
+    cache_size: int = 48 << 20
+    volatile_size: int = 64 << 20
+    sync_flush: bool = True
+    async_flush_interval_s: float = 0.2
+    progress_flush_interval_s: float = 0.1
+    checkpoint_distance: int = 64 << 20
+    unflushed_size_max: int = 64 << 20
+
+
+class Broker:
+    """One data folder: log, queues, journals."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        directory: Path,
+        clock: IReactorTime,
+        run_blocking: RunBlocking,
+        options: BrokerOptions,
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.turn = Turn()
+        self.queues: dict[int, LightQueue] = {}
+        self._clock = clock
+        self._run_blocking = run_blocking
+        self._options = options
+        self._directory = directory
+        self._metadata = Metadata(directory / "metadata")
+        self._progress = Progress(directory / "progress")
+        self._store = Store(
+            directory, options.segment_size, options.cache_size, options.volatile_size, self._now_ms
+        )
+        self._commit = GroupCommit(self._begin_sync, run_blocking, self.turn.end, failed)
+        self._routes: dict[tuple[int, ...], int] = {}
+        self._route_queues: dict[int, tuple[int, ...]] = {}
+        self._next_ids: dict[str, tuple[int, int]] = {}  # By kind: next id, end of the block.
+        self._group_ids: dict[tuple[int, str], int] = {}
+        self._marks: list[int] = []
+        self._checkpointed_at = 0
+        self._checkpoint_size = 0
+        self._checkpointing = False
+        self._flush_call: IDelayedCall | None = None
+        self._progress_synced_at = 0.0
+        self._synced_at = 0
+        self._relief: list[Callable[[], None]] = []
+
+    # Life
+
+    def start(self, parsers: dict[int, Callable[[bytes], Any]]) -> None:
+        """Recover everything. `parsers` read stored messages, by origin."""
+        self._store.parsers = parsers
+        self._load_metadata()
+        checkpoint = read_checkpoint(self._directory / "checkpoint")
+        recovery = Recovery(
+            self._store.commit_log,
+            self._route_queues,
+            lambda id: str(id) in self._metadata.items("queue"),
+            _MARK_DISTANCE,
+        )
+        recovered = recovery.run(checkpoint, self._progress)
+        self._marks = recovered.record_marks
+        self._checkpointed_at = checkpoint.log_offset
+        for key in self._metadata.items("queue"):
+            id = int(key)
+            found = recovered.queues.get(id)
+            queue = self._new_queue(id, True)
+            self.queues[id] = queue
+            if found is not None:
+                queue.index = found.index
+                queue.restore(found.floor, found.delivered_below, found.settled, found.durable_end)
+        for key, (queue_id, group) in self._metadata.items("group").items():
+            self._group_ids[queue_id, group] = int(key)
+            if int(key) in recovered.group_offsets and queue_id in self.queues:
+                self.queues[queue_id].group_offsets[group] = recovered.group_offsets[int(key)]
+        self._synced_at = self._store.commit_log.end
+        self.turn.journals.append(self._end_turn)
+
+    def stop(self) -> None:
+        """Flush, checkpoint and close."""
+        self.turn.end()
+        if self._flush_call is not None:
+            self._flush_call.cancel()
+            self._flush_call = None
+        self._progress.write()
+        sync_files(self._unsynced_files())
+        number = self._progress.begin_next()
+        content = encode_checkpoint(self._checkpoint(number))
+        replace_checkpoint(self._directory / "checkpoint", content)
+        self._progress.delete_before(number)
+        self._progress.close()
+        self._metadata.close()
+        self._store.close()
+
+    # Documents: what the layers above remember
+
+    def documents(self, kind: str) -> dict[str, Any]:
+        """All documents of a kind, by key."""
+        return self._metadata.items(kind)
+
+    def put_document(self, kind: str, key: str, document: Any) -> None:
+        """Remember a document; durable as `when_durable` says."""
+        self._metadata.put(kind, key, document)
+
+    def delete_document(self, kind: str, key: str) -> None:
+        """Forget a document."""
+        self._metadata.delete(kind, key)
+
+    # Queues and routes
+
+    def declare_queue(self, document: Any | None) -> LightQueue:
+        """Make a queue; a durable one if there is a document to remember it by."""
+        id = self._new_id("queue")
+        queue = self._new_queue(id, document is not None)
+        self.queues[id] = queue
+        if document is not None:
+            self._metadata.put("queue", str(id), document)
+        return queue
+
+    def update_queue(self, queue: LightQueue, document: Any) -> None:
+        """Replace the document of a durable queue."""
+        self._metadata.put("queue", str(queue.id), document)
+
+    def delete_queue(self, queue: LightQueue) -> None:
+        """Drop a queue and all that it holds."""
+        queue.drop()
+        del self.queues[queue.id]
+        self._metadata.delete("queue", str(queue.id))
+        for key in [key for key in self._group_ids if key[0] == queue.id]:
+            self._metadata.delete("group", str(self._group_ids.pop(key)))
+
+    def route(self, queues: Sequence[LightQueue], by_header: bool = False) -> Route:
+        """The route to these queues; written down if a durable one is among them."""
+        ids = tuple(queue.id for queue in queues if queue.durable)
+        route_id = 0
+        if ids:
+            route_id = self._routes.get(ids, 0)
+            if not route_id:
+                route_id = self._new_id("route")
+                self._routes[ids] = route_id
+                self._route_queues[route_id] = ids
+                self._metadata.put("route", str(route_id), list(ids))
+        return Route(tuple(queues), route_id, by_header)
+
+    def commit_group_offset(self, queue: LightQueue, group: str, offset: int) -> None:
+        """Another group than the queue's own has consumed all below `offset`."""
+        group_id = self._group_ids.get((queue.id, group))
+        if group_id is None:
+            group_id = self._group_ids[queue.id, group] = self._new_id("group")
+            if queue.durable:
+                self._metadata.put("group", str(group_id), [queue.id, group])
+        queue.commit_group_offset(group, group_id, offset)
+
+    # Messages
+
+    def append(
+        self,
+        origin: int,
+        routes: Sequence[Route],
+        sizes: list[int],
+        payload: list[Buffer],
+        messages: Sequence[Any],
+        durable: bool,
+    ) -> None:
+        """Append a batch atomically and give its messages to the queues of their routes.
+
+        Routes, sizes and messages belong together, one each per message; `payload` is all stored
+        forms, back to back, in any pieces. Raises `OSError` if the disk refuses.
+        """
+        if durable:
+            ids = [route.id for route in routes]
+            log_offset = self._store.append_durable(origin, ids, sizes, payload, messages)
+            self._note_append(log_offset)
+        else:
+            log_offset = self._store.append_volatile(origin, sizes, payload, messages)
+            self._store.refer(log_offset, 1)  # So that it outlives its dispatch.
+        first, count = 0, len(routes)
+        while first < count:
+            route = routes[first]
+            end = first + 1
+            while end < count and routes[end] is route:
+                end += 1
+            for queue in route.queues:
+                queue.append(log_offset, first, end - first)
+            first = end
+        if not durable:
+            self._store.release(log_offset)
+
+    def when_durable(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when all that was appended and declared so far is durable.
+
+        With asynchronous flushing, durable means written.
+        """
+        if self._options.sync_flush:
+            self._commit.when_durable(callback)
+        else:
+            callback()
+
+    def read_at(self, log_offset: int) -> tuple[int, bytes] | None:
+        """The origin and the stored form of the durable message that begins at this log offset."""
+        log = self._store.commit_log
+        if not log.start <= log_offset < log.end:
+            return None
+        mark = self._marks[max(0, bisect_right(self._marks, log_offset) - 1)] if self._marks else 0
+        position = max(mark, log.start)
+        while position < log_offset:
+            header = decode_header(log.read(position, HEADER_SIZE))
+            if header is None:
+                return None
+            if position + header.size > log_offset:
+                return _message_at(log.read(position, header.size), position, log_offset)
+            position += header.size
+        return None
+
+    @property
+    def log_end(self) -> int:
+        """The log offset that the next record gets."""
+        return self._store.commit_log.end
+
+    @property
+    def congested(self) -> bool:
+        """Has more been written than the disk keeps up with? Then publishers should wait."""
+        return self.log_end - self._synced_at > self._options.unflushed_size_max
+
+    def when_relieved(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the broker is not congested any more."""
+        self._relief.append(callback)
+
+    # The rest is private
+
+    def _now_ms(self) -> int:
+        return int(self._clock.seconds() * 1000)
+
+    def _new_queue(self, id: int, durable: bool) -> LightQueue:
+        return LightQueue(id, durable, self._store, self._progress, self.turn)
+
+    def _new_id(self, kind: str) -> int:
+        next_id, end = self._next_ids.get(kind, (1, 1))
+        if next_id == end:
+            end = next_id + _ID_BLOCK
+            self._metadata.put("next_id", kind, end)
+        self._next_ids[kind] = (next_id + 1, end)
+        return next_id
+
+    def _load_metadata(self) -> None:
+        for kind, next_id in self._metadata.items("next_id").items():
+            self._next_ids[kind] = (next_id, next_id)
+        alive = self._metadata.items("queue")
+        for key, ids in list(self._metadata.items("route").items()):
+            if not any(str(id) in alive for id in ids):
+                self._metadata.delete("route", key)
+                continue
+            self._route_queues[int(key)] = tuple(ids)
+            self._routes[tuple(ids)] = int(key)
+
+    def _note_append(self, log_offset: int) -> None:
+        if not self._marks or log_offset >= self._marks[-1] + _MARK_DISTANCE:
+            self._marks.append(log_offset)
+        if self._flush_call is None:
+            self._flush_call = self._clock.callLater(
+                self._options.async_flush_interval_s, self._flush
+            )
+
+    def _flush(self) -> None:
+        """Bring to the disk what nobody waits for."""
+        self._flush_call = None
+        self._commit.when_durable(lambda: None)
+
+    def _begin_sync(self) -> list[int]:
+        """Everything that a flush must cover; notes how far it will have come."""
+        end = self.log_end
+
+        def note() -> None:
+            self._synced_at = end
+            if self._relief and not self.congested:
+                relief, self._relief = self._relief, []
+                for callback in relief:
+                    callback()
+
+        self._commit.when_durable(note)
+        return self._unsynced_files()
+
+    def _unsynced_files(self) -> list[int]:
+        descriptors = self._metadata.begin_sync() + self._store.commit_log.begin_sync()
+        now = self._clock.seconds()
+        if now - self._progress_synced_at >= self._options.progress_flush_interval_s:
+            self._progress_synced_at = now
+            descriptors += self._progress.begin_sync()
+        return descriptors
+
+    def _end_turn(self) -> None:
+        self._progress.write()
+        written = self.log_end - self._checkpointed_at + self._progress.size
+        if written > max(self._options.checkpoint_distance, 4 * self._checkpoint_size):
+            self._begin_checkpoint()
+
+    def _begin_checkpoint(self) -> None:
+        """Write a checkpoint of this moment, in the background."""
+        if self._checkpointing:
+            return
+        self._checkpointing = True
+        number = self._progress.begin_next()
+        self._checkpointed_at = self.log_end
+        content = encode_checkpoint(self._checkpoint(number))
+        self._checkpoint_size = len(content)
+        path = self._directory / "checkpoint"
+
+        def replaced(error: BaseException | None) -> None:
+            self._checkpointing = False
+            if error is None:
+                self._progress.delete_before(number)
+            else:
+                self._log.error("no checkpoint could be written: {error}", error=error)
+
+        # Not before the log itself is durable up to here.
+        self._commit.when_durable(
+            lambda: self._run_blocking(lambda: replace_checkpoint(path, content), replaced)
+        )
+
+    def _checkpoint(self, progress_number: int) -> Checkpoint:
+        queues = {}
+        group_offsets = {}
+        for id, queue in self.queues.items():
+            if not queue.durable:
+                continue
+            window = queue.window
+            queues[id] = QueueCheckpoint(
+                queue.max_offset,
+                window.floor,
+                max(window.next_offset, window.redelivered_below),
+                list(window.settled),
+                queue.index.to_bytes(VOLATILE_BASE),
+            )
+            for group, offset in queue.group_offsets.items():
+                group_offsets[self._group_ids[id, group]] = offset
+        return Checkpoint(1, self.log_end, progress_number, queues, group_offsets, self._marks)
+
+
+def _message_at(data: bytes, position: int, log_offset: int) -> tuple[int, bytes] | None:
+    header = decode_header(data)
+    assert header is not None
+    try:
+        record = decode(data, header)
+    except CorruptRecordError:
+        return None
+    at = position + header.size - sum(map(len, record.messages))
+    for message in record.messages:
+        if at == log_offset:
+            return header.origin, message
+        at += len(message)
+    return None

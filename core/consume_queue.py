@@ -1,0 +1,143 @@
+"""The index of one light queue: which records hold its messages, by queue offset.
+
+An entry is a run: consecutive messages of one record that went to this queue, under consecutive
+queue offsets. It takes 24 bytes whether it stands for one message or for a thousand, kept in one
+array:
+
+    | queue offset of the first (8) | log offset of the record (8) | first message (4) | count (4) |
+
+Offsets may have gaps between runs (what was not kept over a restart); never overlaps. The index is
+derived data: it is rebuilt from the log and the checkpoint.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import NamedTuple
+
+from core.errors import OffsetOutOfRangeError
+
+_WIDTH = 3
+_COUNT_MASK = (1 << 32) - 1
+_TRIM_SIZE_MIN = 1024 * _WIDTH
+
+
+class Run(NamedTuple):
+    """Consecutive messages of one record under consecutive queue offsets."""
+
+    queue_offset: int
+    log_offset: int
+    first: int
+    message_count: int
+
+
+class ConsumeQueue:
+    """The runs of one queue, oldest first. Appending and reading in order are O(1)."""
+
+    __slots__ = ("_head", "_hint", "_runs", "max_offset")
+
+    def __init__(self, max_offset: int = 0, runs: bytes = b"") -> None:
+        self._runs = array("q")
+        self._runs.frombytes(runs)
+        self._head = 0  # Position in the array of the oldest run that counts.
+        self._hint = 0  # Position where the last lookup ended: reading goes on from there.
+        self.max_offset = max_offset
+
+    def __len__(self) -> int:
+        return (len(self._runs) - self._head) // _WIDTH
+
+    @property
+    def min_offset(self) -> int:
+        """The queue offset of the oldest message; `max_offset` if there is none."""
+        runs = self._runs
+        return runs[self._head] if self._head < len(runs) else self.max_offset
+
+    def append(self, log_offset: int, first: int, count: int) -> int:
+        """Add a run behind the others; return the queue offset of its first message."""
+        queue_offset = self.max_offset
+        self._runs.extend((queue_offset, log_offset, first << 32 | count))
+        self.max_offset = queue_offset + count
+        return queue_offset
+
+    def skip(self, count: int) -> None:
+        """Leave a gap of `count` offsets at the end."""
+        self.max_offset += count
+
+    def run_at(self, queue_offset: int) -> Run | None:
+        """The part, from `queue_offset` on, of the run that holds it; after a gap, the next run.
+
+        None at the end of the queue.
+        """
+        position = self._find(queue_offset)
+        runs = self._runs
+        if position >= len(runs):
+            return None
+        start = runs[position]
+        packed = runs[position + 2]
+        ahead = queue_offset - start
+        if ahead <= 0:
+            return Run(start, runs[position + 1], packed >> 32, packed & _COUNT_MASK)
+        first, count = packed >> 32, packed & _COUNT_MASK
+        return Run(queue_offset, runs[position + 1], first + ahead, count - ahead)
+
+    def pop_before(self, queue_offset: int) -> int | None:
+        """Drop the oldest run if all of it is below `queue_offset`; return its log offset."""
+        runs, head = self._runs, self._head
+        if head >= len(runs) or runs[head] + (runs[head + 2] & _COUNT_MASK) > queue_offset:
+            return None
+        log_offset = runs[head + 1]
+        self._head = head = head + _WIDTH
+        if head >= _TRIM_SIZE_MIN and head * 2 >= len(runs):
+            del runs[:head]
+            self._hint = max(0, self._hint - head)
+            self._head = 0
+        return log_offset
+
+    def log_offsets(self) -> list[int]:
+        """The log offsets of all runs, oldest first."""
+        return self._runs[self._head + 1 :: _WIDTH].tolist()
+
+    def to_bytes(self, log_offset_end: int) -> bytes:
+        """The runs whose record lies below `log_offset_end`, for a checkpoint."""
+        runs = self._runs
+        if not any(offset >= log_offset_end for offset in runs[self._head + 1 :: _WIDTH]):
+            return runs[self._head :].tobytes()
+        kept = array("q")
+        for position in range(self._head, len(runs), _WIDTH):
+            if runs[position + 1] < log_offset_end:
+                kept.extend(runs[position : position + _WIDTH])
+        return kept.tobytes()
+
+    def _find(self, queue_offset: int) -> int:
+        """The position of the first run that ends behind `queue_offset`."""
+        runs = self._runs
+        if queue_offset >= self.max_offset:
+            return len(runs)
+        hint = max(self._hint, self._head)
+        for position in (hint, hint + _WIDTH):
+            if position >= len(runs):
+                break
+            ends_behind = runs[position] + (runs[position + 2] & _COUNT_MASK) > queue_offset
+            starts_after_previous = position == self._head or (
+                runs[position - _WIDTH] + (runs[position - 1] & _COUNT_MASK) <= queue_offset
+            )
+            if ends_behind and starts_after_previous:
+                self._hint = position
+                return position
+        low, high = self._head // _WIDTH, len(runs) // _WIDTH
+        while low < high:
+            middle = (low + high) // 2
+            position = middle * _WIDTH
+            if runs[position] + (runs[position + 2] & _COUNT_MASK) > queue_offset:
+                high = middle
+            else:
+                low = middle + 1
+        self._hint = low * _WIDTH
+        return self._hint
+
+    def check(self, queue_offset: int) -> None:
+        """Raise `OffsetOutOfRangeError` unless a message may be found at `queue_offset`."""
+        if not self.min_offset <= queue_offset < self.max_offset:
+            raise OffsetOutOfRangeError(
+                f"offset {queue_offset} is not in {self.min_offset} to {self.max_offset}"
+            )

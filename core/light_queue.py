@@ -1,0 +1,269 @@
+"""A light queue: one ordered sequence of messages, and the consumer group of the same name.
+
+It joins an index (where the messages are), a window (what the group did with them) and the
+progress journal (what of it a restart must know). Other groups only read: each has an offset of
+its own, and what they have not read yet is kept for them.
+
+This is on the hot path: work is done per run of messages, not per message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from core.consume_queue import ConsumeQueue
+from core.progress import Progress
+from core.store import VOLATILE_BASE, Store
+from core.turn import Dispatcher, Turn
+from core.window import Window
+
+TAKE_SIZE_MAX = 256 << 10  # Stop taking when this many bytes were taken: a turn is short.
+
+
+class Span(NamedTuple):
+    """Consecutive messages of a queue, all delivered before or none."""
+
+    first_offset: int
+    messages: Sequence[Any]
+    redelivered: bool
+
+
+class LightQueue:
+    """One queue of the model; `id` is for ever, and names it in routes and journals."""
+
+    def __init__(
+        self,
+        id: int,
+        durable: bool,
+        store: Store,
+        progress: Progress,
+        turn: Turn,
+        index: ConsumeQueue | None = None,
+    ) -> None:
+        self.id = id
+        self.durable = durable
+        self.index = index if index is not None else ConsumeQueue()
+        self.window = Window(self.index.min_offset)
+        self.group_offsets: dict[str, int] = {}
+        self.ready_count = 0
+        self.deleted = False
+        self.dispatcher: Dispatcher | None = None  # Who hands out what becomes ready.
+        self._store = store
+        self._progress = progress
+        self._turn = turn
+        self._group_ids: dict[str, int] = {}
+        self._durable_end = 0  # Behind it only transient messages were appended.
+
+    @property
+    def next_offset(self) -> int:
+        """The first queue offset that was never delivered."""
+        return self.window.next_offset
+
+    @property
+    def min_offset(self) -> int:
+        """The queue offset of the oldest message that is still held."""
+        return self.index.min_offset
+
+    @property
+    def max_offset(self) -> int:
+        """The queue offset that the next message gets."""
+        return self.index.max_offset
+
+    def append(self, log_offset: int, first: int, count: int) -> None:
+        """`count` messages of a record, from its message `first` on, belong to this queue."""
+        if self.deleted:
+            return
+        start = self.index.append(log_offset, first, count)
+        self.ready_count += count
+        if log_offset >= VOLATILE_BASE:
+            self._store.refer(log_offset, 1)
+            if self.durable:
+                self._progress.gap(self.id, start, start + count)
+        else:
+            self._durable_end = start + count
+        if self.dispatcher is not None:
+            self._turn.dispatchers[self.dispatcher] = None
+
+    def take(self, count: int) -> list[Span]:
+        """At most `count` ready messages go in flight: returned ones first, then in order.
+
+        Fewer if they are large. The caller has them settled or released later.
+        """
+        spans: list[Span] = []
+        window = self.window
+        size = 0
+        while count > 0 and size < TAKE_SIZE_MAX and window.returned_count:
+            offset = window.take_returned()
+            self.ready_count -= 1
+            count -= 1
+            run = self.index.run_at(offset)
+            batch = self._store.batch(run.log_offset) if run is not None else None
+            if run is None or batch is None or not batch.messages:
+                self.settle(offset, offset + 1)
+                continue
+            size += batch.size // len(batch.messages)
+            spans.append(Span(offset, [batch.messages[run.first]], True))
+        never_delivered = window.next_offset
+        while count > 0 and size < TAKE_SIZE_MAX and self.ready_count > 0:
+            window.skip_settled()
+            run = self.index.run_at(window.next_offset)
+            if run is None:
+                break
+            start, log_offset, first, held = run
+            window.skip_to(start)
+            taken = window.limit(min(count, held))
+            batch = self._store.batch(log_offset)
+            messages = batch.messages
+            if len(messages) != 1 and size + batch.size > TAKE_SIZE_MAX:
+                average = batch.size // max(1, len(messages)) + 1
+                taken = min(taken, max(1, (TAKE_SIZE_MAX - size) // average))
+            redelivered = start < window.redelivered_below
+            if redelivered:
+                taken = min(taken, window.redelivered_below - start)
+            window.take(taken)
+            self.ready_count -= taken
+            if not messages:
+                self.settle(start, start + taken)
+                continue
+            count -= taken
+            size += batch.size * taken // len(messages)
+            spans.append(Span(start, messages[first : first + taken], redelivered))
+        if self.durable and never_delivered < min(window.next_offset, self._durable_end):
+            self._progress.delivered(self)
+        return spans
+
+    def settle(self, start: int, end: int) -> None:
+        """Messages in flight, `start` up to not including `end`, are done with."""
+        if self.deleted:
+            return
+        self.window.settle(start, end)
+        if self.durable and start < self._durable_end:
+            self._progress.settled(self.id, start, end)
+        self._trim()
+
+    def release(self, offsets: Iterable[int]) -> None:
+        """Messages in flight go back to their places, to be delivered again."""
+        if self.deleted:
+            return
+        for offset in offsets:
+            self.window.release(offset)
+            self.ready_count += 1
+        if self.dispatcher is not None:
+            self._turn.dispatchers[self.dispatcher] = None
+
+    def purge(self) -> int:
+        """Drop what is ready; return how many messages that were."""
+        count, self.ready_count = self.ready_count, 0
+        for start, end in self.window.purge(self.index.max_offset):
+            if self.durable:
+                self._progress.settled(self.id, start, end)
+        self._trim()
+        return count
+
+    def read(self, offset: int, count: int) -> list[tuple[int, Any]]:
+        """Look at messages from `offset` on, at most `count`; changes nothing."""
+        found: list[tuple[int, Any]] = []
+        offset = max(offset, self.index.min_offset)
+        size = 0
+        while count > len(found) and size < TAKE_SIZE_MAX:
+            run = self.index.run_at(offset)
+            if run is None:
+                break
+            batch = self._store.batch(run.log_offset)
+            wanted = min(run.message_count, count - len(found))
+            messages = batch.messages[run.first : run.first + wanted]
+            found += zip(range(run.queue_offset, run.queue_offset + wanted), messages, strict=False)
+            if messages:
+                size += batch.size * len(messages) // len(batch.messages)
+            offset = run.queue_offset + wanted
+        return found
+
+    def location(self, offset: int) -> tuple[int, int]:
+        """Where a held message is: its log offset, and its store timestamp in ms.
+
+        Raises `OffsetOutOfRangeError` if no message is held at `offset`.
+        """
+        self.index.check(offset)
+        run = self.index.run_at(offset)
+        assert run is not None
+        batch = self._store.batch(run.log_offset)
+        return self._store.message_offset(run.log_offset, run.first), batch.timestamp_ms
+
+    def search_timestamp(self, timestamp_ms: int) -> int:
+        """The queue offset of the first message stored at that time or later."""
+        low, high = self.index.min_offset, self.index.max_offset
+        while low < high:
+            middle = (low + high) // 2
+            run = self.index.run_at(middle)
+            if run is None or self._store.batch(run.log_offset).timestamp_ms >= timestamp_ms:
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+    def commit_group_offset(self, group: str, group_id: int, offset: int) -> None:
+        """Another group has consumed all below `offset`, and may be given it back by asking."""
+        self.group_offsets[group] = offset
+        self._group_ids[group] = group_id
+        if self.durable:
+            self._progress.committed(group_id, offset)
+        self._trim()
+
+    def restore(
+        self,
+        floor: int,
+        delivered_below: int,
+        settled: list[tuple[int, int]],
+        durable_end: int,
+    ) -> None:
+        """Begin after a restart with what the checkpoint and the journal know."""
+        self.window = Window(floor)
+        settled = [(max(start, floor), end) for start, end in settled if end > floor]
+        settled = _without_overlap(sorted(settled + self._gaps(floor)))
+        self.window.restore(settled, delivered_below)
+        self._durable_end = durable_end
+        self.ready_count = self.index.max_offset - self.window.floor
+        self.ready_count -= sum(end - start for start, end in self.window.settled)
+        self._trim()
+
+    def drop(self) -> None:
+        """The queue is deleted: let go of all its messages."""
+        self.deleted = True
+        self.dispatcher = None
+        self.ready_count = 0
+        for log_offset in self.index.log_offsets():
+            if log_offset >= VOLATILE_BASE:
+                self._store.release(log_offset)
+        self.index = ConsumeQueue(self.index.max_offset)
+
+    def _trim(self) -> None:
+        """Forget the entries that neither this group nor another one needs."""
+        index, floor = self.index, self.window.floor
+        if self.group_offsets:
+            floor = min(floor, *self.group_offsets.values())
+        while (log_offset := index.pop_before(floor)) is not None:
+            if log_offset >= VOLATILE_BASE:
+                self._store.release(log_offset)
+
+    def _gaps(self, start: int) -> list[tuple[int, int]]:
+        """The offsets from `start` on at which nothing is held."""
+        gaps = []
+        while (run := self.index.run_at(start)) is not None:
+            if run.queue_offset > start:
+                gaps.append((start, run.queue_offset))
+            start = run.queue_offset + run.message_count
+        if start < self.index.max_offset:
+            gaps.append((start, self.index.max_offset))
+        return gaps
+
+
+def _without_overlap(intervals: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Sorted intervals, joined where they overlap."""
+    joined: list[tuple[int, int]] = []
+    for start, end in intervals:
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        else:
+            joined.append((start, end))
+    return joined

@@ -1,0 +1,103 @@
+"""What exists: small documents by kind and key, kept in a journal.
+
+Queues, routes, groups, and whatever the layers above want to remember (exchanges, bindings, users)
+are documents. Each change is one event: `[kind, key, document]`, the document None for a deletion.
+A file that is mostly history is replaced by one that holds what there is.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from core.errors import StoreFormatError
+from core.journal import Journal, encode_event
+
+_COMPACT_SIZE_MIN = 1 << 20
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[str, str, Any]).decode
+
+
+class Metadata:
+    """All documents, in memory and in one file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._documents: dict[str, dict[str, Any]] = {}
+        self._journal = Journal(path)
+        for event in self._journal.replay():
+            try:
+                self._apply(*_decode(event))
+            except msgspec.MsgspecError as error:
+                raise StoreFormatError(f"{path}: an event cannot be read: {error}") from error
+        self._compact_at = _COMPACT_SIZE_MIN
+        self._compact_if_large()
+
+    def items(self, kind: str) -> dict[str, Any]:
+        """All documents of a kind, by key. Not to be changed."""
+        return self._documents.get(kind, {})
+
+    def put(self, kind: str, key: str, document: Any) -> None:
+        """Create or replace a document (anything that msgpack can say, but None)."""
+        assert document is not None
+        self._write(kind, key, document)
+
+    def delete(self, kind: str, key: str) -> None:
+        """Forget a document."""
+        if key in self.items(kind):
+            self._write(kind, key, None)
+
+    def begin_sync(self) -> list[int]:
+        """A duplicate of the file descriptor, if there is something to flush."""
+        return self._journal.begin_sync()
+
+    def close(self) -> None:
+        """Flush and close."""
+        self._journal.close()
+
+    def _write(self, kind: str, key: str, document: Any) -> None:
+        self._apply(kind, key, document)
+        self._journal.append(encode_event(_encode((kind, key, document))))
+        self._compact_if_large()
+
+    def _apply(self, kind: str, key: str, document: Any) -> None:
+        documents = self._documents.setdefault(kind, {})
+        if document is None:
+            documents.pop(key, None)
+        else:
+            documents[key] = document
+
+    def _compact_if_large(self) -> None:
+        if self._journal.size < self._compact_at:
+            return
+        fresh = self._path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        journal = Journal(fresh)
+        journal.append(
+            b"".join(
+                encode_event(_encode((kind, key, document)))
+                for kind, documents in self._documents.items()
+                for key, document in documents.items()
+            )
+        )
+        journal.close()
+        self._journal.close()
+        os.replace(fresh, self._path)
+        sync_directory(self._path.parent)
+        self._journal = Journal(self._path)
+        for _ in self._journal.replay():
+            pass
+        self._compact_at = max(_COMPACT_SIZE_MIN, 2 * self._journal.size)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make creations and renames in a folder durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

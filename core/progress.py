@@ -1,0 +1,167 @@
+"""The progress journal: what was delivered and settled, per queue, since the last checkpoint.
+
+Entries of one turn are written at once, as one event of the journal; 25 bytes each:
+
+    | kind (1) | id of the queue or group (8) | a (8) | b (8) |
+
+    SETTLED    queue offsets a up to, not including, b are done with
+    DELIVERED  all below a was delivered at least once
+    GAP        a up to b were given to messages that no restart brings back
+    COMMITTED  the offset of another group is a
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import IntEnum
+from pathlib import Path
+from struct import Struct
+from typing import NamedTuple, Protocol
+
+from core.journal import Journal, encode_event
+
+
+class Kind(IntEnum):
+    """What an entry says; the numbers are on disk."""
+
+    SETTLED = 1
+    DELIVERED = 2
+    GAP = 3
+    COMMITTED = 4
+
+
+_ENTRY = Struct(">BQQQ")
+assert _ENTRY.size == 25
+
+
+class Entry(NamedTuple):
+    """One fact; see the module's docstring."""
+
+    kind: int
+    id: int
+    a: int
+    b: int
+
+
+class Delivering(Protocol):
+    """A queue whose delivered mark is to be written at the end of the turn."""
+
+    id: int
+
+    @property
+    def next_offset(self) -> int:
+        """All below it was delivered."""
+
+
+class Progress:
+    """Collects the entries of a turn; `write` appends them to the current file.
+
+    The files are numbered: a checkpoint begins a new one, and names it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self.number = max(self._numbers(), default=0)
+        self._journal: Journal | None = None
+        self._entries: list[bytes] = []
+        self._delivering: dict[Delivering, None] = {}
+        self._gaps: dict[int, tuple[int, int]] = {}
+
+    @property
+    def size(self) -> int:
+        """How large the current file is, in bytes."""
+        return self._journal.size if self._journal else 0
+
+    def replay(self, first_number: int) -> Iterator[Entry]:
+        """Every entry of the files from `first_number` on, oldest first.
+
+        The newest file is then open to append to; older ones than `first_number` are deleted.
+        """
+        self.number = max(self.number, first_number)
+        for number in self._numbers():
+            if number < first_number:
+                self._path(number).unlink()
+                continue
+            journal = Journal(self._path(number))
+            for event in journal.replay():
+                for fields in _ENTRY.iter_unpack(event):
+                    yield Entry(*fields)
+            if number == self.number:
+                self._journal = journal
+            else:
+                journal.close()
+        if self._journal is None:
+            self._begin(self.number)
+
+    def settled(self, queue_id: int, start: int, end: int) -> None:
+        """Offsets of a queue are done with."""
+        self._entries.append(_ENTRY.pack(Kind.SETTLED, queue_id, start, end))
+
+    def delivered(self, queue: Delivering) -> None:
+        """A queue delivered something for the first time."""
+        self._delivering[queue] = None
+
+    def gap(self, queue_id: int, start: int, end: int) -> None:
+        """Offsets were given to transient messages."""
+        pending = self._gaps.get(queue_id)
+        if pending is not None and pending[1] == start:
+            start = pending[0]
+        elif pending is not None:
+            self._entries.append(_ENTRY.pack(Kind.GAP, queue_id, *pending))
+        self._gaps[queue_id] = (start, end)
+
+    def committed(self, group_id: int, offset: int) -> None:
+        """A group's offset on a queue that is not its own."""
+        self._entries.append(_ENTRY.pack(Kind.COMMITTED, group_id, offset, 0))
+
+    def write(self) -> None:
+        """Append what was collected; called at the end of each turn."""
+        if self._gaps:
+            for queue_id, (start, end) in self._gaps.items():
+                self._entries.append(_ENTRY.pack(Kind.GAP, queue_id, start, end))
+            self._gaps.clear()
+        if self._delivering:
+            for queue in self._delivering:
+                self._entries.append(_ENTRY.pack(Kind.DELIVERED, queue.id, queue.next_offset, 0))
+            self._delivering.clear()
+        if self._entries:
+            assert self._journal is not None
+            self._journal.append(encode_event(b"".join(self._entries)))
+            self._entries.clear()
+
+    def begin_next(self) -> int:
+        """Go on in a new file, for a checkpoint made now; return its number."""
+        self.write()
+        if self._journal is not None:
+            self._journal.close()
+        self._begin(self.number + 1)
+        return self.number
+
+    def delete_before(self, number: int) -> None:
+        """Forget the files that a checkpoint made superfluous."""
+        for old in self._numbers():
+            if old < number:
+                self._path(old).unlink()
+
+    def begin_sync(self) -> list[int]:
+        """A duplicate of the file descriptor, if there is something to flush."""
+        return self._journal.begin_sync() if self._journal else []
+
+    def close(self) -> None:
+        """Write what is left, flush and close."""
+        self.write()
+        if self._journal is not None:
+            self._journal.close()
+
+    def _begin(self, number: int) -> None:
+        self.number = number
+        self._journal = Journal(self._path(number))
+        for _ in self._journal.replay():
+            pass
+
+    def _numbers(self) -> list[int]:
+        return sorted(int(path.suffix[1:]) for path in self._directory.glob("progress.*"))
+
+    def _path(self, number: int) -> Path:
+        return self._directory / f"progress.{number:010d}"

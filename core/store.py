@@ -1,0 +1,252 @@
+"""Where messages are: the commit log for durable ones, memory for the rest.
+
+A batch that was appended stays in memory in the form in which the front ends use it, as long as
+the memory allows; later it is read back from the file and parsed again. Transient batches never
+touch a disk, unless they outgrow their memory: then the newest go to a spill file, which does not
+survive a restart and is not meant to.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.logger import Logger
+
+from core.commit_log import CommitLog
+from core.errors import CorruptRecordError
+from core.record import (
+    HEADER_SIZE,
+    ROW_SIZE,
+    Buffer,
+    decode,
+    decode_header,
+    decode_rows,
+    encode_head,
+)
+
+VOLATILE_BASE = 1 << 62  # Log offsets from here on are of transient batches: serial numbers.
+_READ_AHEAD_SIZE = 1 << 20
+_MESSAGE_OVERHEAD = 200  # What a message costs in memory beside its bytes, about.
+_SPILL_SEGMENT_SIZE = 64 << 20
+
+
+class Batch:
+    """The messages of one record, parsed; `size` is about what they cost in memory."""
+
+    __slots__ = ("log_offset", "messages", "references", "size", "timestamp_ms")
+
+    def __init__(
+        self, log_offset: int, messages: Sequence[Any], size: int, timestamp_ms: int
+    ) -> None:
+        self.log_offset = log_offset
+        self.messages = messages
+        self.size = size
+        self.timestamp_ms = timestamp_ms
+        self.references = 0  # Runs that point here; only counted for transient batches.
+
+
+class Store:
+    """Append and fetch batches of messages.
+
+    `parsers` gives, for each origin, how to read a stored message.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        directory: Path,
+        segment_size: int,
+        cache_size: int,
+        volatile_size: int,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.commit_log = CommitLog(directory / "commitlog", segment_size)
+        self.parsers: dict[int, Callable[[bytes], Any]] = {}
+        self._now_ms = now_ms
+        self._cache: dict[int, Batch] = {}
+        self._cache_order: deque[Batch] = deque()
+        self._cache_size = 0
+        self._cache_size_max = cache_size
+        self._volatile: dict[int, Batch] = {}
+        self._volatile_next = VOLATILE_BASE
+        self._volatile_size = 0
+        self._volatile_size_max = volatile_size
+        self._spill_directory = directory / "volatile"
+        shutil.rmtree(self._spill_directory, ignore_errors=True)
+        self._spill: CommitLog | None = None
+        self._spilled: dict[int, tuple[int, int]] = {}  # Spill offset, reference count.
+        self._last_spilled = Batch(-1, (), 0, 0)
+
+    def append_durable(
+        self,
+        origin: int,
+        route_ids: list[int],
+        sizes: list[int],
+        payload: list[Buffer],
+        messages: Sequence[Any],
+    ) -> int:
+        """Append one record to the commit log and return its log offset.
+
+        Raises `OSError` if the disk refuses; nothing is appended then.
+        """
+        timestamp_ms = self._now_ms()
+        log_offset = _append(self.commit_log, origin, route_ids, sizes, payload, timestamp_ms)
+        size = sum(sizes) + _MESSAGE_OVERHEAD * len(sizes)
+        self._remember(Batch(log_offset, messages, size, timestamp_ms))
+        return log_offset
+
+    def append_volatile(
+        self, origin: int, sizes: list[int], payload: list[Buffer], messages: Sequence[Any]
+    ) -> int:
+        """Keep one batch until nothing refers to it any more; return its log offset."""
+        log_offset = self._volatile_next
+        self._volatile_next += len(sizes)
+        size = sum(sizes) + _MESSAGE_OVERHEAD * len(sizes)
+        if self._volatile_size + size > self._volatile_size_max:
+            spill_offset = self._spill_batch(origin, sizes, payload)
+            self._spilled[log_offset] = (spill_offset, 0)
+        else:
+            self._volatile_size += size
+            self._volatile[log_offset] = Batch(log_offset, messages, size, self._now_ms())
+        return log_offset
+
+    def refer(self, log_offset: int, count: int) -> None:
+        """`count` more runs point to a transient batch."""
+        batch = self._volatile.get(log_offset)
+        if batch is not None:
+            batch.references += count
+        else:
+            spill_offset, references = self._spilled[log_offset]
+            self._spilled[log_offset] = (spill_offset, references + count)
+
+    def release(self, log_offset: int) -> None:
+        """One run less points to a transient batch; the last one lets it go."""
+        batch = self._volatile.get(log_offset)
+        if batch is not None:
+            batch.references -= 1
+            if batch.references <= 0:
+                del self._volatile[log_offset]
+                self._volatile_size -= batch.size
+            return
+        spill_offset, references = self._spilled[log_offset]
+        if references > 1:
+            self._spilled[log_offset] = (spill_offset, references - 1)
+            return
+        oldest = next(iter(self._spilled)) == log_offset
+        del self._spilled[log_offset]
+        if oldest and self._spill is not None:
+            self._drop_spilled()
+
+    def batch(self, log_offset: int) -> Batch:
+        """The batch at this log offset.
+
+        A record that cannot be read is reported, and comes back as a batch without messages.
+        """
+        batch = self._cache.get(log_offset) or self._volatile.get(log_offset)
+        if batch is not None:
+            return batch
+        if log_offset < VOLATILE_BASE:
+            return self._read(self.commit_log, log_offset, log_offset)
+        if self._last_spilled.log_offset != log_offset:
+            assert self._spill is not None
+            position = self._spilled[log_offset][0]
+            self._last_spilled = self._read(self._spill, position, log_offset)
+        return self._last_spilled
+
+    def message_offset(self, log_offset: int, index: int) -> int:
+        """The log offset of one message's own bytes; a serial number for a transient one."""
+        if log_offset >= VOLATILE_BASE:
+            return log_offset + index
+        data = self.commit_log.read(log_offset, HEADER_SIZE)
+        header = decode_header(data)
+        if header is None:
+            raise CorruptRecordError(f"no record at {log_offset}")
+        rows_size = ROW_SIZE * header.message_count
+        data = self.commit_log.read(log_offset, HEADER_SIZE + rows_size)
+        sizes = decode_rows(data, header)[1]
+        return log_offset + HEADER_SIZE + rows_size + sum(sizes[:index])
+
+    def close(self) -> None:
+        """Flush, close, and forget what was transient."""
+        self.commit_log.close()
+        if self._spill is not None:
+            self._spill.close()
+        shutil.rmtree(self._spill_directory, ignore_errors=True)
+
+    def _remember(self, batch: Batch) -> None:
+        """Keep a batch in memory while it is young."""
+        self._cache[batch.log_offset] = batch
+        self._cache_order.append(batch)
+        self._cache_size += batch.size
+        while self._cache_size > self._cache_size_max and len(self._cache_order) > 1:
+            oldest = self._cache_order.popleft()
+            self._cache_size -= oldest.size
+            if self._cache.get(oldest.log_offset) is oldest:
+                del self._cache[oldest.log_offset]
+
+    def _read(self, log: CommitLog, position: int, log_offset: int) -> Batch:
+        """Read a batch back, and what follows it, since that is mostly wanted next."""
+        data = log.read(position, _READ_AHEAD_SIZE)
+        header = decode_header(data)
+        if header is not None and header.log_offset == position and header.size > len(data):
+            data = log.read(position, header.size)
+        wanted: Batch | None = None
+        at = 0
+        while (header := decode_header(data, at)) is not None and at + header.size <= len(data):
+            try:
+                batch = self._parse(data, at, header.log_offset if at else log_offset)
+            except CorruptRecordError as error:
+                self._log.error("skipping a record: {error}", error=error)
+                batch = Batch(log_offset, (), 0, 0)
+            if wanted is None:
+                wanted = batch
+            if log is self.commit_log and batch.log_offset not in self._cache:
+                self._remember(batch)
+            at += header.size
+            if log is not self.commit_log:
+                break
+        if wanted is None:
+            self._log.error("no record at log offset {position}", position=position)
+            wanted = Batch(log_offset, (), 0, 0)
+        return wanted
+
+    def _parse(self, data: bytes, at: int, log_offset: int) -> Batch:
+        header = decode_header(data, at)
+        assert header is not None
+        record = decode(data, header, at)
+        parser = self.parsers.get(header.origin)
+        if parser is None:
+            raise CorruptRecordError(f"record at {log_offset} is of unknown origin {header.origin}")
+        messages = [parser(message) for message in record.messages]
+        size = header.size + _MESSAGE_OVERHEAD * header.message_count
+        return Batch(log_offset, messages, size, header.timestamp_ms)
+
+    def _spill_batch(self, origin: int, sizes: list[int], payload: list[Buffer]) -> int:
+        if self._spill is None:
+            self._spill = CommitLog(self._spill_directory, _SPILL_SEGMENT_SIZE)
+        return _append(self._spill, origin, [0] * len(sizes), sizes, payload, self._now_ms())
+
+    def _drop_spilled(self) -> None:
+        assert self._spill is not None
+        first = next(iter(self._spilled.values()), None)
+        self._spill.drop_before(self._spill.end if first is None else first[0])
+
+
+def _append(
+    log: CommitLog,
+    origin: int,
+    route_ids: list[int],
+    sizes: list[int],
+    payload: list[Buffer],
+    timestamp_ms: int,
+) -> int:
+    size = HEADER_SIZE + ROW_SIZE * len(sizes) + sum(sizes)
+    log_offset = log.prepare(size)
+    head = encode_head(origin, log_offset, timestamp_ms, route_ids, sizes, payload)
+    log.append([head, *payload], size)
+    return log_offset

@@ -1,0 +1,290 @@
+"""A queue: a light queue of the core with a name, and the consumers that share its messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from core.light_queue import LightQueue
+from core.turn import Turn
+from gateway.bindings import Arguments
+from gateway.errors import AccessRefusedError
+from gateway.messages import Message
+
+if TYPE_CHECKING:
+    from gateway.vhosts import VirtualHost
+
+_TAKE_COUNT_MAX = 512  # Messages per consumer and round; a turn goes on with the next round.
+
+
+class Delivery(NamedTuple):
+    """One message in flight."""
+
+    offset: int
+    redelivered: bool
+    message: Message
+    delivery_count: int
+
+
+class Location(NamedTuple):
+    """Where a message is stored, and since when."""
+
+    log_offset: int
+    store_timestamp_ms: int
+
+
+class Consumer(Protocol):
+    """One subscriber of a queue, as a front end implements it.
+
+    With `no_ack` the queue settles what it delivers. `counted` is False for those who only wait
+    for one answer.
+    """
+
+    no_ack: bool
+    counted: bool
+
+    def credit(self) -> int:
+        """How many more messages it takes right now."""
+
+    def deliver(
+        self, queue: Queue, first_offset: int, messages: Sequence[Message], redelivered: bool
+    ) -> None:
+        """Take these messages, whose queue offsets are consecutive from `first_offset` on."""
+
+    def cancelled(self) -> None:
+        """The queue is gone, and the subscription with it."""
+
+
+class Queue:
+    """One queue of a virtual host; see `core.light_queue` for what an offset's life is."""
+
+    def __init__(
+        self,
+        virtual_host: VirtualHost,
+        name: str,
+        light: LightQueue,
+        turn: Turn,
+        exclusive_owner: object | None = None,
+        auto_delete: bool = False,
+        arguments: Arguments | None = None,
+    ) -> None:
+        self.virtual_host = virtual_host
+        self.name = name
+        self.light = light
+        self.exclusive_owner = exclusive_owner
+        self.auto_delete = auto_delete
+        self.arguments = dict(arguments or {})
+        self.consumers: list[Consumer] = []
+        self._turn = turn
+        self._exclusive_consumer: Consumer | None = None
+        self._turn_of = 0  # Whose turn it is among the consumers.
+        self._watchers: dict[Callable[[], None], None] = {}
+        self._watched_end = 0
+
+    def __str__(self) -> str:
+        return f"queue '{self.name}' in vhost '{self.virtual_host.name}'"
+
+    @property
+    def durable(self) -> bool:
+        """Does it survive a restart?"""
+        return self.light.durable
+
+    @property
+    def exclusive(self) -> bool:
+        """Is it one connection's own?"""
+        return self.exclusive_owner is not None
+
+    @property
+    def ready_count(self) -> int:
+        """Messages that wait to be delivered."""
+        return self.light.ready_count
+
+    @property
+    def unsettled_count(self) -> int:
+        """Messages in flight."""
+        return self.light.window.in_flight_count
+
+    @property
+    def consumer_count(self) -> int:
+        """Subscribers, without those who only wait for one answer."""
+        return sum(consumer.counted for consumer in self.consumers)
+
+    @property
+    def min_offset(self) -> int:
+        """The queue offset of the oldest message that is still held."""
+        return self.light.min_offset
+
+    @property
+    def max_offset(self) -> int:
+        """The queue offset that the next message gets."""
+        return self.light.max_offset
+
+    # Consuming, as the queue's own group
+
+    def subscribe(self, consumer: Consumer, exclusive: bool = False) -> None:
+        """Add a consumer. Raises `AccessRefusedError` if it, or another one, wants to be alone."""
+        if self._exclusive_consumer is not None or (exclusive and self.consumers):
+            raise AccessRefusedError(f"{self} in exclusive use")
+        if exclusive:
+            self._exclusive_consumer = consumer
+        self.consumers.append(consumer)
+        self._listen()
+        self.wake()
+
+    def unsubscribe(self, consumer: Consumer) -> None:
+        """Remove a consumer; what it has in flight stays so. Does nothing if it is not there."""
+        if consumer not in self.consumers:
+            return
+        self.consumers.remove(consumer)
+        if self._exclusive_consumer is consumer:
+            self._exclusive_consumer = None
+        self._listen()
+        if self.auto_delete and consumer.counted and not self.consumer_count:
+            self.virtual_host.remove_queue(self)
+
+    def take(self, count: int) -> list[Delivery]:
+        """At most `count` ready messages, in flight from now on."""
+        deliveries: list[Delivery] = []
+        counts = self.light.window.delivery_counts
+        while len(deliveries) < count:
+            spans = self.light.take(count - len(deliveries))
+            if not spans:
+                break
+            for span in spans:
+                for offset, message in enumerate(span.messages, span.first_offset):
+                    delivered = counts.get(offset, int(span.redelivered))
+                    deliveries.append(Delivery(offset, span.redelivered, message, delivered))
+        return deliveries
+
+    def settle(self, start: int, end: int) -> None:
+        """Messages in flight, `start` up to not including `end`, are acknowledged."""
+        self.light.settle(start, end)
+
+    def release(self, offsets: Iterable[int]) -> None:
+        """Messages in flight go back to their places, to be delivered again."""
+        self.light.release(offsets)
+
+    def reject(self, offsets: Iterable[int]) -> None:
+        """Messages in flight are not wanted: they are dropped."""
+        for offset in offsets:
+            self.light.settle(offset, offset + 1)
+
+    def wake(self) -> None:
+        """A consumer has credit again: look at the end of the turn."""
+        if self.consumers and self.light.ready_count:
+            self._turn.dispatchers[self] = None
+
+    def purge(self) -> int:
+        """Drop what is ready; return how many messages that were."""
+        return self.light.purge()
+
+    def dispatch(self) -> None:
+        """Hand out what the consumers take: each in turn one message, as RabbitMQ does."""
+        self._call_watchers()
+        light = self.light
+        if not light.ready_count or not self.consumers:
+            return
+        takers = self._takers()
+        if not takers:
+            return
+        if len(takers) == 1:
+            consumer, credit = takers[0]
+            taken = self._deliver_to(consumer, min(credit, _TAKE_COUNT_MAX))
+        else:
+            taken = self._deliver_in_turn(takers)
+        if taken and light.ready_count:
+            self._turn.dispatchers[self] = None
+
+    # Reading, without taking anything
+
+    def read(self, offset: int, count: int) -> list[tuple[int, Message]]:
+        """Messages from `offset` on, with their offsets; nothing changes."""
+        return self.light.read(offset, count)
+
+    def location(self, offset: int) -> Location:
+        """Where a held message is. Raises `OffsetOutOfRangeError`."""
+        return Location(*self.light.location(offset))
+
+    def search_timestamp(self, timestamp_ms: int) -> int:
+        """The offset of the first message stored at that time or later."""
+        return self.light.search_timestamp(timestamp_ms)
+
+    def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` once when the next message is appended; returns how to cancel that."""
+        if not self._watchers:
+            self._watched_end = self.max_offset
+        self._watchers[callback] = None
+        self._listen()
+
+        def cancel() -> None:
+            self._watchers.pop(callback, None)
+            self._listen()
+
+        return cancel
+
+    def group_offset(self, group: str) -> int | None:
+        """How far another group has come; None if it never said."""
+        return self.light.group_offsets.get(group)
+
+    def commit_group_offset(self, group: str, offset: int) -> None:
+        """Another group has come so far."""
+        self.virtual_host.commit_group_offset(self, group, offset)
+
+    def deleted(self) -> None:
+        """The queue is gone: tell those who waited."""
+        consumers, self.consumers = self.consumers, []
+        for consumer in consumers:
+            consumer.cancelled()
+        watchers, self._watchers = self._watchers, {}
+        for watcher in watchers:
+            watcher()
+
+    # The rest is private
+
+    def _listen(self) -> None:
+        """Have the core tell of new messages only if somebody waits for them."""
+        self.light.dispatcher = self if self.consumers or self._watchers else None
+
+    def _takers(self) -> list[tuple[Consumer, int]]:
+        """Who takes messages now, and how many, beginning with the one whose turn it is."""
+        consumers = self.consumers
+        if len(consumers) == 1:
+            credit = consumers[0].credit()
+            return [(consumers[0], credit)] if credit > 0 else []
+        start = self._turn_of % len(consumers)
+        ordered = consumers[start:] + consumers[:start]
+        return [(consumer, credit) for consumer in ordered if (credit := consumer.credit()) > 0]
+
+    def _deliver_to(self, consumer: Consumer, count: int) -> int:
+        taken = 0
+        for first_offset, messages, redelivered in self.light.take(count):
+            consumer.deliver(self, first_offset, messages, redelivered)
+            taken += len(messages)
+            if consumer.no_ack:
+                self.light.settle(first_offset, first_offset + len(messages))
+        return taken
+
+    def _deliver_in_turn(self, takers: list[tuple[Consumer, int]]) -> int:
+        rounds = min(credit for _, credit in takers)
+        rounds = max(1, min(rounds, _TAKE_COUNT_MAX // len(takers)))
+        taken = 0
+        turn = 0
+        for first_offset, messages, redelivered in self.light.take(rounds * len(takers)):
+            for offset, message in enumerate(messages, first_offset):
+                consumer = takers[turn % len(takers)][0]
+                turn += 1
+                consumer.deliver(self, offset, [message], redelivered)
+                if consumer.no_ack:
+                    self.light.settle(offset, offset + 1)
+            taken += len(messages)
+        last = takers[(turn - 1) % len(takers)][0] if turn else None
+        if last in self.consumers:
+            self._turn_of = self.consumers.index(last) + 1
+        return taken
+
+    def _call_watchers(self) -> None:
+        if self._watchers and self.max_offset > self._watched_end:
+            watchers, self._watchers = self._watchers, {}
+            self._listen()
+            for watcher in watchers:
+                watcher()

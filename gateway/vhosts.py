@@ -1,0 +1,498 @@
+"""A virtual host: a namespace of exchanges, queues and bindings, and how they map onto the core.
+
+Durable ones are documents of the core's metadata; the rest is forgotten with the process. The words
+of the errors are RabbitMQ's (spec: the failure table of AMQP 0-9-1 as RabbitMQ serves it).
+"""
+
+from __future__ import annotations
+
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from core.broker import Broker
+from core.route import Route
+from gateway.bindings import Arguments, Binding, Destination
+from gateway.errors import (
+    AccessRefusedError,
+    NotFoundError,
+    PreconditionFailedError,
+    ResourceLockedError,
+)
+from gateway.exchanges import PREDECLARED, TYPES, Exchange
+from gateway.messages import Header, Message
+from gateway.queues import Queue
+from gateway.routing import find_queues
+
+NAME_SIZE_MAX = 255
+
+
+class VirtualHost:
+    """One namespace. `changed` is called at every change of what a route depends on."""
+
+    def __init__(self, name: str, broker: Broker, changed: Callable[[], None]) -> None:
+        self.name = name
+        self.exchanges: dict[str, Exchange] = {}
+        self.queues: dict[str, Queue] = {}
+        self._broker = broker
+        self._changed = changed
+        self._owned: dict[object, dict[Queue, None]] = {}
+        # Bindings by destination, to be removed with it.
+        self._bound_to: dict[Destination, dict[tuple[Exchange, Binding], None]] = {}
+        for exchange, type in PREDECLARED.items():
+            self.exchanges[exchange] = Exchange(
+                name, exchange, type, True, False, exchange == "amq.rabbitmq.trace", {}
+            )
+
+    # Exchanges
+
+    def find_exchange(self, name: str) -> Exchange:
+        """The exchange of this name. Raises `NotFoundError`."""
+        exchange = self.exchanges.get(name)
+        if exchange is None:
+            raise NotFoundError(f"no exchange '{name}' in vhost '{self.name}'")
+        return exchange
+
+    def declare_exchange(
+        self,
+        name: str,
+        type: str,
+        *,
+        durable: bool = False,
+        auto_delete: bool = False,
+        internal: bool = False,
+        arguments: Arguments | None = None,
+    ) -> Exchange:
+        """Create an exchange, or find an equivalent one.
+
+        Raises `AccessRefusedError` or `PreconditionFailedError`.
+        """
+        name = _clean(name)
+        arguments = arguments or {}
+        if not name:
+            raise AccessRefusedError("operation not permitted on the default exchange")
+        if type not in TYPES:
+            raise PreconditionFailedError(f"unknown exchange type '{type}'")
+        exchange = self.exchanges.get(name)
+        if exchange is not None:
+            wanted = Exchange(self.name, name, type, durable, auto_delete, internal, arguments)
+            _check_equivalent(exchange, wanted)
+            return exchange
+        if name.startswith("amq."):
+            raise AccessRefusedError(f"exchange name '{name}' contains reserved prefix 'amq.*'")
+        exchange = Exchange(self.name, name, type, durable, auto_delete, internal, arguments)
+        alternate = arguments.get("alternate-exchange", "")
+        if not isinstance(alternate, str):
+            raise PreconditionFailedError(
+                f"invalid type '{_type_name(alternate)}' for arg 'alternate-exchange' in {exchange}"
+            )
+        self.exchanges[name] = exchange
+        self._changed()
+        if durable:
+            document = [self.name, name, type, auto_delete, internal, exchange.arguments]
+            self._broker.put_document("exchange", _key(self.name, name), document)
+        return exchange
+
+    def delete_exchange(self, name: str, *, if_unused: bool = False) -> None:
+        """Delete an exchange and its bindings; a missing one is no error.
+
+        Raises `AccessRefusedError` or `PreconditionFailedError`.
+        """
+        name = _clean(name)
+        if not name:
+            raise AccessRefusedError("operation not permitted on the default exchange")
+        exchange = self.exchanges.get(name)
+        if exchange is None:
+            return
+        if name.startswith("amq."):
+            raise AccessRefusedError(f"deletion of system {exchange} not allowed")
+        if if_unused and exchange.bindings:
+            raise PreconditionFailedError(f"{exchange} in use")
+        self._remove_exchange(exchange)
+
+    # Queues
+
+    def find_queue(self, name: str, owner: object | None = None) -> Queue:
+        """The queue of this name, for `owner`. Raises `NotFoundError`, `ResourceLockedError`."""
+        queue = self.queues.get(name)
+        if queue is None:
+            raise NotFoundError(f"no queue '{name}' in vhost '{self.name}'")
+        if queue.exclusive_owner is not None and queue.exclusive_owner is not owner:
+            raise _locked(queue)
+        return queue
+
+    def declare_queue(
+        self,
+        name: str,
+        *,
+        durable: bool = False,
+        exclusive_owner: object | None = None,
+        auto_delete: bool = False,
+        arguments: Arguments | None = None,
+        owner: object | None = None,
+    ) -> Queue:
+        """Create a queue, or find an equivalent one; an empty name makes one up.
+
+        Raises `AccessRefusedError`, `PreconditionFailedError` or `ResourceLockedError`.
+        """
+        name = _clean(name)
+        owner = owner if owner is not None else exclusive_owner
+        durable = durable and exclusive_owner is None
+        arguments = arguments or {}
+        existing = self.queues.get(name)
+        if existing is not None:
+            if existing.exclusive_owner is not None and existing.exclusive_owner is not owner:
+                raise _locked(existing)
+            if existing.exclusive != (exclusive_owner is not None):
+                raise _locked(existing)
+            _check_field("durable", durable, existing.durable, existing)
+            _check_field("auto_delete", auto_delete, existing.auto_delete, existing)
+            _check_arguments(arguments, existing)
+            return existing
+        if name.startswith("amq."):
+            raise AccessRefusedError(f"queue name '{name}' contains reserved prefix 'amq.*'")
+        name = name or "amq.gen-" + urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        document = [self.name, name, auto_delete, dict(arguments)] if durable else None
+        light = self._broker.declare_queue(document)
+        queue = Queue(self, name, light, self._broker.turn, exclusive_owner, auto_delete, arguments)
+        self.queues[name] = queue
+        if exclusive_owner is not None:
+            self._owned.setdefault(exclusive_owner, {})[queue] = None
+        self._changed()
+        return queue
+
+    def delete_queue(
+        self,
+        name: str,
+        *,
+        owner: object | None = None,
+        if_unused: bool = False,
+        if_empty: bool = False,
+    ) -> int:
+        """Delete a queue; return how many ready messages went with it, 0 if there is no queue.
+
+        Raises `PreconditionFailedError` or `ResourceLockedError`.
+        """
+        name = _clean(name)
+        if name not in self.queues:
+            return 0
+        queue = self.find_queue(name, owner)
+        if if_empty and queue.ready_count:
+            raise PreconditionFailedError(f"{queue} not empty")
+        if if_unused and queue.consumers:
+            raise PreconditionFailedError(f"{queue} in use")
+        count = queue.ready_count
+        self.remove_queue(queue)
+        return count
+
+    def remove_queue(self, queue: Queue) -> None:
+        """Remove a queue and its bindings, and tell its consumers."""
+        if self.queues.get(queue.name) is not queue:
+            return
+        del self.queues[queue.name]
+        if queue.exclusive_owner is not None:
+            self._owned.get(queue.exclusive_owner, {}).pop(queue, None)
+        self._remove_bindings_to(queue)
+        self._broker.delete_queue(queue.light)
+        self._changed()
+        queue.deleted()
+
+    def release_owner(self, owner: object) -> None:
+        """A connection is gone: so are its exclusive queues."""
+        for queue in list(self._owned.get(owner, ())):
+            self.remove_queue(queue)
+        self._owned.pop(owner, None)
+
+    # Bindings
+
+    def bind_queue(
+        self,
+        queue: str,
+        exchange: str,
+        routing_key: str,
+        arguments: Arguments | None = None,
+        owner: object | None = None,
+    ) -> None:
+        """Bind a queue to an exchange; doing it again changes nothing."""
+        source = self._find_bindable(exchange)
+        self._bind(source, self.find_queue(queue, owner), routing_key, arguments or {})
+
+    def unbind_queue(
+        self,
+        queue: str,
+        exchange: str,
+        routing_key: str,
+        arguments: Arguments | None = None,
+        owner: object | None = None,
+    ) -> None:
+        """Undo `bind_queue`; what is not there is no error."""
+        if not exchange:
+            raise AccessRefusedError("operation not permitted on the default exchange")
+        if queue in self.queues and exchange in self.exchanges:
+            destination = self.find_queue(queue, owner)
+            binding = Binding.make(destination, routing_key, arguments or {})
+            self._unbind(self.exchanges[exchange], binding)
+
+    def bind_exchange(
+        self, destination: str, source: str, routing_key: str, arguments: Arguments | None = None
+    ) -> None:
+        """Bind an exchange to another one, the source."""
+        found = self._find_bindable(source)
+        self._bind(found, self._find_bindable(destination), routing_key, arguments or {})
+
+    def unbind_exchange(
+        self, destination: str, source: str, routing_key: str, arguments: Arguments | None = None
+    ) -> None:
+        """Undo `bind_exchange`; what is not there is no error."""
+        if not destination or not source:
+            raise AccessRefusedError("operation not permitted on the default exchange")
+        if destination in self.exchanges and source in self.exchanges:
+            binding = Binding.make(self.exchanges[destination], routing_key, arguments or {})
+            self._unbind(self.exchanges[source], binding)
+
+    # Messages
+
+    def route(self, exchange: str, routing_key: str, header: Header | None) -> Route:
+        """Where a message goes that is published so.
+
+        Raises `NotFoundError`, or `AccessRefusedError` for an internal exchange.
+        """
+        found = self.find_exchange(exchange)
+        if found.internal:
+            raise AccessRefusedError(f"cannot publish to internal {found}")
+        headers: Arguments = header.properties.headers if header is not None else {}
+        queues, by_header = find_queues(self, found, routing_key, headers)
+        return self._broker.route([queue.light for queue in queues], by_header)
+
+    def publish(
+        self,
+        items: Sequence[tuple[Route, Message, bytes]],
+        on_stored: Callable[[], None] | None = None,
+    ) -> None:
+        """Append messages as one batch; `on_stored` is called when they are safe.
+
+        Each comes with the stored form of its language. Those that are persistent and go to a
+        durable queue are appended atomically; unroutable ones are dropped. Raises `OSError` if the
+        disk refuses.
+        """
+        durable = [item for item in items if item[0].durable and item[1][1].persistent]
+        volatile = [
+            item
+            for item in items
+            if item[0].queues and not (item[0].durable and item[1][1].persistent)
+        ]
+        for group, is_durable in ((durable, True), (volatile, False)):
+            if group:
+                origin = group[0][1][1].language.number
+                routes = [route for route, _, _ in group]
+                payload = [stored for _, _, stored in group]
+                messages = [message for _, message, _ in group]
+                sizes = list(map(len, payload))
+                self._broker.append(origin, routes, sizes, list(payload), messages, is_durable)
+        if on_stored is not None:
+            if durable:
+                self._broker.when_durable(on_stored)
+            else:
+                on_stored()
+
+    # Topics, as native clients see them
+
+    def topic_queue(self, topic: str, create: bool) -> Queue | None:
+        """What a native reader of a topic reads.
+
+        The queue of that name; else, for an exchange of that name, its tap: a queue that from now
+        on gets a copy of everything published there; else, with `create`, a new durable queue.
+        """
+        queue = self.queues.get(topic)
+        if queue is not None:
+            return queue
+        exchange = self.exchanges.get(topic) if topic else None
+        if exchange is None:
+            return self.declare_queue(topic, durable=True) if create else None
+        if exchange.tap is None:
+            document = [self.name, topic, False, {}, "tap"] if exchange.durable else None
+            self._set_tap(exchange, self._broker.declare_queue(document))
+            self._changed()
+        return exchange.tap
+
+    def topic_route(self, topic: str, tag: str, header: Header | None) -> Route:
+        """Where a native send goes: to the exchange of that name, else to the queue."""
+        if topic and topic in self.exchanges:
+            return self.route(topic, tag, header)
+        self.topic_queue(topic, create=True)
+        return self.route("", topic, header)
+
+    def commit_group_offset(self, queue: Queue, group: str, offset: int) -> None:
+        """Another group than the queue's own has come so far."""
+        self._broker.commit_group_offset(queue.light, group, offset)
+
+    # Recovery
+
+    def restore_exchange(self, document: list[Any]) -> None:
+        """Bring back a durable exchange."""
+        _, name, type, auto_delete, internal, arguments = document
+        self.exchanges[name] = Exchange(
+            self.name, name, type, True, auto_delete, internal, arguments
+        )
+
+    def restore_queue(self, document: list[Any], light: Any) -> None:
+        """Bring back a durable queue, or the tap of an exchange."""
+        _, name, auto_delete, arguments, *tap = document
+        if tap:
+            if name in self.exchanges:
+                self._set_tap(self.exchanges[name], light)
+            return
+        self.queues[name] = Queue(
+            self, name, light, self._broker.turn, None, auto_delete, arguments
+        )
+
+    def restore_binding(self, document: list[Any]) -> None:
+        """Bring back a durable binding."""
+        _, source, kind, destination, routing_key, arguments = document
+        found: Destination | None
+        found = (self.queues if kind == "queue" else self.exchanges).get(destination)
+        if found is not None and source in self.exchanges:
+            self._add_binding(
+                self.exchanges[source], Binding.make(found, routing_key, dict(arguments))
+            )
+
+    # The rest is private
+
+    def _find_bindable(self, exchange: str) -> Exchange:
+        if not exchange:
+            raise AccessRefusedError("operation not permitted on the default exchange")
+        return self.find_exchange(exchange)
+
+    def _bind(
+        self, source: Exchange, destination: Destination, routing_key: str, arguments: Arguments
+    ) -> None:
+        binding = Binding.make(destination, routing_key, arguments)
+        if not self._add_binding(source, binding):
+            return
+        self._changed()
+        if source.durable and destination.durable:
+            kind = "queue" if isinstance(destination, Queue) else "exchange"
+            document = [
+                self.name, source.name, kind, destination.name, routing_key, dict(arguments)
+            ]  # fmt: skip
+            self._broker.put_document("binding", self._binding_key(source, binding), document)
+
+    def _add_binding(self, source: Exchange, binding: Binding) -> bool:
+        if not source.add(binding):
+            return False
+        self._bound_to.setdefault(binding.destination, {})[source, binding] = None
+        return True
+
+    def _unbind(self, source: Exchange, binding: Binding) -> None:
+        if not source.remove(binding):
+            return
+        bound = self._bound_to[binding.destination]
+        del bound[source, binding]
+        if not bound:
+            del self._bound_to[binding.destination]
+        self._changed()
+        self._broker.delete_document("binding", self._binding_key(source, binding))
+        if source.auto_delete and not source.bindings:
+            self._remove_exchange(source)
+
+    def _remove_bindings_to(self, destination: Destination) -> None:
+        for source, binding in list(self._bound_to.get(destination, ())):
+            self._unbind(source, binding)
+
+    def _remove_exchange(self, exchange: Exchange) -> None:
+        if self.exchanges.pop(exchange.name, None) is None:
+            return
+        self._changed()
+        self._broker.delete_document("exchange", _key(self.name, exchange.name))
+        for binding in list(exchange.bindings):
+            self._unbind(exchange, binding)
+        self._remove_bindings_to(exchange)
+        if exchange.tap is not None:
+            self._broker.delete_queue(exchange.tap.light)
+            exchange.tap.deleted()
+
+    def _set_tap(self, exchange: Exchange, light: Any) -> None:
+        exchange.tap = Queue(self, exchange.name, light, self._broker.turn)
+
+    def _binding_key(self, source: Exchange, binding: Binding) -> str:
+        kind = "queue" if isinstance(binding.destination, Queue) else "exchange"
+        parts = (source.name, kind, binding.destination.name, binding.routing_key)
+        return _key(self.name, *parts, repr(binding.arguments))
+
+
+def _key(*parts: str) -> str:
+    return "\0".join(parts)
+
+
+def _clean(name: str) -> str:
+    """RabbitMQ strips line breaks from the names in declarations."""
+    return name.replace("\r", "").replace("\n", "")
+
+
+def _locked(queue: Queue) -> ResourceLockedError:
+    return ResourceLockedError(
+        f"cannot obtain exclusive access to locked {queue}. It could be originally declared on"
+        " another connection or the exclusive property value does not match that of the original"
+        " declaration."
+    )
+
+
+def _check_equivalent(current: Exchange, wanted: Exchange) -> None:
+    _check_field("type", wanted.type, current.type, current)
+    _check_field("durable", wanted.durable, current.durable, current)
+    _check_field("auto_delete", wanted.auto_delete, current.auto_delete, current)
+    _check_field("internal", wanted.internal, current.internal, current)
+    name = "alternate-exchange"
+    _check_argument(name, wanted.arguments.get(name), current.arguments.get(name), current)
+
+
+def _check_field(field: str, wanted: object, current: object, owner: object) -> None:
+    if wanted != current:
+        raise PreconditionFailedError(
+            f"inequivalent arg '{field}' for {owner}:"
+            f" received '{_text(wanted)}' but current is '{_text(current)}'"
+        )
+
+
+_COMPARED_ARGUMENTS = (
+    "x-expires",
+    "x-message-ttl",
+    "x-max-length",
+    "x-max-length-bytes",
+    "x-max-priority",
+    "x-overflow",
+    "x-dead-letter-exchange",
+    "x-dead-letter-routing-key",
+    "x-queue-mode",
+    "x-single-active-consumer",
+    "x-queue-type",
+)
+
+
+def _check_arguments(wanted: Arguments, queue: Queue) -> None:
+    for name in _COMPARED_ARGUMENTS:
+        _check_argument(name, wanted.get(name), queue.arguments.get(name), queue)
+
+
+def _check_argument(name: str, wanted: object, current: object, owner: object) -> None:
+    if wanted != current:
+        raise PreconditionFailedError(
+            f"inequivalent arg '{name}' for {owner}:"
+            f" received {_described(wanted)} but current is {_described(current)}"
+        )
+
+
+def _described(value: object) -> str:
+    if value is None:
+        return "none"
+    return f"the value '{_text(value)}' of type '{_type_name(value)}'"
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _type_name(value: object) -> str:
+    names = {bool: "bool", int: "signedint", float: "double", str: "longstr", dict: "table"}
+    return names.get(type(value), "array" if isinstance(value, list) else "longstr")
