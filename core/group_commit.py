@@ -1,7 +1,7 @@
 """Group commit: what was written before one fdatasync began is durable when it ends.
 
-One at a time. Flushing runs in another thread (`run_blocking`), so the broker goes on meanwhile; the next flush
-begins when this one has ended and somebody waits.
+One at a time. Flushing runs in another thread (`run_blocking`), so the broker goes on meanwhile;
+the next flush begins when this one has ended and somebody waits.
 """
 
 from __future__ import annotations

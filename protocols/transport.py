@@ -7,6 +7,7 @@ logged, and the peer is dropped.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from typing import Protocol as Port
 
@@ -46,6 +47,17 @@ class Connection(Port):
         """The socket is gone: give back what was in flight, forget the rest."""
 
 
+class Congestion(Port):
+    """Who tells when publishers may go on; the broker."""
+
+    def when_relieved(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the disk has caught up."""
+
+
+def _do_nothing() -> None:
+    """What a transport calls when nobody wants to know that it is lost."""
+
+
 @implementer(IPushProducer)
 class ConnectionTransport(Protocol):
     """Pump bytes and deadlines between one socket and one connection.
@@ -58,18 +70,24 @@ class ConnectionTransport(Protocol):
     # Twisted's interfaces for these are several; a TCP or TLS transport has them all.
     transport: Any
 
-    def __init__(self, turn: Turn, clock: IReactorTime) -> None:
+    def __init__(self, turn: Turn, clock: IReactorTime, congestion: Congestion) -> None:
         self._turn = turn
+        self._congestion = congestion
         self._clock = clock
         self._connection: Connection | None = None
         self._timer: IDelayedCall | None = None
         self._timer_due = 0.0
         self._reading = True
         self._peer_reads = True
+        self._lost: Callable[[], object] = _do_nothing
 
-    def attach(self, connection: Connection) -> None:
-        """Run `connection` in this transport; call before the first byte arrives."""
+    def attach(self, connection: Connection, lost: Callable[[], object] | None = None) -> None:
+        """Run `connection` in this transport; call before the first byte arrives.
+
+        `lost` is called when the socket is gone.
+        """
         self._connection = connection
+        self._lost = lost or _do_nothing
 
     def wake(self) -> None:
         """Flush this connection when the turn ends; may be called any number of times."""
@@ -119,15 +137,12 @@ class ConnectionTransport(Protocol):
         elif self._timer is None or due < self._timer_due:
             self._arm(due)
 
-    def stop_reading(self) -> None:
-        """Read nothing from the peer until `start_reading`: the store cannot keep up."""
-        self._reading = False
-        self._apply_reading()
-
-    def start_reading(self) -> None:
-        """Undo `stop_reading`."""
-        self._reading = True
-        self._apply_reading()
+    def throttle(self) -> None:
+        """Read nothing more from this peer until the disk has caught up."""
+        if self._reading:
+            self._reading = False
+            self._apply_reading()
+            self._congestion.when_relieved(self._relieved)
 
     def pauseProducing(self) -> None:
         """Twisted: the socket's write buffer is full. The peer does not read, so nor do we."""
@@ -155,7 +170,13 @@ class ConnectionTransport(Protocol):
         self._turn.writers.pop(self, None)
         if connection is not None:
             connection.connection_lost()
+            self._lost()
             self._turn.end()
+
+    def _relieved(self) -> None:
+        self._reading = True
+        if self._connection is not None:
+            self._apply_reading()
 
     def _apply_reading(self) -> None:
         if self._reading and self._peer_reads:

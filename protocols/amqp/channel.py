@@ -1,0 +1,365 @@
+"""One channel: what it has published, delivered and not yet settled."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from itertools import takewhile
+from struct import Struct
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from gateway.messages import Envelope, Header
+from gateway.queues import Delivery, Queue
+from protocols.amqp.codec import (
+    ACK,
+    BODY,
+    END_OCTET,
+    FRAME_HEAD,
+    FRAME_OVERHEAD,
+    HEADER,
+    METHOD,
+    FieldError,
+    PublishFields,
+    encode_method,
+    encode_name,
+    short_string,
+)
+from protocols.amqp.delivering import Subscription, content_frames
+from protocols.amqp.language import encode_stored
+from protocols.amqp.replies import AmqpError
+
+if TYPE_CHECKING:
+    from protocols.amqp.connection import AmqpConnection
+
+_PUBLISH_ID = (60, 40)
+_ACK_FRAME = Struct(">11sQBB")  # Everything before the tag; tag; bits; end octet.
+assert _ACK_FRAME.size == 21
+_CONTENT = Struct(">HHQ")
+
+
+class State(Enum):
+    """What a channel can be, once it exists."""
+
+    OPEN = auto()
+    CLOSING = auto()  # We sent channel.close: ignore all until its answer.
+
+
+class Fetched:
+    """What basic.get took from a queue: outstanding, but nobody's subscription."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.queue = queue
+        self.in_flight_count = 0
+
+
+Holder: TypeAlias = "Subscription | Fetched"
+
+
+class Content(NamedTuple):
+    """A message that is arriving frame by frame."""
+
+    fields: PublishFields
+    header: bytes | None
+    body_size: int
+    parts: list[bytes]
+
+
+class Channel:
+    """The state of one channel of an open connection."""
+
+    def __init__(self, connection: AmqpConnection, number: int) -> None:
+        self.connection = connection
+        self.number = number
+        self.state = State.OPEN
+        self.output = connection.output
+        self.frame_max = connection.frame_max
+        self.body_size_max = self.frame_max - FRAME_OVERHEAD if self.frame_max else 1 << 62
+        self.subscriptions: dict[str, Subscription] = {}
+        self.unacknowledged: dict[int, tuple[Holder, int]] = {}
+        self.delivery_tag = 0
+        self.in_flight_count = 0  # Of subscriptions; what basic.get took does not count.
+        self.prefetch = 0  # Shared by all subscriptions; 0 is unlimited.
+        self.consumer_prefetch = 0  # Of each subscription to come.
+        self.last_queue = ""
+        self.confirming = False
+        self.published_count = 0  # Since confirm.select.
+        self.confirmed_count = 0
+        self.awaited_flush_count = 0
+        self.content: Content | None = None
+        self._ack_prefix = FRAME_HEAD.pack(METHOD, number, 13) + ACK
+
+    @property
+    def is_paused(self) -> bool:
+        """Does the peer not read at the moment?"""
+        return self.connection.paused
+
+    def wake(self) -> None:
+        """There is something to send."""
+        self.connection.wake()
+
+    # Publishing
+
+    def published(self, count: int, durable: bool) -> None:
+        """Messages were taken over; those that are `durable` are safe after the next flush."""
+        if self.confirming:
+            self.published_count += count
+            self.connection.confirm_later(self, durable)
+
+    def confirm(self, count: int) -> None:
+        """All up to the `count`-th publish are safe."""
+        if count > self.confirmed_count and self.state is State.OPEN:
+            multiple = count - self.confirmed_count > 1
+            self.confirmed_count = count
+            arguments = count.to_bytes(8, "big") + bytes((multiple,))
+            self.output.append(encode_method(self.number, 60, 80, arguments))
+            self.wake()
+
+    def begin_content(self, fields: PublishFields) -> None:
+        """A basic.publish whose content comes in the next frames."""
+        if fields.immediate:
+            raise AmqpError("NOT_IMPLEMENTED", "immediate=true", _PUBLISH_ID)
+        self.content = Content(fields, None, 0, [])
+
+    def receive_content(self, type: int, payload: bytes) -> None:
+        """A content header or body frame."""
+        content = self.content
+        if content is None:
+            raise AmqpError(
+                "UNEXPECTED_FRAME", "expected method frame, got non method frame instead"
+            )
+        if content.header is None:
+            if type != HEADER:
+                raise _unexpected(
+                    "expected content header for class 60, got non content header frame instead"
+                )
+            self._begin_body(content, payload)
+            return
+        if type != BODY:
+            raise _unexpected("expected content body, got non content body frame instead")
+        left = content.body_size - len(payload)
+        if left < 0:
+            raise AmqpError("FRAME_ERROR", "the body is longer than its header says", _PUBLISH_ID)
+        content.parts.append(payload)
+        self.content = content._replace(body_size=left)
+        if not left:
+            self._publish(content)
+
+    def _begin_body(self, content: Content, payload: bytes) -> None:
+        if len(payload) < _CONTENT.size + 2:
+            raise AmqpError("FRAME_ERROR", "cannot decode content header", _PUBLISH_ID)
+        class_id, _, body_size = _CONTENT.unpack_from(payload)
+        if class_id != 60:
+            raise _unexpected(
+                f"expected content header for class 60, got one for class {class_id} instead"
+            )
+        size_max = self.connection.message_size_max
+        if body_size > size_max:
+            # RabbitMQ would take in all of it first; the answer is the same.
+            raise AmqpError(
+                "PRECONDITION_FAILED",
+                f"message size {body_size} is larger than configured max size {size_max}",
+                _PUBLISH_ID,
+            )
+        self.content = content._replace(header=payload[_CONTENT.size :], body_size=body_size)
+        if not body_size:
+            self._publish(self.content)
+
+    def _publish(self, content: Content) -> None:
+        self.content = None
+        fields = content.fields
+        assert content.header is not None
+        connection = self.connection
+        try:
+            header = connection.language.header(content.header)
+        except FieldError as error:
+            raise AmqpError("FRAME_ERROR", f"cannot decode {error}", _PUBLISH_ID) from error
+        envelope = connection.language.envelope(fields.exchange, fields.routing_key)
+        route = connection.find_route(envelope, header)
+        body = b"".join(content.parts)
+        if not route.queues:
+            if fields.mandatory:
+                self._return(envelope, header, body)
+            self.published(1, False)
+            return
+        durable = route.durable and header.persistent
+        stored = encode_stored(envelope, content.header, body)
+        connection.append(route, (envelope, header, body), stored, durable)
+        self.published(1, durable)
+
+    def _return(self, envelope: Envelope, header: Header, body: bytes) -> None:
+        """A mandatory message found no queue."""
+        arguments = (312).to_bytes(2, "big") + b"".join(
+            map(short_string, ("NO_ROUTE", envelope.exchange, envelope.routing_key))
+        )
+        self.output.append(encode_method(self.number, 60, 50, arguments))
+        self.output.extend(content_frames(self.number, header, body, self.frame_max))
+        self.wake()
+
+    # Acknowledging
+
+    def receive_acks(self, data: bytes, position: int) -> int:
+        """Settle for the run of basic.ack frames at `position`; return where it ends.
+
+        Hot path: consecutive offsets of one holder are settled together.
+        """
+        prefix = self._ack_prefix
+        end = position + (len(data) - position) // _ACK_FRAME.size * _ACK_FRAME.size
+        unacknowledged = self.unacknowledged
+        holder: Holder | None = None
+        start = stop = 0
+        try:
+            for head, tag, bits, octet in _ACK_FRAME.iter_unpack(memoryview(data)[position:end]):
+                if head != prefix or octet != END_OCTET:
+                    break
+                position += _ACK_FRAME.size
+                if bits & 1:
+                    if holder is not None:
+                        self._settle(holder, start, stop)
+                        holder = None
+                    self.acknowledge(tag, True)
+                    continue
+                outstanding = unacknowledged.pop(tag, None)
+                if outstanding is None:
+                    raise _unknown_tag(tag, 80)
+                if outstanding[0] is holder and outstanding[1] == stop:
+                    stop += 1
+                    continue
+                if holder is not None:
+                    self._settle(holder, start, stop)
+                holder, start = outstanding
+                stop = start + 1
+        finally:
+            if holder is not None:
+                self._settle(holder, start, stop)
+        return position
+
+    def is_ack(self, data: bytes, position: int) -> bool:
+        """Does a whole, well-formed basic.ack of this channel stand at `position`?"""
+        return data.startswith(self._ack_prefix, position) and (
+            len(data) - position >= _ACK_FRAME.size
+        )
+
+    def acknowledge(self, tag: int, multiple: bool) -> None:
+        """basic.ack. Raises `AmqpError` for a tag that is not outstanding."""
+        for holder, start, stop in _runs(self._pop(tag, multiple, 80)):
+            self._settle(holder, start, stop)
+
+    def reject(self, tag: int, multiple: bool, requeue: bool, method: int) -> None:
+        """basic.nack and basic.reject. Raises `AmqpError` for a tag that is not outstanding."""
+        for holder, start, stop in _runs(self._pop(tag, multiple, method)):
+            self._give_credit(holder, stop - start)
+            if requeue:
+                holder.queue.release(range(start, stop))
+            else:
+                holder.queue.reject(range(start, stop))
+
+    def recover(self) -> None:
+        """Requeue everything that is outstanding."""
+        outstanding = list(self.unacknowledged.values())
+        self.unacknowledged.clear()
+        for holder, start, stop in _runs(outstanding):
+            self._give_credit(holder, stop - start)
+            holder.queue.release(range(start, stop))
+
+    # Consuming
+
+    def subscribe(self, tag: str, queue: Queue, no_ack: bool, exclusive: bool) -> Subscription:
+        """basic.consume. Raises `AccessRefusedError`."""
+        subscription = Subscription(self, tag, queue, no_ack, self.consumer_prefetch)
+        queue.subscribe(subscription, exclusive)
+        self.subscriptions[tag] = subscription
+        return subscription
+
+    def unsubscribe(self, tag: str) -> None:
+        """basic.cancel; an unknown tag is no error."""
+        subscription = self.subscriptions.pop(tag, None)
+        if subscription is not None:
+            subscription.queue.unsubscribe(subscription)
+
+    def subscription_cancelled(self, subscription: Subscription) -> None:
+        """The queue of a subscription is gone."""
+        if self.subscriptions.pop(subscription.tag, None) is None:
+            return
+        if self.state is State.OPEN and self.connection.wants_cancel:
+            arguments = short_string(encode_name(subscription.tag)) + b"\x01"
+            self.output.append(encode_method(self.number, 60, 30, arguments))
+            self.wake()
+
+    def fetched(self, queue: Queue, delivery: Delivery, no_ack: bool) -> None:
+        """basic.get found a message."""
+        self.delivery_tag += 1
+        envelope, header, body = delivery.message
+        arguments = b"%b%c%b%b%b" % (
+            self.delivery_tag.to_bytes(8, "big"),
+            delivery.redelivered,
+            short_string(encode_name(envelope.exchange)),
+            short_string(encode_name(envelope.routing_key)),
+            queue.ready_count.to_bytes(4, "big"),
+        )
+        self.output.append(encode_method(self.number, 60, 71, arguments))
+        self.output.extend(content_frames(self.number, header, body, self.frame_max))
+        if no_ack:
+            queue.settle(delivery.offset, delivery.offset + 1)
+        else:
+            self.unacknowledged[self.delivery_tag] = (Fetched(queue), delivery.offset)
+
+    def wake_subscriptions(self) -> None:
+        """Credit has grown: let the queues look again."""
+        for subscription in self.subscriptions.values():
+            subscription.queue.wake()
+
+    def close(self) -> None:
+        """Give everything back: the subscriptions end, what is outstanding is requeued."""
+        self.state = State.CLOSING
+        self.content = None
+        for tag in list(self.subscriptions):
+            self.unsubscribe(tag)
+        self.recover()
+
+    # The rest is private
+
+    def _settle(self, holder: Holder, start: int, stop: int) -> None:
+        self._give_credit(holder, stop - start)
+        holder.queue.settle(start, stop)
+
+    def _give_credit(self, holder: Holder, count: int) -> None:
+        if isinstance(holder, Subscription):
+            holder.in_flight_count -= count
+            self.in_flight_count -= count
+            if self.prefetch:
+                self.wake_subscriptions()
+            else:
+                holder.queue.wake()
+
+    def _pop(self, tag: int, multiple: bool, method: int) -> list[tuple[Holder, int]]:
+        unacknowledged = self.unacknowledged
+        if not multiple:
+            outstanding = unacknowledged.pop(tag, None)
+            if outstanding is None:
+                raise _unknown_tag(tag, method)
+            return [outstanding]
+        if tag and tag not in unacknowledged:
+            raise _unknown_tag(tag, method)
+        # Tags are given out in order, so the dict is sorted by them.
+        tags = list(
+            takewhile(lambda known: known <= tag, unacknowledged) if tag else unacknowledged
+        )
+        return [unacknowledged.pop(known) for known in tags]
+
+
+def _runs(outstanding: list[tuple[Holder, int]]) -> list[tuple[Holder, int, int]]:
+    """Join consecutive offsets of one holder."""
+    runs: list[tuple[Holder, int, int]] = []
+    for holder, offset in outstanding:
+        if runs and runs[-1][0] is holder and runs[-1][2] == offset:
+            runs[-1] = (holder, runs[-1][1], offset + 1)
+        else:
+            runs.append((holder, offset, offset + 1))
+    return runs
+
+
+def _unknown_tag(tag: int, method: int) -> AmqpError:
+    return AmqpError("PRECONDITION_FAILED", f"unknown delivery tag {tag}", (60, method))
+
+
+def _unexpected(explanation: str) -> AmqpError:
+    return AmqpError("UNEXPECTED_FRAME", explanation, _PUBLISH_ID)

@@ -1,0 +1,514 @@
+"""One AMQP connection as pure state: frames in, frames out, time as an argument.
+
+It knows the life of the connection (AMQP 0-9-1, 2.2.4) and takes frames apart; channels and their
+methods are in modules of their own. What arrives in one read is worked off together: publishes and
+acknowledgements in runs, everything else frame by frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from core.route import Route
+from gateway.errors import GatewayError, LoginRefusedError
+from gateway.gateway import Gateway
+from gateway.messages import Envelope, Header, Message
+from gateway.vhosts import VirtualHost
+from protocols.amqp import handshake
+from protocols.amqp.channel import Channel
+from protocols.amqp.channel import State as ChannelState
+from protocols.amqp.codec import (
+    ACK,
+    END_OCTET,
+    FRAME_HEAD,
+    FRAME_OVERHEAD,
+    FRAME_TYPES,
+    HEARTBEAT,
+    HEARTBEAT_FRAME,
+    METHOD,
+    METHOD_ID,
+    PROTOCOL_HEADER,
+    PUBLISH,
+    FieldError,
+    decode_method,
+    decode_publish,
+    encode_method,
+    short_string,
+)
+from protocols.amqp.language import AmqpLanguage
+from protocols.amqp.publishing import Publishing, Target
+from protocols.amqp.replies import AmqpError, from_gateway
+
+_ACCEPTED_HEADERS = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09")
+_CLOSE = METHOD_ID.pack(10, 50)
+_CLOSE_OK = METHOD_ID.pack(10, 51)
+_CHANNEL_OPEN = METHOD_ID.pack(20, 10)
+_CHANNEL_CLOSE = METHOD_ID.pack(20, 40)
+_CHANNEL_CLOSE_OK = METHOD_ID.pack(20, 41)
+_REFUSAL_PAUSE_S = 3.0  # How long RabbitMQ lets a peer that it refused read why.
+_CLOSE_OK_TIMEOUT_S = 30.0
+
+
+class State(Enum):
+    """Where in its life a connection is."""
+
+    STARTING = auto()  # Nothing has come but, perhaps, a part of the protocol header.
+    SECURING = auto()  # We sent connection.start.
+    TUNING = auto()  # We sent connection.tune.
+    OPENING = auto()  # The peer has tuned; connection.open is next.
+    OPEN = auto()
+    CLOSING = auto()  # We sent connection.close: only its answer matters.
+    REFUSED = auto()  # We hang up soon; nothing that comes matters.
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the server proposes and accepts; `AmqpConfig` has the defaults."""
+
+    channel_max: int
+    frame_max: int
+    heartbeat_s: int
+    handshake_timeout_s: float
+    message_size_max: int
+
+
+class AmqpConnection:
+    """The server's side of one connection."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        language: AmqpLanguage,
+        limits: Limits,
+        peer_host: str,
+        handle_method: Callable[[AmqpConnection, Channel, Any], None],
+        wake: Callable[[], None],
+        throttle: Callable[[], None],
+        now: float,
+    ) -> None:
+        self.gateway = gateway
+        self.language = language
+        self.limits = limits
+        self.peer_host = peer_host
+        self.wake = wake
+        self.state = State.STARTING
+        self.closed = False
+        self.paused = False
+        self.output: list[bytes] = []
+        self.channels: dict[int, Channel] = {}
+        self.frame_max = handshake.FRAME_MIN_SIZE
+        self.channel_max = limits.channel_max
+        self.message_size_max = limits.message_size_max
+        self.user = ""
+        self.capabilities: dict[str, Any] = {}
+        self.virtual_host: VirtualHost = gateway.default_virtual_host
+        self._handle_cold = handle_method
+        self._throttle = throttle
+        self._rest = b""
+        self._generation = gateway.generation
+        self._publishing = Publishing(gateway.broker, language, self._resolve, self.find_route)
+        self._to_confirm: dict[Channel, bool] = {}
+        self._holds_count = 0
+        self._hang_up_at: float | None = now + limits.handshake_timeout_s
+        self._heartbeat_s = 0.0
+        self._send_check_at = 0.0
+        self._receive_check_at = 0.0
+        self._sent = False
+        self._received = False
+        self._idle_checks_count = 0
+        self._now = now
+
+    @property
+    def wants_cancel(self) -> bool:
+        """Does the client want to hear that a consumer was cancelled?"""
+        return bool(self.capabilities.get("consumer_cancel_notify"))
+
+    # What the transport calls
+
+    def receive_data(self, data: bytes, now: float) -> None:
+        """Take in what arrived and work it off as far as it is whole."""
+        self._now = now
+        self._received = True
+        if self._rest:
+            data = self._rest + data
+        position = 0
+        if self.state is State.STARTING:
+            position = self._receive_protocol_header(data)
+        if self.gateway.generation != self._generation:
+            self._forget_routes()
+        log_end = self.gateway.broker.log_end
+        size = len(data)
+        while position < size and not self.closed and self.state is not State.REFUSED:
+            following = self._receive_run(data, position)
+            if following == position and not self._publishing.is_cut:
+                following = self._receive_frame(data, position)
+            if following == position:
+                break
+            position = following
+        self._rest = data[position:]
+        if self._to_confirm:
+            self._confirm()
+        if self.gateway.broker.log_end != log_end and self.gateway.broker.congested:
+            self._throttle()
+
+    def data_to_send(self) -> bytes:
+        """Everything queued for the peer, unless it waits for something to be durable."""
+        if self._holds_count or not self.output:
+            return b""
+        data = b"".join(self.output)
+        self.output.clear()
+        self._sent = True
+        return data
+
+    def next_deadline(self) -> float | None:
+        """When to hang up, or to look at the heartbeats."""
+        if self._hang_up_at is not None:
+            return self._hang_up_at
+        if not self._heartbeat_s:
+            return None
+        return min(self._send_check_at, self._receive_check_at)
+
+    def handle_deadline(self, now: float) -> None:
+        """Hang up, send a heartbeat, or notice that the peer is dead."""
+        self._now = now
+        if self._hang_up_at is not None:
+            self.closed = now >= self._hang_up_at
+            return
+        if now >= self._send_check_at:
+            if not self._sent:
+                self.output.append(HEARTBEAT_FRAME)
+            self._sent = False
+            self._send_check_at = now + self._heartbeat_s / 2
+        if now >= self._receive_check_at:
+            self._idle_checks_count = 0 if self._received else self._idle_checks_count + 1
+            self._received = False
+            self._receive_check_at = now + self._heartbeat_s
+            if self._idle_checks_count >= 2:
+                self.closed = True
+
+    def pause_delivery(self) -> None:
+        """The peer does not read: its consumers have no credit."""
+        self.paused = True
+
+    def resume_delivery(self) -> None:
+        """The peer reads again."""
+        self.paused = False
+        for channel in self.channels.values():
+            channel.wake_subscriptions()
+
+    def connection_lost(self) -> None:
+        """Give everything back."""
+        self.closed = True
+        self._release()
+
+    def shut_down(self, reason: str) -> None:
+        """The broker stops: tell the peer."""
+        if self.state is State.OPEN:
+            self._close(AmqpError("CONNECTION_FORCED", reason))
+        else:
+            self.closed = True
+        self.wake()
+
+    # What channels and methods call
+
+    def hold(self) -> None:
+        """Send nothing until all that was declared so far is durable."""
+        self._holds_count += 1
+        self.gateway.broker.when_durable(self._release_hold)
+
+    def find_route(self, envelope: Envelope, header: Header) -> Route:
+        """Where a message goes. Raises `GatewayError`."""
+        return self.virtual_host.route(envelope.exchange, envelope.routing_key, header)
+
+    def append(self, route: Route, message: Message, stored: bytes, durable: bool) -> None:
+        """Append one message."""
+        self.gateway.broker.append(
+            self.language.number, [route], [len(stored)], [stored], [message], durable
+        )
+
+    def confirm_later(self, channel: Channel, durable: bool) -> None:
+        """A channel's publishes are to be confirmed when this read is worked off."""
+        self._to_confirm[channel] = self._to_confirm.get(channel, False) or durable
+
+    # Frames
+
+    def _receive_protocol_header(self, data: bytes) -> int:
+        start = data[: len(PROTOCOL_HEADER)]
+        if start in _ACCEPTED_HEADERS:
+            self.state = State.SECURING
+            self.output.append(handshake.start(self.gateway.product_version))
+            return len(start)
+        if not any(header.startswith(start) for header in _ACCEPTED_HEADERS):
+            self.output.append(PROTOCOL_HEADER)
+            self.state = State.REFUSED
+            self.closed = True
+        return 0
+
+    def _receive_run(self, data: bytes, position: int) -> int:
+        """The hot paths: as many publishes or acknowledgements as stand here, if any do."""
+        self._publishing.is_cut = False
+        if self.state is not State.OPEN:
+            return position
+        if data.startswith(PUBLISH, position + 7):
+            return self._publishing.receive(data, position)
+        if data.startswith(ACK, position + 7):
+            channel = self.channels.get(int.from_bytes(data[position + 1 : position + 3], "big"))
+            if channel is not None and _is_ready(channel) and channel.is_ack(data, position):
+                try:
+                    return channel.receive_acks(data, position)
+                except AmqpError as error:
+                    self._fail(error, channel.number)
+                    return position + 21
+        return position
+
+    def _receive_frame(self, data: bytes, position: int) -> int:
+        """One frame of any kind; returns where the next begins, `position` if it is not whole."""
+        if len(data) - position < FRAME_HEAD.size:
+            return position
+        type, number, size = FRAME_HEAD.unpack_from(data, position)
+        start = position + FRAME_HEAD.size
+        end: int = start + size
+        payload = data[start:end]
+        explanation = None
+        if type not in FRAME_TYPES:
+            explanation = f"{_octets(payload)}: unknown_frame"
+        elif size > self.frame_max:
+            limit = self.frame_max - FRAME_OVERHEAD
+            explanation = f"all octets = <<>>: {{frame_too_large,{size},{limit}}}"
+        elif end >= len(data):
+            return position
+        elif data[end] != END_OCTET:
+            explanation = f"{_octets(payload)}: {{invalid_frame_end_marker,{data[end]}}}"
+        if explanation is not None:
+            # Where the next frame would begin cannot be known any more.
+            self._fail(AmqpError("FRAME_ERROR", f"type {type}, {explanation}"), 0)
+            return len(data)
+        self._try_frame(type, number, payload, data[position : end + 1])
+        return end + 1
+
+    def _try_frame(self, type: int, number: int, payload: bytes, frame: bytes) -> None:
+        """Handle a whole frame, and answer what goes wrong with it."""
+        method = _ids(payload[:4]) if type == METHOD else (0, 0)
+        try:
+            self._handle_frame(type, number, payload, frame)
+        except AmqpError as error:
+            self._fail(error, number)
+        except LoginRefusedError as error:
+            self._refuse_login(str(error))
+        except GatewayError as error:
+            self._fail(from_gateway(error, method), number)
+        except FieldError:
+            self._fail(AmqpError("FRAME_ERROR", f"cannot decode {_octets(payload)}", method), 0)
+        if self.gateway.generation != self._generation:
+            self._forget_routes()
+
+    def _handle_frame(self, type: int, number: int, payload: bytes, frame: bytes) -> None:
+        if type == HEARTBEAT:
+            if number:
+                raise _unexpected_frame(type, payload)
+            return
+        if number == 0 or self.state is not State.OPEN:
+            self._handle_connection_frame(type, number, payload, frame)
+            return
+        channel = self.channels.get(number)
+        id = payload[:4] if type == METHOD else b""
+        if channel is None:
+            if id != _CHANNEL_OPEN:
+                raise AmqpError("CHANNEL_ERROR", "expected 'channel.open'", _ids(id))
+            self._open_channel(number)
+        elif channel.state is ChannelState.CLOSING:
+            self._handle_closing_channel(channel, id)
+        elif type != METHOD or channel.content is not None:
+            channel.receive_content(type, payload)
+        else:
+            self._handle_method(channel, id, frame)
+
+    def _handle_method(self, channel: Channel, id: bytes, frame: bytes) -> None:
+        if id == PUBLISH:
+            channel.begin_content(decode_publish(frame[11:-1]))
+        elif id == _CHANNEL_OPEN:
+            raise AmqpError("CHANNEL_ERROR", "second 'channel.open' seen", (20, 10))
+        elif id == _CHANNEL_CLOSE:
+            self._close_channel(channel)
+            self.output.append(encode_method(channel.number, 20, 41))
+        else:
+            self._handle_cold(self, channel, decode_method(frame))
+
+    def _handle_closing_channel(self, channel: Channel, id: bytes) -> None:
+        if id == _CHANNEL_CLOSE_OK:
+            del self.channels[channel.number]
+        elif id == _CHANNEL_CLOSE:
+            del self.channels[channel.number]
+            self.output.append(encode_method(channel.number, 20, 41))
+
+    def _handle_connection_frame(
+        self, type: int, number: int, payload: bytes, frame: bytes
+    ) -> None:
+        id = payload[:4]
+        if self.state is State.CLOSING:
+            if type == METHOD and number == 0 and id == _CLOSE:
+                self.output.append(encode_method(0, 10, 51))
+            self.closed = type == METHOD and number == 0 and id in (_CLOSE, _CLOSE_OK)
+            return
+        if type != METHOD or number:
+            raise _unexpected_frame(type, payload)
+        if id == _CLOSE and self.state is State.OPEN:
+            self._release()
+            self.output.append(encode_method(0, 10, 51))
+            self.closed = True
+            return
+        handshake.handle(self, decode_method(frame))
+
+    # Life
+
+    def tuned(self, channel_max: int, frame_max: int, heartbeat_s: int) -> None:
+        """connection.tune-ok was acceptable."""
+        self.channel_max = channel_max
+        self.frame_max = frame_max
+        self._publishing.frame_max = frame_max
+        self._heartbeat_s = float(heartbeat_s)
+        self.state = State.OPENING
+
+    def opened(self) -> None:
+        """connection.open succeeded."""
+        self.state = State.OPEN
+        self._hang_up_at = None
+        self._send_check_at = self._now + self._heartbeat_s / 2
+        self._receive_check_at = self._now + self._heartbeat_s
+
+    def _refuse_login(self, reason: str) -> None:
+        """Say so if the client understands it, and hang up after a pause."""
+        if self.capabilities.get("authentication_failure_close"):
+            text = (
+                "ACCESS_REFUSED - Login was refused using authentication mechanism "
+                f"{handshake.mechanism_of(self)}. For details see the broker logfile."
+            )
+            self.output.append(_encode_close(0, 10, 403, text, (0, 0)))
+            self.state = State.CLOSING
+        else:
+            self.state = State.REFUSED
+        self._hang_up_at = self._now + _REFUSAL_PAUSE_S
+
+    def _fail(self, error: AmqpError, number: int) -> None:
+        """Close what the error closes: the channel, or the connection."""
+        if self.state is State.CLOSING:
+            return
+        channel = self.channels.get(number)
+        if not error.is_soft or channel is None:
+            self._close(error)
+            return
+        if channel.state is ChannelState.OPEN:
+            self._close_channel(channel)
+            self.channels[number] = channel
+            self.output.append(_encode_close(number, 20, error.code, error.text, error.method))
+
+    def _close(self, error: AmqpError) -> None:
+        """Send connection.close, or hang up silently on one who has not even logged in."""
+        self._release()
+        if self.state in (State.STARTING, State.SECURING):
+            self.state = State.REFUSED
+            self._hang_up_at = self._now + _REFUSAL_PAUSE_S
+            return
+        self.output.append(_encode_close(0, 10, error.code, error.text, error.method))
+        self.state = State.CLOSING
+        framing = error.code == 501
+        self._hang_up_at = self._now + (_REFUSAL_PAUSE_S if framing else _CLOSE_OK_TIMEOUT_S)
+
+    def _open_channel(self, number: int) -> None:
+        if len(self.channels) >= self.channel_max:
+            raise AmqpError(
+                "NOT_ALLOWED",
+                f"number of channels opened ({len(self.channels)}) has reached the negotiated"
+                f" channel_max ({self.channel_max})",
+                (20, 10),
+            )
+        self.channels[number] = Channel(self, number)
+        self.output.append(encode_method(number, 20, 11, b"\x00\x00\x00\x00"))
+
+    def _close_channel(self, channel: Channel) -> None:
+        channel.close()
+        del self.channels[channel.number]
+        self._to_confirm.pop(channel, None)
+        self._forget_routes()
+
+    def _release(self) -> None:
+        for channel in list(self.channels.values()):
+            channel.close()
+        self.channels.clear()
+        self._to_confirm.clear()
+        self.virtual_host.release_owner(self)
+
+    # Publishing
+
+    def _resolve(self, method: bytes) -> Target | None:
+        """A basic.publish frame -> where it leads; None if the general path must see to it."""
+        number = int.from_bytes(method[1:3], "big")
+        channel = self.channels.get(number)
+        if channel is None or not _is_ready(channel):
+            return None
+        try:
+            fields = decode_publish(method[11:-1])
+            envelope = self.language.envelope(fields.exchange, fields.routing_key)
+            if fields.immediate:
+                return None
+            route = self.virtual_host.route(envelope.exchange, envelope.routing_key, None)
+        except (FieldError, GatewayError):
+            return None
+        return Target(channel, number, envelope, route)
+
+    def _forget_routes(self) -> None:
+        self._generation = self.gateway.generation
+        self._publishing.forget()
+
+    def _confirm(self) -> None:
+        """Confirm what needs no disk now, and the rest when it is durable; in order."""
+        durable: list[tuple[Channel, int]] = []
+        for channel, is_durable in self._to_confirm.items():
+            if is_durable or channel.awaited_flush_count:
+                channel.awaited_flush_count += 1
+                durable.append((channel, channel.published_count))
+            else:
+                channel.confirm(channel.published_count)
+        self._to_confirm.clear()
+
+        def flushed() -> None:
+            for channel, count in durable:
+                channel.awaited_flush_count -= 1
+                channel.confirm(count)
+
+        if durable:
+            self.gateway.broker.when_durable(flushed)
+
+    def _release_hold(self) -> None:
+        self._holds_count -= 1
+        self.wake()
+
+
+def _is_ready(channel: Channel) -> bool:
+    """May a method come on this channel now?"""
+    return channel.state is ChannelState.OPEN and channel.content is None
+
+
+def _encode_close(
+    number: int, class_id: int, code: int, text: str, method: tuple[int, int]
+) -> bytes:
+    method_id = 50 if class_id == 10 else 40
+    arguments = code.to_bytes(2, "big") + short_string(text) + METHOD_ID.pack(*method)
+    return encode_method(number, class_id, method_id, arguments)
+
+
+def _unexpected_frame(type: int, payload: bytes) -> AmqpError:
+    return AmqpError("UNEXPECTED_FRAME", f"type {type}, {_octets(payload)}")
+
+
+def _octets(payload: bytes) -> str:
+    shown = "all" if len(payload) <= 16 else "first 16"
+    return f"{shown} octets = <<{','.join(map(str, payload[:16]))}>>"
+
+
+def _ids(id: bytes) -> tuple[int, int]:
+    class_id, method_id = METHOD_ID.unpack(id) if len(id) == 4 else (0, 0)
+    return class_id, method_id

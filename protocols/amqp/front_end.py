@@ -1,0 +1,100 @@
+"""The AMQP front end: its configuration, its port, and its connections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import Factory
+
+from gateway.gateway import Gateway
+from gateway.messages import Language
+from protocols.amqp import methods
+from protocols.amqp.connection import AmqpConnection, Limits
+from protocols.amqp.language import AmqpLanguage
+from protocols.front_end import Listener
+from protocols.transport import ConnectionTransport
+
+
+@dataclass(frozen=True, slots=True)
+class AmqpConfig:
+    """The section `amqp`; the defaults are RabbitMQ's."""
+
+    port: int = 5672
+    # Channels per connection.
+    channel_max: int = 2047
+    # The largest frame that is accepted and sent, in bytes.
+    frame_max: int = 131072
+    # Proposed heartbeat, in seconds; 0 is none.
+    heartbeat_s: int = 60
+    # How long a connection may take until it is open.
+    handshake_timeout_s: float = 10.0
+    # The largest body, in bytes.
+    message_size_max: int = 16 << 20
+
+
+class AmqpFrontEnd:
+    """All AMQP connections."""
+
+    section: ClassVar[str] = "amqp"
+    config_class: ClassVar[type[AmqpConfig]] = AmqpConfig
+    languages: ClassVar[Sequence[Language]] = (AmqpLanguage(),)
+
+    def __init__(self, gateway: Gateway, section: AmqpConfig, clock: IReactorTime) -> None:
+        self._gateway = gateway
+        self._section = section
+        self._factory = AmqpFactory(gateway, section, clock)
+
+    def listeners(self) -> Sequence[Listener]:
+        """One port."""
+        return [Listener("amqp", self._section.port, self._factory)]
+
+    def listening(self, name: str, host: str, port: int) -> None:
+        """Nobody needs the address."""
+
+    def stop(self) -> None:
+        """Close all connections as RabbitMQ does when it shuts down."""
+        reason = "broker forced connection closure with reason 'shutdown'"
+        for connection in list(self._factory.connections):
+            connection.shut_down(reason)
+        self._gateway.turn.end()
+
+
+class AmqpFactory(Factory):
+    """Builds a transport with a connection in it, and knows those that live."""
+
+    noisy = False
+
+    def __init__(self, gateway: Gateway, section: AmqpConfig, clock: IReactorTime) -> None:
+        self.connections: dict[AmqpConnection, None] = {}
+        self._gateway = gateway
+        self._clock = clock
+        self._limits = Limits(
+            channel_max=section.channel_max,
+            frame_max=section.frame_max,
+            heartbeat_s=section.heartbeat_s,
+            handshake_timeout_s=section.handshake_timeout_s,
+            message_size_max=section.message_size_max,
+        )
+        (self._language,) = AmqpFrontEnd.languages
+
+    def buildProtocol(self, addr: IAddress | None) -> ConnectionTransport:  # noqa: N802
+        """Twisted: a peer has connected."""
+        transport = ConnectionTransport(self._gateway.turn, self._clock, self._gateway.broker)
+        language = self._language
+        assert isinstance(language, AmqpLanguage)
+        connection = AmqpConnection(
+            self._gateway,
+            language,
+            self._limits,
+            getattr(addr, "host", "127.0.0.1"),
+            methods.handle,
+            transport.wake,
+            transport.throttle,
+            self._clock.seconds(),
+        )
+        self.connections[connection] = None
+        transport.attach(connection, lambda: self.connections.pop(connection, None))
+        return transport

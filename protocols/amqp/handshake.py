@@ -1,0 +1,128 @@
+"""How a connection begins: start, SASL, tune, open (AMQP 0-9-1, 2.2.4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pamqp import commands
+
+from gateway.errors import LoginRefusedError
+from protocols.amqp.codec import decode_table, encode_command, encode_method
+from protocols.amqp.replies import AmqpError
+
+if TYPE_CHECKING:
+    from protocols.amqp.connection import AmqpConnection
+
+FRAME_MIN_SIZE = 8192  # The limit before tuning.
+FRAME_MAX_ACCEPTED_MIN = 4096  # Smaller than RabbitMQ 4.1's: old clients propose it.
+RABBITMQ_VERSION = "4.2.5"  # Whose behaviour this is; clients switch theirs on it.
+
+_CAPABILITIES = (
+    "publisher_confirms",
+    "exchange_exchange_bindings",
+    "basic.nack",
+    "consumer_cancel_notify",
+    "connection.blocked",
+    "consumer_priorities",
+    "authentication_failure_close",
+    "per_consumer_qos",
+)
+
+
+def start(product_version: str) -> bytes:
+    """The connection.start frame."""
+    properties: dict[str, Any] = {
+        "capabilities": dict.fromkeys(_CAPABILITIES, True),
+        "cluster_name": "rosettamq",
+        "information": f"RosettaMQ {product_version}",
+        "platform": "Python",
+        "product": "RabbitMQ",
+        "version": RABBITMQ_VERSION,
+    }
+    return encode_command(
+        0,
+        commands.Connection.Start(
+            version_major=0,
+            version_minor=9,
+            server_properties=properties,
+            mechanisms="PLAIN AMQPLAIN",
+            locales="en_US",
+        ),
+    )
+
+
+def handle(connection: AmqpConnection, command: Any) -> None:
+    """One method on channel 0. Raises `AmqpError` or `GatewayError`."""
+    from protocols.amqp.connection import State
+
+    state = connection.state
+    if state is State.SECURING and isinstance(command, commands.Connection.StartOk):
+        _log_in(connection, command)
+        connection.state = State.TUNING
+    elif state is State.TUNING and isinstance(command, commands.Connection.TuneOk):
+        _tune(connection, command)
+    elif state is State.OPENING and isinstance(command, commands.Connection.Open):
+        connection.virtual_host = connection.gateway.open_virtual_host(
+            connection.user, command.virtual_host
+        )
+        connection.output.append(encode_method(0, 10, 41, b"\x00"))
+        connection.opened()
+    elif state is State.OPEN and isinstance(command, commands.Connection.UpdateSecret):
+        connection.output.append(encode_method(0, 10, 71))
+    else:
+        name = state.name.lower() if state is not State.OPEN else "running"
+        raise AmqpError("CHANNEL_ERROR", f"unexpected method in connection state {name}")
+
+
+def mechanism_of(connection: AmqpConnection) -> str:
+    """The mechanism with which the peer tried to log in."""
+    return str(connection.capabilities.get("\0mechanism", "PLAIN"))
+
+
+def _log_in(connection: AmqpConnection, command: Any) -> None:
+    client_properties = command.client_properties or {}
+    capabilities = client_properties.get("capabilities")
+    connection.capabilities = dict(capabilities) if isinstance(capabilities, dict) else {}
+    connection.capabilities["\0mechanism"] = command.mechanism
+    user, password = _credentials(command.mechanism, command.response)
+    connection.user = connection.gateway.login(user, password, connection.peer_host)
+    limits = connection.limits
+    connection.output.append(
+        encode_command(
+            0,
+            commands.Connection.Tune(
+                channel_max=limits.channel_max,
+                frame_max=limits.frame_max,
+                heartbeat=limits.heartbeat_s,
+            ),
+        )
+    )
+
+
+def _credentials(mechanism: str, response: str | bytes) -> tuple[str, str]:
+    data = response.encode("utf-8", "surrogateescape") if isinstance(response, str) else response
+    if mechanism == "PLAIN":
+        parts = data.split(b"\0")
+        if len(parts) == 3 and not parts[0]:
+            return parts[1].decode("utf-8", "replace"), parts[2].decode("utf-8", "replace")
+    elif mechanism == "AMQPLAIN":
+        _, table = decode_table(len(data).to_bytes(4, "big") + data)
+        return str(table.get("LOGIN", "")), str(table.get("PASSWORD", ""))
+    raise LoginRefusedError(f"mechanism '{mechanism}' is unknown, or its response malformed")
+
+
+def _tune(connection: AmqpConnection, command: Any) -> None:
+    limits = connection.limits
+    frame_max, channel_max = command.frame_max, command.channel_max
+    if frame_max and frame_max < FRAME_MAX_ACCEPTED_MIN:
+        _refuse(f"frame_max = {frame_max} is lower than the minimum", FRAME_MAX_ACCEPTED_MIN)
+    if not frame_max or frame_max > limits.frame_max:
+        _refuse(f"frame_max = {frame_max} is higher than the maximum", limits.frame_max)
+    if not channel_max or channel_max > limits.channel_max:
+        shown = f"{channel_max} (no limit)" if not channel_max else str(channel_max)
+        _refuse(f"channel_max = {shown} is higher than the maximum", limits.channel_max)
+    connection.tuned(channel_max, frame_max, command.heartbeat)
+
+
+def _refuse(explanation: str, limit: int) -> None:
+    raise AmqpError("NOT_ALLOWED", f"negotiated {explanation} allowed value ({limit})", (10, 31))

@@ -1,0 +1,264 @@
+"""The methods of a channel that are not on the hot path: one function each."""
+
+from __future__ import annotations
+
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from typing import Any
+
+from pamqp import commands
+
+from gateway.errors import NotFoundError
+from protocols.amqp.channel import Channel
+from protocols.amqp.codec import encode_method, encode_name, short_string
+from protocols.amqp.connection import AmqpConnection
+from protocols.amqp.replies import AmqpError
+
+_Method = Callable[[AmqpConnection, Channel, Any], None]
+
+
+def handle(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    """Carry out one method. Raises `AmqpError` or `GatewayError`."""
+    method = _METHODS.get(type(command))
+    if method is None:
+        raise AmqpError("COMMAND_INVALID", "unimplemented method", _ids(command))
+    method(connection, channel, command)
+
+
+def _reply(channel: Channel, class_id: int, method_id: int, arguments: bytes = b"") -> None:
+    channel.output.append(encode_method(channel.number, class_id, method_id, arguments))
+
+
+def _ids(command: Any) -> tuple[int, int]:
+    return command.index >> 16, command.index & 0xFFFF
+
+
+def _queue_name(channel: Channel, name: str) -> str:
+    """An empty name means the queue that this channel declared last."""
+    if name:
+        return name
+    if not channel.last_queue:
+        raise NotFoundError("no previously declared queue")
+    return channel.last_queue
+
+
+# channel
+
+
+def _channel_flow(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    if not command.active:
+        raise AmqpError("NOT_IMPLEMENTED", "active=false", _ids(command))
+    _reply(channel, 20, 21, b"\x01")
+
+
+# exchange
+
+
+def _exchange_declare(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    if command.passive:
+        connection.virtual_host.find_exchange(command.exchange)
+    else:
+        connection.virtual_host.declare_exchange(
+            command.exchange,
+            command.exchange_type,
+            durable=command.durable,
+            auto_delete=command.auto_delete,
+            internal=command.internal,
+            arguments=command.arguments,
+        )
+        if command.durable:
+            connection.hold()
+    if not command.nowait:
+        _reply(channel, 40, 11)
+
+
+def _exchange_delete(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    connection.virtual_host.delete_exchange(command.exchange, if_unused=command.if_unused)
+    connection.hold()
+    if not command.nowait:
+        _reply(channel, 40, 21)
+
+
+def _exchange_bind(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    connection.virtual_host.bind_exchange(
+        command.destination, command.source, command.routing_key, command.arguments
+    )
+    connection.hold()
+    if not command.nowait:
+        _reply(channel, 40, 31)
+
+
+def _exchange_unbind(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    connection.virtual_host.unbind_exchange(
+        command.destination, command.source, command.routing_key, command.arguments
+    )
+    connection.hold()
+    if not command.nowait:
+        _reply(channel, 40, 51)
+
+
+# queue
+
+
+def _queue_declare(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    virtual_host = connection.virtual_host
+    if command.passive:
+        queue = virtual_host.find_queue(_queue_name(channel, command.queue), connection)
+    else:
+        queue = virtual_host.declare_queue(
+            command.queue,
+            durable=command.durable,
+            exclusive_owner=connection if command.exclusive else None,
+            auto_delete=command.auto_delete,
+            arguments=command.arguments,
+            owner=connection,
+        )
+        if queue.durable:
+            connection.hold()
+    channel.last_queue = queue.name
+    if not command.nowait:
+        counts = queue.ready_count.to_bytes(4, "big") + queue.consumer_count.to_bytes(4, "big")
+        _reply(channel, 50, 11, short_string(encode_name(queue.name)) + counts)
+
+
+def _queue_bind(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    name = _queue_name(channel, command.queue)
+    routing_key = command.routing_key if command.queue or command.routing_key else name
+    virtual_host = connection.virtual_host
+    virtual_host.bind_queue(name, command.exchange, routing_key, command.arguments, connection)
+    if virtual_host.queues[name].durable:
+        connection.hold()
+    if not command.nowait:
+        _reply(channel, 50, 21)
+
+
+def _queue_unbind(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    name = _queue_name(channel, command.queue)
+    routing_key = command.routing_key if command.queue or command.routing_key else name
+    connection.virtual_host.unbind_queue(
+        name, command.exchange, routing_key, command.arguments, connection
+    )
+    connection.hold()
+    _reply(channel, 50, 51)
+
+
+def _queue_purge(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    name = _queue_name(channel, command.queue)
+    count = connection.virtual_host.find_queue(name, connection).purge()
+    if not command.nowait:
+        _reply(channel, 50, 31, count.to_bytes(4, "big"))
+
+
+def _queue_delete(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    name = _queue_name(channel, command.queue)
+    queue = connection.virtual_host.queues.get(name)
+    if queue is not None and queue.durable:
+        connection.hold()
+    count = connection.virtual_host.delete_queue(
+        name, owner=connection, if_unused=command.if_unused, if_empty=command.if_empty
+    )
+    if not command.nowait:
+        _reply(channel, 50, 41, count.to_bytes(4, "big"))
+
+
+# basic
+
+
+def _basic_qos(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    if command.prefetch_size:
+        raise AmqpError(
+            "NOT_IMPLEMENTED", f"prefetch_size!=0 ({command.prefetch_size})", _ids(command)
+        )
+    if command.global_:
+        channel.prefetch = command.prefetch_count
+        channel.wake_subscriptions()
+    else:
+        channel.consumer_prefetch = command.prefetch_count
+    _reply(channel, 60, 11)
+
+
+def _basic_consume(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    queue = connection.virtual_host.find_queue(_queue_name(channel, command.queue), connection)
+    tag = command.consumer_tag
+    if tag in channel.subscriptions:
+        raise AmqpError("NOT_ALLOWED", f"attempt to reuse consumer tag '{tag}'", _ids(command))
+    tag = tag or "amq.ctag-" + urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+    channel.subscribe(tag, queue, command.no_ack, command.exclusive)
+    if not command.nowait:
+        _reply(channel, 60, 21, short_string(encode_name(tag)))
+
+
+def _basic_cancel(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    channel.unsubscribe(command.consumer_tag)
+    if not command.nowait:
+        _reply(channel, 60, 31, short_string(encode_name(command.consumer_tag)))
+
+
+def _basic_get(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    queue = connection.virtual_host.find_queue(_queue_name(channel, command.queue), connection)
+    deliveries = queue.take(1)
+    if deliveries:
+        channel.fetched(queue, deliveries[0], command.no_ack)
+    else:
+        _reply(channel, 60, 72, b"\x00")
+
+
+def _basic_ack(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    channel.acknowledge(command.delivery_tag, command.multiple)
+
+
+def _basic_nack(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    channel.reject(command.delivery_tag, command.multiple, command.requeue, 120)
+
+
+def _basic_reject(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    channel.reject(command.delivery_tag, False, command.requeue, 90)
+
+
+def _basic_recover(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    if not command.requeue:
+        raise AmqpError("NOT_IMPLEMENTED", "requeue=false", _ids(command))
+    channel.recover()
+    if isinstance(command, commands.Basic.Recover):
+        _reply(channel, 60, 111)
+
+
+# confirm and tx
+
+
+def _confirm_select(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    channel.confirming = True
+    if not command.nowait:
+        _reply(channel, 85, 11)
+
+
+def _tx(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    raise AmqpError("NOT_IMPLEMENTED", "transactions are not served yet", _ids(command))
+
+
+_METHODS: dict[type[Any], _Method] = {
+    commands.Channel.Flow: _channel_flow,
+    commands.Exchange.Declare: _exchange_declare,
+    commands.Exchange.Delete: _exchange_delete,
+    commands.Exchange.Bind: _exchange_bind,
+    commands.Exchange.Unbind: _exchange_unbind,
+    commands.Queue.Declare: _queue_declare,
+    commands.Queue.Bind: _queue_bind,
+    commands.Queue.Unbind: _queue_unbind,
+    commands.Queue.Purge: _queue_purge,
+    commands.Queue.Delete: _queue_delete,
+    commands.Basic.Qos: _basic_qos,
+    commands.Basic.Consume: _basic_consume,
+    commands.Basic.Cancel: _basic_cancel,
+    commands.Basic.Get: _basic_get,
+    commands.Basic.Ack: _basic_ack,
+    commands.Basic.Nack: _basic_nack,
+    commands.Basic.Reject: _basic_reject,
+    commands.Basic.Recover: _basic_recover,
+    commands.Basic.RecoverAsync: _basic_recover,
+    commands.Confirm.Select: _confirm_select,
+    commands.Tx.Select: _tx,
+    commands.Tx.Commit: _tx,
+    commands.Tx.Rollback: _tx,
+}

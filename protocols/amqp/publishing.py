@@ -1,0 +1,260 @@
+"""The hot path in: every whole publish in the read buffer becomes part of one batch.
+
+A client repeats itself: what goes before the bodies of its messages (a basic.publish frame, a
+content header frame, the head of a body frame) is the same bytes again and again, or the same few
+in the same order. Those bytes are the key of an `Entry`, which holds everything that was resolved
+for them; an entry also remembers which one came after it, so that mostly not even a look-up is
+needed. Whatever is not such a message (another method, a body in several frames, a message that
+is not whole yet, an unroutable one) ends the batch, and takes the general path of the connection.
+
+Invariants: entries are good for one generation of the gateway. The bytes of a batch are
+consecutive in the read buffer, so they are appended to the log as they came. A batch is of one
+channel, and either durable or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from struct import Struct
+from typing import Any
+
+from core.broker import Broker
+from core.route import Route
+from gateway.messages import Envelope, Header, Message
+from protocols.amqp.codec import (
+    BASIC_CLASS,
+    BODY,
+    END_OCTET,
+    FRAME_HEAD,
+    HEADER,
+    METHOD,
+    PUBLISH,
+    FieldError,
+)
+from protocols.amqp.language import AmqpLanguage
+
+_CONTENT = Struct(">HHQ")  # Class, weight, body size.
+_ENTRIES_MAX = 4096
+_METHOD_SIZE_MAX = 4 + 2 + 256 + 256 + 1  # Of a basic.publish payload.
+
+
+class Kind:
+    """What all messages of one batch have in common."""
+
+    __slots__ = ("channel", "durable")
+
+    def __init__(self, channel: Any, durable: bool) -> None:
+        self.channel = channel
+        self.durable = durable
+
+
+class Target:
+    """Where a basic.publish frame leads: its channel, its envelope and its route."""
+
+    __slots__ = ("durable", "envelope", "number", "route", "transient")
+
+    def __init__(self, channel: Any, number: int, envelope: Envelope, route: Route) -> None:
+        self.number = number
+        self.envelope = envelope
+        self.route = route
+        self.durable = Kind(channel, True)
+        self.transient = Kind(channel, False)
+
+
+class Entry:
+    """The bytes before a body, and all that follows from them."""
+
+    __slots__ = (
+        "body_size",
+        "envelope",
+        "header",
+        "kind",
+        "next",
+        "prefix",
+        "prefix_size",
+        "route",
+        "size",
+    )
+
+    def __init__(
+        self,
+        prefix: bytes,
+        body_size: int,
+        target: Target,
+        header: Header,
+        route: Route,
+        kind: Kind,
+    ) -> None:
+        self.prefix = prefix
+        self.prefix_size = len(prefix)
+        self.body_size = body_size
+        self.size = len(prefix) + body_size + 1
+        self.envelope = target.envelope
+        self.header = header
+        self.route = route
+        self.kind = kind
+        self.next: Entry | None = None
+
+
+class Publishing:
+    """The publishes of one connection.
+
+    `resolve` makes a target of a basic.publish frame, or None if the general path must see to it;
+    `route` finds the route of a message whose header matters.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        language: AmqpLanguage,
+        resolve: Callable[[bytes], Target | None],
+        route: Callable[[Envelope, Header], Route],
+    ) -> None:
+        self._broker = broker
+        self._language = language
+        self._resolve = resolve
+        self._route = route
+        self._targets: dict[bytes, Target] = {}
+        self._entries: dict[bytes, Entry] = {}
+        self._predicted: Entry | None = None
+        self.frame_max = 0  # Larger payloads take the general path, which refuses them.
+        self.is_cut = False  # Did `receive` stop because the next message is not whole yet?
+
+    def forget(self) -> None:
+        """Drop all that was resolved: topology, or the channels, have changed."""
+        self._targets.clear()
+        self._entries.clear()
+        self._predicted = None
+
+    def receive(self, data: bytes, position: int) -> int:
+        """Append the whole publishes at `position`; return where something else begins."""
+        entry = self._predicted
+        previous: Entry | None = None
+        kind: Kind | None = None
+        messages: list[Message] = []
+        routes: list[Route] = []
+        sizes: list[int] = []
+        start = position
+        data_size = len(data)
+        while position < data_size:
+            if entry is None or not data.startswith(entry.prefix, position):
+                entry = self._find(data, position)
+                if entry is None:
+                    break
+                if previous is not None:
+                    previous.next = entry
+            body_start = position + entry.prefix_size
+            end = body_start + entry.body_size
+            if end >= data_size:
+                self.is_cut = True
+                break
+            if data[end] != END_OCTET:
+                break
+            if entry.kind is not kind:
+                if messages:
+                    self._append(kind, data, start, position, routes, sizes, messages)
+                    messages, routes, sizes = [], [], []
+                kind = entry.kind
+                start = position
+            messages.append((entry.envelope, entry.header, data[body_start:end]))
+            routes.append(entry.route)
+            sizes.append(entry.size)
+            position = end + 1
+            previous = entry
+            entry = entry.next
+        if messages:
+            self._append(kind, data, start, position, routes, sizes, messages)
+        self._predicted = entry
+        return position
+
+    def _append(
+        self,
+        kind: Kind | None,
+        data: bytes,
+        start: int,
+        end: int,
+        routes: list[Route],
+        sizes: list[int],
+        messages: list[Message],
+    ) -> None:
+        assert kind is not None
+        payload = memoryview(data)[start:end]
+        number = self._language.number
+        self._broker.append(number, routes, sizes, [payload], messages, kind.durable)
+        kind.channel.published(len(messages), kind.durable)
+
+    def _find(self, data: bytes, position: int) -> Entry | None:
+        """The entry for the message at `position`; None if it is not one for the hot path."""
+        if not data.startswith(PUBLISH, position + 7):
+            return None
+        type, number, size = FRAME_HEAD.unpack_from(data, position)
+        if type != METHOD or size > _METHOD_SIZE_MAX:
+            return None
+        method_end = position + size + 8
+        if method_end + FRAME_HEAD.size + _CONTENT.size > len(data):
+            self.is_cut = True
+            return None
+        target = self._target(data[position:method_end])
+        if target is None:
+            return None
+        type, header_number, size = FRAME_HEAD.unpack_from(data, method_end)
+        if type != HEADER or header_number != number or size > self.frame_max:
+            return None
+        header_end = method_end + size + 8
+        if header_end > len(data):
+            self.is_cut = True
+            return None
+        if size < _CONTENT.size + 2 or data[header_end - 1] != END_OCTET:
+            return None
+        return self._find_content(data, position, method_end, header_end, target)
+
+    def _find_content(
+        self, data: bytes, position: int, method_end: int, header_end: int, target: Target
+    ) -> Entry | None:
+        """The same, once the content header frame is known to be whole."""
+        class_id, _, body_size = _CONTENT.unpack_from(data, method_end + FRAME_HEAD.size)
+        if class_id != BASIC_CLASS or body_size > self.frame_max:
+            return None
+        prefix_end = header_end - 1
+        if body_size:
+            prefix_end = header_end + FRAME_HEAD.size
+            if prefix_end > len(data):
+                self.is_cut = True
+                return None
+            if FRAME_HEAD.unpack_from(data, header_end) != (BODY, target.number, body_size):
+                return None
+        raw_header = data[method_end + FRAME_HEAD.size + _CONTENT.size : header_end - 1]
+        return self._entry(data[position:prefix_end], body_size, target, raw_header)
+
+    def _target(self, method: bytes) -> Target | None:
+        target = self._targets.get(method)
+        if target is None and method[-1] == END_OCTET:
+            target = self._resolve(method)
+            if target is not None:
+                if len(self._targets) >= _ENTRIES_MAX:
+                    self._targets.clear()
+                self._targets[method] = target
+        return target
+
+    def _entry(
+        self, prefix: bytes, body_size: int, target: Target, raw_header: bytes
+    ) -> Entry | None:
+        entry = self._entries.get(prefix)
+        if entry is not None:
+            return entry
+        try:
+            header = self._language.header(raw_header)
+        except FieldError:
+            return None
+        route = target.route
+        if route.by_header:
+            route = self._route(target.envelope, header)
+        if not route.queues:
+            return None
+        durable = route.durable and header.persistent
+        kind = target.durable if durable else target.transient
+        entry = Entry(prefix, body_size, target, header, route, kind)
+        if len(self._entries) >= _ENTRIES_MAX:
+            self._entries.clear()
+        self._entries[prefix] = entry
+        return entry
