@@ -25,6 +25,7 @@ from protocols.amqp.codec import (
 )
 from protocols.amqp.delivering import Subscription, content_frames
 from protocols.amqp.language import encode_stored
+from protocols.amqp.publishing import Kind
 from protocols.amqp.replies import AmqpError
 
 if TYPE_CHECKING:
@@ -85,12 +86,9 @@ class Channel:
         self.confirmed_count = 0
         self.awaited_flush_count = 0
         self.content: Content | None = None
+        self.durable_kind = Kind(self, True)
+        self.transient_kind = Kind(self, False)
         self._ack_prefix = FRAME_HEAD.pack(METHOD, number, 13) + ACK
-
-    @property
-    def is_paused(self) -> bool:
-        """Does the peer not read at the moment?"""
-        return self.connection.paused
 
     def wake(self) -> None:
         """There is something to send."""

@@ -38,6 +38,7 @@ from protocols.amqp.codec import (
     encode_method,
     short_string,
 )
+from protocols.amqp.delivering import Subscription
 from protocols.amqp.language import AmqpLanguage
 from protocols.amqp.publishing import Publishing, Target
 from protocols.amqp.replies import AmqpError, from_gateway
@@ -97,6 +98,7 @@ class AmqpConnection:
         self.state = State.STARTING
         self.closed = False
         self.paused = False
+        self.starved: dict[Subscription, None] = {}  # Asked for credit while paused.
         self.output: list[bytes] = []
         self.channels: dict[int, Channel] = {}
         self.frame_max = handshake.FRAME_MIN_SIZE
@@ -196,8 +198,9 @@ class AmqpConnection:
     def resume_delivery(self) -> None:
         """The peer reads again."""
         self.paused = False
-        for channel in self.channels.values():
-            channel.wake_subscriptions()
+        starved, self.starved = self.starved, {}
+        for subscription in starved:
+            subscription.queue.wake()
 
     def connection_lost(self) -> None:
         """Give everything back."""
@@ -457,7 +460,7 @@ class AmqpConnection:
             route = self.virtual_host.route(envelope.exchange, envelope.routing_key, None)
         except (FieldError, GatewayError):
             return None
-        return Target(channel, number, envelope, route)
+        return Target(channel, envelope, route)
 
     def _forget_routes(self) -> None:
         self._generation = self.gateway.generation

@@ -87,7 +87,9 @@ class Subscription:
     def credit(self) -> int:
         """How many more messages this consumer takes now."""
         channel = self.channel
-        if channel.is_paused:
+        connection = channel.connection
+        if connection.paused:
+            connection.starved[self] = None
             return 0
         if self.no_ack:
             return _CREDIT_WITHOUT_ACK

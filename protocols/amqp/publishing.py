@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from struct import Struct
-from typing import Any
+from typing import Protocol
 
 from core.broker import Broker
 from core.route import Route
@@ -39,26 +39,35 @@ _METHOD_SIZE_MAX = 4 + 2 + 256 + 256 + 1  # Of a basic.publish payload.
 
 
 class Kind:
-    """What all messages of one batch have in common."""
+    """What all messages of one batch have in common: a channel has two of them."""
 
     __slots__ = ("channel", "durable")
 
-    def __init__(self, channel: Any, durable: bool) -> None:
+    def __init__(self, channel: Publisher, durable: bool) -> None:
         self.channel = channel
         self.durable = durable
+
+
+class Publisher(Protocol):
+    """A channel, as far as this module knows it."""
+
+    number: int
+    durable_kind: Kind
+    transient_kind: Kind
+
+    def published(self, count: int, durable: bool) -> None:
+        """Messages were appended."""
 
 
 class Target:
     """Where a basic.publish frame leads: its channel, its envelope and its route."""
 
-    __slots__ = ("durable", "envelope", "number", "route", "transient")
+    __slots__ = ("channel", "envelope", "route")
 
-    def __init__(self, channel: Any, number: int, envelope: Envelope, route: Route) -> None:
-        self.number = number
+    def __init__(self, channel: Publisher, envelope: Envelope, route: Route) -> None:
+        self.channel = channel
         self.envelope = envelope
         self.route = route
-        self.durable = Kind(channel, True)
-        self.transient = Kind(channel, False)
 
 
 class Entry:
@@ -221,7 +230,7 @@ class Publishing:
             if prefix_end > len(data):
                 self.is_cut = True
                 return None
-            if FRAME_HEAD.unpack_from(data, header_end) != (BODY, target.number, body_size):
+            if FRAME_HEAD.unpack_from(data, header_end) != (BODY, target.channel.number, body_size):
                 return None
         raw_header = data[method_end + FRAME_HEAD.size + _CONTENT.size : header_end - 1]
         return self._entry(data[position:prefix_end], body_size, target, raw_header)
@@ -252,7 +261,8 @@ class Publishing:
         if not route.queues:
             return None
         durable = route.durable and header.persistent
-        kind = target.durable if durable else target.transient
+        channel = target.channel
+        kind = channel.durable_kind if durable else channel.transient_kind
         entry = Entry(prefix, body_size, target, header, route, kind)
         if len(self._entries) >= _ENTRIES_MAX:
             self._entries.clear()
