@@ -218,18 +218,9 @@ class Broker:
             self._note_append(log_offset)
         else:
             log_offset = self._store.append_volatile(origin, sizes, payload, messages)
-            self._store.refer(log_offset, 1)  # So that it outlives its dispatch.
-        first, count = 0, len(routes)
-        while first < count:
-            route = routes[first]
-            end = first + 1
-            while end < count and routes[end] is route:
-                end += 1
-            for queue in route.queues:
-                queue.append(log_offset, first, end - first)
-            first = end
+        runs_count = _dispatch(routes, log_offset)
         if not durable:
-            self._store.release(log_offset)
+            self._store.refer(log_offset, runs_count)
 
     def when_durable(self, callback: Callable[[], None]) -> None:
         """Call `callback` when all that was appended and declared so far is durable.
@@ -379,6 +370,21 @@ class Broker:
             for group, offset in queue.group_offsets.items():
                 group_offsets[self._group_ids[id, group]] = offset
         return Checkpoint(1, self.log_end, progress_number, queues, group_offsets, self._marks)
+
+
+def _dispatch(routes: Sequence[Route], log_offset: int) -> int:
+    """Give each run of equal routes to its queues; return how many index entries that made."""
+    first, count = 0, len(routes)
+    runs_count = 0
+    while first < count:
+        route = routes[first]
+        end = first + 1
+        while end < count and routes[end] is route:
+            end += 1
+        for queue in route.queues:
+            runs_count += queue.append(log_offset, first, end - first)
+        first = end
+    return runs_count
 
 
 def _message_at(data: bytes, position: int, log_offset: int) -> tuple[int, bytes] | None:

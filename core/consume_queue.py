@@ -68,17 +68,23 @@ class ConsumeQueue:
 
         None at the end of the queue.
         """
-        position = self._find(queue_offset)
         runs = self._runs
+        position = self._hint
+        # Reading goes on in order: mostly in the run of the last look-up, or the one behind it.
+        if position < len(runs):
+            start, packed = runs[position], runs[position + 2]
+            if not start <= queue_offset < start + (packed & _COUNT_MASK) or position < self._head:
+                position = self._find(queue_offset)
+        else:
+            position = self._find(queue_offset)
         if position >= len(runs):
             return None
-        start = runs[position]
-        packed = runs[position + 2]
+        start, log_offset, packed = runs[position : position + _WIDTH]
+        first, count = packed >> 32, packed & _COUNT_MASK
         ahead = queue_offset - start
         if ahead <= 0:
-            return Run(start, runs[position + 1], packed >> 32, packed & _COUNT_MASK)
-        first, count = packed >> 32, packed & _COUNT_MASK
-        return Run(queue_offset, runs[position + 1], first + ahead, count - ahead)
+            return Run(start, log_offset, first, count)
+        return Run(queue_offset, log_offset, first + ahead, count - ahead)
 
     def pop_before(self, queue_offset: int) -> int | None:
         """Drop the oldest run if all of it is below `queue_offset`; return its log offset."""
@@ -109,22 +115,19 @@ class ConsumeQueue:
         return kept.tobytes()
 
     def _find(self, queue_offset: int) -> int:
-        """The position of the first run that ends behind `queue_offset`."""
-        runs = self._runs
+        """The position of the first run that ends behind `queue_offset`; the new hint."""
+        runs, head = self._runs, self._head
         if queue_offset >= self.max_offset:
             return len(runs)
-        hint = max(self._hint, self._head)
-        for position in (hint, hint + _WIDTH):
-            if position >= len(runs):
-                break
-            ends_behind = runs[position] + (runs[position + 2] & _COUNT_MASK) > queue_offset
-            starts_after_previous = position == self._head or (
-                runs[position - _WIDTH] + (runs[position - 1] & _COUNT_MASK) <= queue_offset
-            )
-            if ends_behind and starts_after_previous:
-                self._hint = position
-                return position
-        low, high = self._head // _WIDTH, len(runs) // _WIDTH
+        position = self._hint + _WIDTH
+        if head < position < len(runs) and (
+            runs[position - _WIDTH] + (runs[position - 1] & _COUNT_MASK)
+            <= queue_offset
+            < runs[position] + (runs[position + 2] & _COUNT_MASK)
+        ):
+            self._hint = position
+            return position
+        low, high = head // _WIDTH, len(runs) // _WIDTH
         while low < high:
             middle = (low + high) // 2
             position = middle * _WIDTH

@@ -70,20 +70,23 @@ class LightQueue:
         """The queue offset that the next message gets."""
         return self.index.max_offset
 
-    def append(self, log_offset: int, first: int, count: int) -> None:
-        """`count` messages of a record, from its message `first` on, belong to this queue."""
+    def append(self, log_offset: int, first: int, count: int) -> int:
+        """`count` messages of a record, from its message `first` on, belong to this queue.
+
+        Returns how many index entries refer to the record for it: one, or none if it is deleted.
+        """
         if self.deleted:
-            return
+            return 0
         start = self.index.append(log_offset, first, count)
         self.ready_count += count
         if log_offset >= VOLATILE_BASE:
-            self._store.refer(log_offset, 1)
             if self.durable:
                 self._progress.gap(self.id, start, start + count)
         else:
             self._durable_end = start + count
         if self.dispatcher is not None:
             self._turn.dispatchers[self.dispatcher] = None
+        return 1
 
     def take(self, count: int) -> list[Span]:
         """At most `count` ready messages go in flight: returned ones first, then in order.
@@ -93,45 +96,51 @@ class LightQueue:
         spans: list[Span] = []
         window = self.window
         size = 0
-        while count > 0 and size < TAKE_SIZE_MAX and window.returned_count:
-            offset = window.take_returned()
-            self.ready_count -= 1
-            count -= 1
-            run = self.index.run_at(offset)
-            batch = self._store.batch(run.log_offset) if run is not None else None
-            if run is None or batch is None or not batch.messages:
-                self.settle(offset, offset + 1)
-                continue
-            size += batch.size // len(batch.messages)
-            spans.append(Span(offset, [batch.messages[run.first]], True))
+        if window.returned_count:
+            size = self._take_returned(count, spans)
+            count -= len(spans)
         never_delivered = window.next_offset
+        fetch = self._store.fetch
         while count > 0 and size < TAKE_SIZE_MAX and self.ready_count > 0:
-            window.skip_settled()
-            run = self.index.run_at(window.next_offset)
+            run = self.index.run_at(window.begin_run())
             if run is None:
                 break
-            start, log_offset, first, held = run
-            window.skip_to(start)
-            taken = window.limit(min(count, held))
-            batch = self._store.batch(log_offset)
-            messages = batch.messages
-            if len(messages) != 1 and size + batch.size > TAKE_SIZE_MAX:
-                average = batch.size // max(1, len(messages)) + 1
-                taken = min(taken, max(1, (TAKE_SIZE_MAX - size) // average))
+            start, log_offset, first, taken = run
+            if start != window.next_offset:
+                window.skip_to(start)
+            if taken > count:
+                taken = count
             redelivered = start < window.redelivered_below
-            if redelivered:
-                taken = min(taken, window.redelivered_below - start)
-            window.take(taken)
+            taken = window.take(taken)
             self.ready_count -= taken
+            messages, messages_size = fetch(log_offset, first, taken)
             if not messages:
                 self.settle(start, start + taken)
                 continue
             count -= taken
-            size += batch.size * taken // len(messages)
-            spans.append(Span(start, messages[first : first + taken], redelivered))
+            size += messages_size
+            spans.append(Span(start, messages, redelivered))
         if self.durable and never_delivered < min(window.next_offset, self._durable_end):
             self._progress.delivered(self)
         return spans
+
+    def _take_returned(self, count: int, spans: list[Span]) -> int:
+        """Take returned messages, lowest offset first; return about how large they are."""
+        size = 0
+        window = self.window
+        while len(spans) < count and size < TAKE_SIZE_MAX and window.returned_count:
+            offset = window.take_returned()
+            self.ready_count -= 1
+            run = self.index.run_at(offset)
+            messages: Sequence[Any] = ()
+            if run is not None:
+                messages, message_size = self._store.fetch(run.log_offset, run.first, 1)
+            if not messages:
+                self.settle(offset, offset + 1)
+                continue
+            size += message_size
+            spans.append(Span(offset, messages, True))
+        return size
 
     def settle(self, start: int, end: int) -> None:
         """Messages in flight, `start` up to not including `end`, are done with."""
@@ -170,12 +179,10 @@ class LightQueue:
             run = self.index.run_at(offset)
             if run is None:
                 break
-            batch = self._store.batch(run.log_offset)
             wanted = min(run.message_count, count - len(found))
-            messages = batch.messages[run.first : run.first + wanted]
+            messages, messages_size = self._store.fetch(run.log_offset, run.first, wanted)
             found += zip(range(run.queue_offset, run.queue_offset + wanted), messages, strict=False)
-            if messages:
-                size += batch.size * len(messages) // len(batch.messages)
+            size += messages_size
             offset = run.queue_offset + wanted
         return found
 
@@ -187,8 +194,8 @@ class LightQueue:
         self.index.check(offset)
         run = self.index.run_at(offset)
         assert run is not None
-        batch = self._store.batch(run.log_offset)
-        return self._store.message_offset(run.log_offset, run.first), batch.timestamp_ms
+        log_offset = self._store.message_offset(run.log_offset, run.first)
+        return log_offset, self._store.timestamp_ms(run.log_offset)
 
     def search_timestamp(self, timestamp_ms: int) -> int:
         """The queue offset of the first message stored at that time or later."""
@@ -196,7 +203,7 @@ class LightQueue:
         while low < high:
             middle = (low + high) // 2
             run = self.index.run_at(middle)
-            if run is None or self._store.batch(run.log_offset).timestamp_ms >= timestamp_ms:
+            if run is None or self._store.timestamp_ms(run.log_offset) >= timestamp_ms:
                 high = middle
             else:
                 low = middle + 1

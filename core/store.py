@@ -22,6 +22,7 @@ from core.record import (
     HEADER_SIZE,
     ROW_SIZE,
     Buffer,
+    RecordHeader,
     decode,
     decode_header,
     decode_rows,
@@ -30,6 +31,7 @@ from core.record import (
 
 VOLATILE_BASE = 1 << 62  # Log offsets from here on are of transient batches: serial numbers.
 _READ_AHEAD_SIZE = 1 << 20
+_HEAD_READ_SIZE = 4096  # The header and the rows of most records.
 _MESSAGE_OVERHEAD = 200  # What a message costs in memory beside its bytes, about.
 _SPILL_SEGMENT_SIZE = 64 << 20
 
@@ -80,7 +82,6 @@ class Store:
         shutil.rmtree(self._spill_directory, ignore_errors=True)
         self._spill: CommitLog | None = None
         self._spilled: dict[int, tuple[int, int]] = {}  # Spill offset, reference count.
-        self._last_spilled = Batch(-1, (), 0, 0)
 
     def append_durable(
         self,
@@ -116,13 +117,12 @@ class Store:
         return log_offset
 
     def refer(self, log_offset: int, count: int) -> None:
-        """`count` more runs point to a transient batch."""
+        """`count` runs point to the transient batch that was just appended."""
         batch = self._volatile.get(log_offset)
         if batch is not None:
-            batch.references += count
+            batch.references = count
         else:
-            spill_offset, references = self._spilled[log_offset]
-            self._spilled[log_offset] = (spill_offset, references + count)
+            self._spilled[log_offset] = (self._spilled[log_offset][0], count)
 
     def release(self, log_offset: int) -> None:
         """One run less points to a transient batch; the last one lets it go."""
@@ -142,21 +142,34 @@ class Store:
         if oldest and self._spill is not None:
             self._drop_spilled()
 
-    def batch(self, log_offset: int) -> Batch:
-        """The batch at this log offset.
+    def fetch(self, log_offset: int, first: int, count: int) -> tuple[Sequence[Any], int]:
+        """Messages of a batch, and about how many bytes they are.
 
-        A record that cannot be read is reported, and comes back as a batch without messages.
+        A record that cannot be read is reported, and yields none.
         """
         batch = self._cache.get(log_offset) or self._volatile.get(log_offset)
+        if batch is None:
+            if log_offset >= VOLATILE_BASE:
+                assert self._spill is not None
+                return self._fetch_cold(self._spill, self._spilled[log_offset][0], first, count)
+            return self._fetch_cold(self.commit_log, log_offset, first, count)
+        messages = batch.messages
+        if len(messages) == count:
+            return messages, batch.size
+        return messages[first : first + count], batch.size * count // (len(messages) or 1)
+
+    def timestamp_ms(self, log_offset: int) -> int:
+        """When a batch was stored; 0 if it cannot be read."""
+        batch = self._cache.get(log_offset) or self._volatile.get(log_offset)
         if batch is not None:
-            return batch
-        if log_offset < VOLATILE_BASE:
-            return self._read(self.commit_log, log_offset, log_offset)
-        if self._last_spilled.log_offset != log_offset:
+            return batch.timestamp_ms
+        if log_offset >= VOLATILE_BASE:
             assert self._spill is not None
-            position = self._spilled[log_offset][0]
-            self._last_spilled = self._read(self._spill, position, log_offset)
-        return self._last_spilled
+            data = self._spill.read(self._spilled[log_offset][0], HEADER_SIZE)
+        else:
+            data = self.commit_log.read(log_offset, HEADER_SIZE)
+        header = decode_header(data)
+        return header.timestamp_ms if header is not None else 0
 
     def message_offset(self, log_offset: int, index: int) -> int:
         """The log offset of one message's own bytes; a serial number for a transient one."""
@@ -189,42 +202,80 @@ class Store:
             if self._cache.get(oldest.log_offset) is oldest:
                 del self._cache[oldest.log_offset]
 
-    def _read(self, log: CommitLog, position: int, log_offset: int) -> Batch:
-        """Read a batch back, and what follows it, since that is mostly wanted next."""
-        data = log.read(position, _READ_AHEAD_SIZE)
-        header = decode_header(data)
-        if header is not None and header.log_offset == position and header.size > len(data):
-            data = log.read(position, header.size)
-        wanted: Batch | None = None
+    def _fetch_cold(
+        self, log: CommitLog, position: int, first: int, count: int
+    ) -> tuple[Sequence[Any], int]:
+        """Read messages back: with all that follows if most of the record is wanted, else alone.
+
+        So both a queue that is drained and one of a thousand that share the log read little more
+        than they need.
+        """
+        try:
+            head = log.read(position, _HEAD_READ_SIZE)
+            header = decode_header(head)
+            if header is None or header.log_offset != position:
+                raise CorruptRecordError(f"no record at log offset {position}")
+            if count * 2 >= header.message_count:
+                batch = self._read_ahead(log, header)
+                size = batch.size * count // header.message_count
+                return batch.messages[first : first + count], size
+            return self._read_alone(log, header, head, first, count)
+        except CorruptRecordError as error:
+            self._log.error("skipping messages: {error}", error=error)
+            return (), 0
+
+    def _read_alone(
+        self, log: CommitLog, header: RecordHeader, head: bytes, first: int, count: int
+    ) -> tuple[list[Any], int]:
+        """Just these messages; the checksum covers the whole record, so it is not verified."""
+        rows_size = ROW_SIZE * header.message_count
+        if HEADER_SIZE + rows_size > len(head):
+            head = log.read(header.log_offset, HEADER_SIZE + rows_size)
+        sizes = decode_rows(head, header)[1]
+        start = header.log_offset + HEADER_SIZE + rows_size + sum(sizes[:first])
+        wanted = sizes[first : first + count]
+        data = log.read(start, sum(wanted))
+        parser = self._parser(header)
+        messages = []
         at = 0
-        while (header := decode_header(data, at)) is not None and at + header.size <= len(data):
-            try:
-                batch = self._parse(data, at, header.log_offset if at else log_offset)
-            except CorruptRecordError as error:
-                self._log.error("skipping a record: {error}", error=error)
-                batch = Batch(log_offset, (), 0, 0)
-            if wanted is None:
-                wanted = batch
-            if log is self.commit_log and batch.log_offset not in self._cache:
-                self._remember(batch)
-            at += header.size
-            if log is not self.commit_log:
-                break
-        if wanted is None:
-            self._log.error("no record at log offset {position}", position=position)
-            wanted = Batch(log_offset, (), 0, 0)
+        for size in wanted:
+            messages.append(parser(data[at : at + size]))
+            at += size
+        return messages, len(data) + _MESSAGE_OVERHEAD * count
+
+    def _read_ahead(self, log: CommitLog, header: RecordHeader) -> Batch:
+        """The whole record; those of the commit log that follow it are remembered as well."""
+        start = header.log_offset
+        data = log.read(start, max(_READ_AHEAD_SIZE, header.size))
+        wanted = self._parse(data, 0, header)
+        at = header.size
+        if log is self.commit_log:
+            self._remember(wanted)
+            while (following := decode_header(data, at)) is not None:
+                if following.size > len(data) - at or following.log_offset != start + at:
+                    break
+                if following.log_offset not in self._cache:
+                    try:
+                        self._remember(self._parse(data, at, following))
+                    except CorruptRecordError:
+                        break  # Whoever comes to read it reports it.
+                at += following.size
         return wanted
 
-    def _parse(self, data: bytes, at: int, log_offset: int) -> Batch:
-        header = decode_header(data, at)
-        assert header is not None
+    def _parse(self, data: bytes, at: int, header: RecordHeader) -> Batch:
         record = decode(data, header, at)
-        parser = self.parsers.get(header.origin)
-        if parser is None:
-            raise CorruptRecordError(f"record at {log_offset} is of unknown origin {header.origin}")
+        parser = self._parser(header)
         messages = [parser(message) for message in record.messages]
         size = header.size + _MESSAGE_OVERHEAD * header.message_count
-        return Batch(log_offset, messages, size, header.timestamp_ms)
+        return Batch(header.log_offset, messages, size, header.timestamp_ms)
+
+    def _parser(self, header: RecordHeader) -> Callable[[bytes], Any]:
+        parser = self.parsers.get(header.origin)
+        if parser is None:
+            raise CorruptRecordError(
+                f"record at {header.log_offset} is of unknown origin {header.origin}"
+            )
+        return parser
 
     def _spill_batch(self, origin: int, sizes: list[int], payload: list[Buffer]) -> int:
         if self._spill is None:

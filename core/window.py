@@ -56,16 +56,12 @@ class Window:
         self.redelivered_below = delivered_below
         self._skips = deque(self.settled)
 
-    def skip_settled(self) -> None:
-        """Move `next` over what was settled before a restart."""
+    def begin_run(self) -> int:
+        """The next offset to deliver, behind what was settled before a restart."""
         skips = self._skips
         while skips and skips[0][0] <= self.next_offset:
             self.next_offset = max(self.next_offset, skips.popleft()[1])
-
-    def limit(self, count: int) -> int:
-        """How many of the next `count` offsets may be delivered as one run."""
-        skips = self._skips
-        return min(count, skips[0][0] - self.next_offset) if skips else count
+        return self.next_offset
 
     def skip_to(self, offset: int) -> None:
         """Nothing is held below `offset`: what `next` jumps over is settled."""
@@ -73,10 +69,19 @@ class Window:
             self._settle(self.next_offset, offset)
             self.next_offset = offset
 
-    def take(self, count: int) -> None:
-        """The next `count` offsets leave ready."""
-        self.next_offset += count
+    def take(self, count: int) -> int:
+        """At most `count` offsets from `next` on leave ready as one run; returns how many.
+
+        A run ends where a settled interval begins, or where redelivery ends.
+        """
+        next_offset = self.next_offset
+        if self._skips:
+            count = min(count, self._skips[0][0] - next_offset)
+        if next_offset < self.redelivered_below:
+            count = min(count, self.redelivered_below - next_offset)
+        self.next_offset = next_offset + count
         self.in_flight_count += count
+        return count
 
     def take_returned(self) -> int:
         """The lowest returned offset goes in flight again."""
@@ -108,19 +113,18 @@ class Window:
         """
         intervals = [(offset, offset + 1) for offset in self._returned]
         self._returned.clear()
-        self.skip_settled()
-        while self.next_offset < end:
-            count = self.limit(end - self.next_offset)
-            intervals.append((self.next_offset, self.next_offset + count))
-            self.next_offset += count
-            self.skip_settled()
+        self.in_flight_count += len(intervals)
+        while (start := self.begin_run()) < end:
+            intervals.append((start, start + self.take(end - start)))
         for start, stop in intervals:
-            self.in_flight_count += stop - start
             self.settle(start, stop)
         return intervals
 
     def _settle(self, start: int, end: int) -> None:
         if start == self.floor:
+            if not self.settled:
+                self.floor = end
+                return
             following = self.settled.pop_at(end)
             self.floor = end if following is None else following
         else:

@@ -180,19 +180,20 @@ class Queue:
 
     def dispatch(self) -> None:
         """Hand out what the consumers take: each in turn one message, as RabbitMQ does."""
-        self._call_watchers()
-        light = self.light
-        if not light.ready_count or not self.consumers:
+        if self._watchers:
+            self._call_watchers()
+        if not self.light.ready_count or not self.consumers:
             return
-        takers = self._takers()
-        if not takers:
-            return
-        if len(takers) == 1:
-            consumer, credit = takers[0]
-            taken = self._deliver_to(consumer, min(credit, _TAKE_COUNT_MAX))
+        if len(self.consumers) == 1:
+            consumer = self.consumers[0]
+            taken = self._deliver_to(consumer, consumer.credit())
         else:
-            taken = self._deliver_in_turn(takers)
-        if taken and light.ready_count:
+            takers = self._takers()
+            if len(takers) > 1:
+                taken = self._deliver_in_turn(takers)
+            else:
+                taken = sum(self._deliver_to(consumer, credit) for consumer, credit in takers)
+        if taken and self.light.ready_count:
             self._turn.dispatchers[self] = None
 
     # Reading, without taking anything
@@ -248,16 +249,15 @@ class Queue:
     def _takers(self) -> list[tuple[Consumer, int]]:
         """Who takes messages now, and how many, beginning with the one whose turn it is."""
         consumers = self.consumers
-        if len(consumers) == 1:
-            credit = consumers[0].credit()
-            return [(consumers[0], credit)] if credit > 0 else []
         start = self._turn_of % len(consumers)
         ordered = consumers[start:] + consumers[:start]
         return [(consumer, credit) for consumer in ordered if (credit := consumer.credit()) > 0]
 
-    def _deliver_to(self, consumer: Consumer, count: int) -> int:
+    def _deliver_to(self, consumer: Consumer, credit: int) -> int:
         taken = 0
-        for first_offset, messages, redelivered in self.light.take(count):
+        if credit <= 0:
+            return 0
+        for first_offset, messages, redelivered in self.light.take(min(credit, _TAKE_COUNT_MAX)):
             consumer.deliver(self, first_offset, messages, redelivered)
             taken += len(messages)
             if consumer.no_ack:

@@ -47,6 +47,9 @@ class Connection(Port):
         """The socket is gone: give back what was in flight, forget the rest."""
 
 
+_BUFFER_SIZE = 256 << 10
+
+
 class Congestion(Port):
     """Who tells when publishers may go on; the broker."""
 
@@ -95,6 +98,8 @@ class ConnectionTransport(Protocol):
 
     def connectionMade(self) -> None:
         """Twisted: the socket is open."""
+        # Twisted reads so much at once, and pauses its producer when so much waits to be sent.
+        self.transport.bufferSize = _BUFFER_SIZE
         self.transport.registerProducer(self, True)
         set_no_delay = getattr(self.transport, "setTcpNoDelay", None)
         if set_no_delay is not None:

@@ -325,7 +325,7 @@ class Channel:
             self.in_flight_count -= count
             if self.prefetch:
                 self.wake_subscriptions()
-            else:
+            elif holder.prefetch:
                 holder.queue.wake()
 
     def _pop(self, tag: int, multiple: bool, method: int) -> list[tuple[Holder, int]]:
