@@ -1,0 +1,19 @@
+"""One client of each language; importing this needs the extra `interop`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.demo.pika_client import PikaClient
+from gateway.demo.sample import Address, Client
+from gateway.demo.sdk_client import SdkClient
+from gateway.demo.stomp_client import StompClient
+
+
+def make_clients(addresses: Mapping[str, Address]) -> list[Client]:
+    """Clients for the addresses of a broker's ready line."""
+    return [
+        PikaClient(addresses["amqp"]),
+        StompClient(addresses["stomp"]),
+        SdkClient(addresses["name_server"]),
+    ]
