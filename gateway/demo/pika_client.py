@@ -8,7 +8,14 @@ from contextlib import contextmanager
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
-from gateway.demo.sample import WAIT_S, Address, MissingMessagesError, Received, Sample
+from gateway.demo.sample import (
+    WAIT_S,
+    Address,
+    MissingMessagesError,
+    Received,
+    Sample,
+    application_headers,
+)
 
 _PERSISTENT = 2
 _TRANSIENT = 1
@@ -76,5 +83,5 @@ def _from_pika(properties: pika.BasicProperties, body: bytes) -> Sample:
         reply_to=properties.reply_to,
         priority=properties.priority,
         persistent=modes[properties.delivery_mode],
-        headers=properties.headers or {},
+        headers=application_headers(properties.headers or {}),
     )

@@ -10,6 +10,10 @@ Address: TypeAlias = tuple[str, int]
 
 WAIT_S = 10.0  # How long a client waits for a message or an answer before it gives up.
 
+# STOMP's own, which readers in other languages see as headers of the application: RabbitMQ's
+# plugin passes them on, and so do we.
+_STOMP_FRAME_HEADERS = ("receipt", "content-length")
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -24,6 +28,11 @@ class Sample:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+def application_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Only what an application put there."""
+    return {name: headers[name] for name in headers if name not in _STOMP_FRAME_HEADERS}
+
+
 def sample_to_texts(sample: Sample, names: Mapping[str, str]) -> dict[str, str]:
     """Write the fields under the names that a text language has for them."""
     texts = dict(sample.headers)
@@ -36,7 +45,7 @@ def sample_to_texts(sample: Sample, names: Mapping[str, str]) -> dict[str, str]:
 
 def sample_from_texts(body: bytes, texts: Mapping[str, str], names: Mapping[str, str]) -> Sample:
     """Read the fields back; what has no field is a header."""
-    headers = dict(texts)
+    headers = application_headers(texts)
     fields: dict[str, Any] = {
         field_name: headers.pop(name, None) for field_name, name in names.items()
     }

@@ -30,9 +30,7 @@ _NAMES = {
     "persistent": "persistent",
 }
 _REPLY_QUEUE = "/reply-queue/"  # What RabbitMQ's plugin puts before the name of a plain queue.
-_FRAME_HEADERS = frozenset(
-    ("ack", "content-length", "destination", "message-id", "receipt", "redelivered", "subscription")
-)
+_FRAME_HEADERS = frozenset(("ack", "destination", "message-id", "redelivered", "subscription"))
 
 
 class _Inbox(stomp.ConnectionListener):  # type: ignore[misc]
@@ -40,6 +38,7 @@ class _Inbox(stomp.ConnectionListener):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self.frames: SimpleQueue[Frame | None] = SimpleQueue()
+        self.leaving = False  # stomp.py hangs up before it hands out the last receipt.
 
     def on_message(self, frame: Frame) -> None:
         self.frames.put(frame)
@@ -51,7 +50,8 @@ class _Inbox(stomp.ConnectionListener):  # type: ignore[misc]
         self.frames.put(frame)
 
     def on_disconnected(self) -> None:
-        self.frames.put(None)
+        if not self.leaving:
+            self.frames.put(None)
 
     def wait_for(self, command: str) -> Frame | None:
         """Give the next frame of one command, passing over others; None if none came in time."""
@@ -84,11 +84,15 @@ class StompClient:
         inbox = _Inbox()
         connection.set_listener("inbox", inbox)
         connection.connect("guest", "guest", wait=True)
-        yield connection, inbox
-        # The receipt says that everything before it, every ACK too, was seen.
-        connection.disconnect(receipt="goodbye")
-        if inbox.wait_for("RECEIPT") is None:
-            raise ClientError("the broker did not answer DISCONNECT")
+        try:
+            yield connection, inbox
+            # The receipt says that everything before it, every ACK too, was seen.
+            inbox.leaving = True
+            connection.disconnect(receipt="goodbye")
+            if inbox.wait_for("RECEIPT") is None:
+                raise ClientError("the broker did not answer DISCONNECT")
+        finally:
+            connection.transport.disconnect_socket()
 
     def publish(self, queue: str, sample: Sample) -> None:
         """Send one message and wait for its receipt."""
