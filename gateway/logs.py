@@ -12,6 +12,7 @@ from twisted.logger import (
     textFileLogObserver,
 )
 
+
 def start_logging(stream: TextIO, level: str) -> None:
     """Write every event of at least `level` to `stream` from now on."""
     predicate = LogLevelFilterPredicate(LogLevel.levelWithName(level))

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pika.exceptions import AMQPError
+from stomp.exception import StompException
+
 from gateway.demo.pika_client import PikaClient
-from gateway.demo.sample import Address, Client
+from gateway.demo.sample import Address, Client, ClientError, MissingMessagesError
 from gateway.demo.sdk_client import SdkClient
 from gateway.demo.stomp_client import StompClient
+
+# What goes wrong when a broker is not there, or refuses something.
+CLIENT_ERRORS = (AMQPError, StompException, OSError, ClientError, MissingMessagesError)
 
 
 def make_clients(addresses: Mapping[str, Address]) -> list[Client]:
