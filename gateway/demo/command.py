@@ -22,7 +22,7 @@ rosettamq: the demonstration needs the clients pika and stomp.py. Install them w
     pip install 'rosettamq[interop]'    (in a checkout: pip install -e '.[interop]')"""
 
 # What a newcomer calls each client's language.
-LANGUAGES = {"pika": "AMQP 0-9-1", "stomp.py": "STOMP 1.2", "rosettamq": "RocketMQ"}
+LANGUAGES = {"pika": "AMQP", "stomp.py": "STOMP", "rosettamq": "RocketMQ"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def travel(clients: list[Client]) -> Iterator[Journey]:
     """Let every client send one order to each of the others, through one queue per sender."""
     number = 0
     for sender in clients:
-        queue = f"orders-from-{sender.name.removesuffix('.py')}"
+        queue = f"orders-{sender.name.removesuffix('.py')}"
         for receiver in clients:
             if receiver is sender:
                 continue
