@@ -115,7 +115,7 @@ def travel(clients: list[Client]) -> Iterator[Journey]:
 def make_table(journeys: list[Journey]) -> Table:
     """One line per order."""
     table = Table(title="What travelled where")
-    for heading in ("sent with", "through the queue", "read with", "order", "arrived"):
+    for heading in ("sent with", "queue", "read with", "order", "arrived"):
         table.add_column(heading)
     last_sender = None
     for journey in journeys:
