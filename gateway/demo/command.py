@@ -101,8 +101,8 @@ def travel(clients: list[Client]) -> Iterator[Journey]:
                 continue
             number += 1
             sent = Sample(
-                f'{{"order": {number}}}'.encode(),
-                content_type="application/json",
+                f"order {number}".encode(),
+                content_type="text/plain",
                 correlation_id=f"demo-{number}",
                 persistent=True,
                 headers={"customer": "Ada"},
@@ -116,7 +116,7 @@ def make_table(journeys: list[Journey]) -> Table:
     """One line per order."""
     table = Table(title="What travelled where")
     for heading in ("sent with", "queue", "read with", "order", "arrived"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     last_sender = None
     for journey in journeys:
         if last_sender not in (None, journey.sender):
