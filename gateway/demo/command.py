@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -95,7 +96,7 @@ def travel(clients: list[Client]) -> Iterator[Journey]:
     """Let every client send one order to each of the others, through one queue per sender."""
     number = 0
     for sender in clients:
-        queue = f"orders-{sender.name.removesuffix('.py')}"
+        queue = f"from-{sender.name.removesuffix('.py')}"
         for receiver in clients:
             if receiver is sender:
                 continue
@@ -114,14 +115,10 @@ def travel(clients: list[Client]) -> Iterator[Journey]:
 
 def make_table(journeys: list[Journey]) -> Table:
     """One line per order."""
-    table = Table(title="What travelled where")
+    table = Table(title="What travelled where", box=SIMPLE_HEAD)
     for heading in ("sent with", "queue", "read with", "order", "arrived"):
         table.add_column(heading, no_wrap=True)
-    last_sender = None
     for journey in journeys:
-        if last_sender not in (None, journey.sender):
-            table.add_section()
-        last_sender = journey.sender
         arrived = journey.arrived
         intact = arrived == journey.sent
         table.add_row(
