@@ -115,8 +115,8 @@ def travel(clients: list[Client]) -> Iterator[Journey]:
 
 def make_table(journeys: list[Journey]) -> Table:
     """One line per order."""
-    table = Table(title="What travelled where", box=SIMPLE_HEAD)
-    for heading in ("sent with", "queue", "read with", "order", "arrived"):
+    table = Table(title="What travelled where", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("sent with", "queue", "read with", "order", "intact"):
         table.add_column(heading, no_wrap=True)
     for journey in journeys:
         arrived = journey.arrived
@@ -126,6 +126,6 @@ def make_table(journeys: list[Journey]) -> Table:
             journey.queue,
             f"{journey.receiver} [dim]({LANGUAGES[journey.receiver]})[/]",
             arrived.body.decode(),
-            "[green]intact[/]" if intact else "[red]changed[/]",
+            "[green]yes[/]" if intact else "[red]no[/]",
         )
     return table
