@@ -116,7 +116,7 @@ def travel(clients: list[Client]) -> Iterator[Journey]:
 def make_table(journeys: list[Journey]) -> Table:
     """One line per order."""
     table = Table(title="What travelled where", box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("sent with", "queue", "read with", "order", "intact"):
+    for heading in ("sent with", "queue", "read with", "order", "same"):
         table.add_column(heading, no_wrap=True)
     for journey in journeys:
         arrived = journey.arrived
