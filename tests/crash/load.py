@@ -18,6 +18,7 @@ from tests.crash.amqp_wire import (
 
 BATCH = 500
 WINDOW = 5_000  # Messages that wait for their confirm at most.
+WAIT_S = 60.0
 KEPT_EVERY = 10  # The consumer acknowledges all but each tenth message.
 
 
@@ -46,11 +47,17 @@ class Confirms:
 
 
 def publish_until_killed(
-    address: tuple[str, int], exchange: str, count: int, kill_at: int, kill: Callable[[], None]
+    address: tuple[str, int],
+    exchange: str,
+    count: int,
+    kill_at: int,
+    kill: Callable[[], None],
+    first_acknowledged: threading.Event,
 ) -> tuple[int, set[int]]:
     """Publish 1 to `count`; call `kill` when `kill_at` are confirmed and more are on their way.
 
-    Returns how many were sent at most, and those that were confirmed.
+    After the first batch it waits until some of it is acknowledged, so that there always are
+    acknowledgements that the broker had time to write down. Returns how many were sent at most, and those that were confirmed.
     """
     assert kill_at + WINDOW <= count, "the kill must come in the middle"
     confirms = Confirms()
@@ -64,6 +71,8 @@ def publish_until_killed(
                     numbers = range(sent + 1, sent + BATCH + 1)
                     sent += BATCH
                     connection.send_bytes(encode_publishes(exchange, numbers))
+                    if sent == BATCH:
+                        assert first_acknowledged.wait(WAIT_S)
                     if len(confirms) >= kill_at and not killed:
                         killed = True
                         kill()
@@ -100,6 +109,7 @@ class AcknowledgingConsumer(threading.Thread):
         super().__init__(daemon=True)
         self.delivered: set[int] = set()
         self.acknowledged: dict[int, float | None] = {}
+        self.first_acknowledged = threading.Event()
         self.problem: BaseException | None = None
         self._address = address
         self._queue = queue
@@ -122,6 +132,8 @@ class AcknowledgingConsumer(threading.Thread):
             now = time.monotonic()
             for batch in batches[:answers]:
                 self.acknowledged.update(dict.fromkeys(batch, now))
+                if batch:
+                    self.first_acknowledged.set()
             del batches[:answers]
             self.delivered.update(delivery.number for delivery in deliveries)
             wanted = [delivery for delivery in deliveries if delivery.number % KEPT_EVERY]

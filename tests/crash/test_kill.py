@@ -55,7 +55,7 @@ def test_survives_kills_under_load(tmp_path: Path) -> None:
         check_worked(in_worked, aftermath)
         print(
             f"round {round_number}: {aftermath.sent} sent, {len(aftermath.confirmed)} confirmed, "
-            f"{len(aftermath.acknowledged)} acknowledged, "
+            f"{len(aftermath.acknowledged)} acknowledged ({len(aftermath.settled)} in time), "
             f"killed after {restarted - begun:.1f} s, ready again after "
             f"{recovered - restarted:.2f} s, {len(in_kept)} + {len(in_worked)} came back"
         )
@@ -74,7 +74,9 @@ def run_until_killed(data_dir: Path, kept: str, worked: str, kill_at: int) -> Af
         declare(address, kept, worked)
         consumer = AcknowledgingConsumer(address, worked)
         consumer.start()
-        sent, confirmed = publish_until_killed(address, EXCHANGE, MESSAGES, kill_at, kill)
+        sent, confirmed = publish_until_killed(
+            address, EXCHANGE, MESSAGES, kill_at, kill, consumer.first_acknowledged
+        )
         consumer.join()
     if consumer.problem is not None:
         raise consumer.problem
