@@ -19,6 +19,7 @@ from tests.crash.amqp_wire import (
 BATCH = 500
 WINDOW = 5_000  # Messages that wait for their confirm at most.
 WAIT_S = 60.0
+FORGETTABLE_ACKS_S = 0.1  # Acks younger than this may be lost: their messages come again.
 KEPT_EVERY = 10  # The consumer acknowledges all but each tenth message.
 
 
@@ -56,8 +57,9 @@ def publish_until_killed(
 ) -> tuple[int, set[int]]:
     """Publish 1 to `count`; call `kill` when `kill_at` are confirmed and more are on their way.
 
-    After the first batch it waits until some of it is acknowledged, so that there always are
-    acknowledgements that the broker had time to write down. Returns how many were sent at most, and those that were confirmed.
+    After the first batch it waits until some of it is acknowledged and old enough to count, so
+    that even the shortest load has acknowledgements that must hold. Returns how many were sent at
+    most, and those that were confirmed.
     """
     assert kill_at + WINDOW <= count, "the kill must come in the middle"
     confirms = Confirms()
@@ -73,6 +75,7 @@ def publish_until_killed(
                     connection.send_bytes(encode_publishes(exchange, numbers))
                     if sent == BATCH:
                         assert first_acknowledged.wait(WAIT_S)
+                        time.sleep(FORGETTABLE_ACKS_S)  # Age is what makes them count.
                     if len(confirms) >= kill_at and not killed:
                         killed = True
                         kill()

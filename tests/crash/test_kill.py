@@ -17,13 +17,17 @@ from pamqp import commands
 
 from gateway.demo.broker_process import BrokerProcess
 from tests.crash.amqp_wire import Delivered, WireConnection
-from tests.crash.load import WINDOW, AcknowledgingConsumer, publish_until_killed
+from tests.crash.load import (
+    FORGETTABLE_ACKS_S,
+    WINDOW,
+    AcknowledgingConsumer,
+    publish_until_killed,
+)
 
 pytestmark = pytest.mark.crash
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "2"))
 MESSAGES = int(os.environ.get("CRASH_MESSAGES", "20000"))
-FORGETTABLE_ACKS_S = 0.1  # Acks younger than this may be lost: their messages come again.
 EXCHANGE = "amq.fanout"
 
 
@@ -51,6 +55,7 @@ def test_survives_kills_under_load(tmp_path: Path) -> None:
             in_kept = drain(broker.addresses["amqp"], kept)
             in_worked = drain(broker.addresses["amqp"], worked)
             assert broker.stop() == 0
+        assert aftermath.settled
         check_kept(in_kept, aftermath)
         check_worked(in_worked, aftermath)
         print(
