@@ -11,9 +11,17 @@ from gateway.demo.pika_client import PikaClient
 from gateway.demo.sample import Address, Client, ClientError, MissingMessagesError
 from gateway.demo.sdk_client import SdkClient
 from gateway.demo.stomp_client import StompClient
+from rosettamq import RosettaMQError
 
 # What goes wrong when a broker is not there, or refuses something.
-CLIENT_ERRORS = (AMQPError, StompException, OSError, ClientError, MissingMessagesError)
+CLIENT_ERRORS = (
+    AMQPError,
+    StompException,
+    RosettaMQError,
+    OSError,
+    ClientError,
+    MissingMessagesError,
+)
 
 
 def make_clients(addresses: Mapping[str, Address]) -> list[Client]:

@@ -73,8 +73,8 @@ def _demonstrate(running: Mapping[str, Address]) -> int:
     for journey in changed:
         console.print(f"sent {journey.sent}\n got {journey.arrived}", style="red", markup=False)
     console.print(
-        "Each order was stored once, as it came, and put into the reader's language when it was"
-        "\nread: body, content type, correlation id, headers and persistence."
+        "Each order was stored once, as it came, and put into its reader's language\n"
+        "when it was read: body, content type, correlation id, headers, persistence."
     )
     return 1 if changed else 0
 

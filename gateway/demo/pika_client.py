@@ -18,7 +18,6 @@ from gateway.demo.sample import (
 )
 
 _PERSISTENT = 2
-_TRANSIENT = 1
 
 
 class PikaClient:
@@ -63,25 +62,23 @@ class PikaClient:
 
 
 def _to_pika(sample: Sample) -> pika.BasicProperties:
-    modes = {True: _PERSISTENT, False: _TRANSIENT, None: None}
     return pika.BasicProperties(
         content_type=sample.content_type,
         correlation_id=sample.correlation_id,
         reply_to=sample.reply_to,
         priority=sample.priority,
-        delivery_mode=modes[sample.persistent],
+        delivery_mode=_PERSISTENT if sample.persistent else None,
         headers=dict(sample.headers) or None,
     )
 
 
 def _from_pika(properties: pika.BasicProperties, body: bytes) -> Sample:
-    modes = {_PERSISTENT: True, _TRANSIENT: False, None: None}
     return Sample(
         body,
         content_type=properties.content_type,
         correlation_id=properties.correlation_id,
         reply_to=properties.reply_to,
         priority=properties.priority,
-        persistent=modes[properties.delivery_mode],
+        persistent=properties.delivery_mode == _PERSISTENT,
         headers=application_headers(properties.headers or {}),
     )

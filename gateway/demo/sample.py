@@ -24,7 +24,7 @@ class Sample:
     correlation_id: str | None = None
     reply_to: str | None = None
     priority: int | None = None
-    persistent: bool | None = None
+    persistent: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -34,16 +34,21 @@ def application_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def sample_to_texts(sample: Sample, names: Mapping[str, str]) -> dict[str, str]:
-    """Write the fields under the names that a text language has for them."""
+    """Write the fields under the names that a text language has for them.
+
+    Persistence is left out: languages differ in what they mean if nothing is said.
+    """
     texts = dict(sample.headers)
     for field_name, name in names.items():
         value = getattr(sample, field_name)
         if value is not None:
-            texts[name] = str(value).lower() if isinstance(value, bool) else str(value)
+            texts[name] = str(value)
     return texts
 
 
-def sample_from_texts(body: bytes, texts: Mapping[str, str], names: Mapping[str, str]) -> Sample:
+def sample_from_texts(
+    body: bytes, texts: Mapping[str, str], names: Mapping[str, str], persistent: bool
+) -> Sample:
     """Read the fields back; what has no field is a header."""
     headers = application_headers(texts)
     fields: dict[str, Any] = {
@@ -51,9 +56,7 @@ def sample_from_texts(body: bytes, texts: Mapping[str, str], names: Mapping[str,
     }
     if fields["priority"] is not None:
         fields["priority"] = int(fields["priority"])
-    if fields["persistent"] is not None:
-        fields["persistent"] = fields["persistent"] == "true"
-    return Sample(body, headers=headers, **fields)
+    return Sample(body, persistent=persistent, headers=headers, **fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ _NAMES = {
     "correlation_id": "CORRELATION_ID",
     "reply_to": "reply-to",
     "priority": "priority",
-    "persistent": "persistent",
 }
+_PERSISTENT = "persistent"  # RocketMQ's messages are, unless this says "false".
 
 
 class SdkClient:
@@ -35,14 +35,16 @@ class SdkClient:
 
     def publish(self, queue: str, sample: Sample) -> None:
         """Send one message and wait for its SendResult."""
+        properties = sample_to_texts(sample, _NAMES)
+        if not sample.persistent:
+            properties[_PERSISTENT] = "false"
         with rosettamq.Producer("demo", name_server=self._name_server) as producer:
-            producer.send(
-                rosettamq.Message(queue, sample.body, properties=sample_to_texts(sample, _NAMES))
-            )
+            producer.send(rosettamq.Message(queue, sample.body, properties=properties))
 
     def consume(self, queue: str, count: int, acknowledge: bool = True) -> list[Received]:
         """Pop messages until there are enough."""
         received: list[Received] = []
+        unacknowledged: list[rosettamq.ReceivedMessage] = []
         deadline = time.monotonic() + WAIT_S
         with rosettamq.SimpleConsumer(
             queue, name_server=self._name_server, subscriptions={queue: "*"}
@@ -57,6 +59,10 @@ class SdkClient:
                     received.append(_from_message(message))
                     if acknowledge:
                         consumer.ack(message)
+                    else:
+                        unacknowledged.append(message)
+            for message in unacknowledged:
+                consumer.change_invisible(message, 0)  # Given back now, not after 30 s.
         return received
 
 
@@ -67,5 +73,6 @@ def _from_message(message: rosettamq.ReceivedMessage) -> Received:
         for name, value in message.properties.items()
         if name in _NAMES.values() or name != name.upper()
     }
-    sample = sample_from_texts(message.body, properties, _NAMES)
+    persistent = properties.pop(_PERSISTENT, "true") == "true"
+    sample = sample_from_texts(message.body, properties, _NAMES, persistent)
     return Received(sample, message.reconsume_times > 0)

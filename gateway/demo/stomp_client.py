@@ -27,10 +27,13 @@ _NAMES = {
     "correlation_id": "correlation-id",
     "reply_to": "reply-to",
     "priority": "priority",
-    "persistent": "persistent",
 }
 _REPLY_QUEUE = "/reply-queue/"  # What RabbitMQ's plugin puts before the name of a plain queue.
-_FRAME_HEADERS = frozenset(("ack", "destination", "message-id", "redelivered", "subscription"))
+_PERSISTENT = "persistent"
+# What belongs to the frame or the broker, not to the application.
+_FRAME_HEADERS = frozenset(
+    ("ack", "amqp-message-id", "destination", "message-id", "redelivered", "subscription")
+)
 
 
 class _Inbox(stomp.ConnectionListener):  # type: ignore[misc]
@@ -97,11 +100,11 @@ class StompClient:
     def publish(self, queue: str, sample: Sample) -> None:
         """Send one message and wait for its receipt."""
         with self._session() as (connection, inbox):
-            connection.send(
-                f"/queue/{queue}",
-                sample.body,
-                headers={**sample_to_texts(sample, _NAMES), "receipt": "sent"},
-            )
+            headers = sample_to_texts(sample, _NAMES)
+            if sample.persistent:
+                headers[_PERSISTENT] = "true"
+            headers["receipt"] = "sent"
+            connection.send(f"/queue/{queue}", sample.body, headers=headers)
             if inbox.wait_for("RECEIPT") is None:
                 raise ClientError("the broker did not answer SEND")
 
@@ -128,7 +131,8 @@ class StompClient:
 def _from_frame(frame: Frame) -> Received:
     headers = {name: value for name, value in frame.headers.items() if name not in _FRAME_HEADERS}
     body = frame.body if isinstance(frame.body, bytes) else (frame.body or "").encode()
-    sample = sample_from_texts(body, headers, _NAMES)
+    persistent = headers.pop(_PERSISTENT, None) == "true"
+    sample = sample_from_texts(body, headers, _NAMES, persistent)
     if sample.reply_to is not None:
         sample = replace(sample, reply_to=sample.reply_to.removeprefix(_REPLY_QUEUE))
     return Received(sample, frame.headers["redelivered"] == "true")

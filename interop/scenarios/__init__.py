@@ -24,6 +24,11 @@ class Outcome:
 Scenario: TypeAlias = Callable[[Sequence[Client]], Iterator[Outcome]]
 
 
+def queue_name(scenario: str, one: Client, other: Client) -> str:
+    """Name a queue of its own for a pair; RocketMQ's topics have no dot in their names."""
+    return f"{scenario}-{one.name}-{other.name}".replace(".", "-")
+
+
 def all_scenarios() -> Mapping[str, Scenario]:
     """By the title of their matrix, in the order in which they run."""
     from interop.scenarios.directions import directions

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gateway.demo.sample import Client, Received, Sample
-from interop.scenarios import Outcome
-
-# Clients that give back at once what they did not acknowledge. RocketMQ's pop keeps it invisible
-# until its time is over.
-_GIVES_BACK = ("pika", "stomp.py")
+from interop.scenarios import Outcome, queue_name
 
 
 def shared_acknowledgements(clients: Sequence[Client]) -> Iterator[Outcome]:
     """One takes the first half, the other gets the second half and nothing of the first."""
     for first in clients:
         for second in clients:
-            queue = f"acks-{first.name}-{second.name}"
+            queue = queue_name("acks", first, second)
             _publish_numbers(clients, queue, 6)
             taken = _bodies(first.consume(queue, 3)) + _bodies(second.consume(queue, 3))
             # Nothing else is there: the next thing that anybody reads is what is sent now.
@@ -30,10 +26,8 @@ def shared_acknowledgements(clients: Sequence[Client]) -> Iterator[Outcome]:
 def given_back(clients: Sequence[Client]) -> Iterator[Outcome]:
     """What one reader leaves unacknowledged comes to the next one, in order and marked."""
     for first in clients:
-        if first.name not in _GIVES_BACK:
-            continue
         for second in clients:
-            queue = f"given-back-{first.name}-{second.name}"
+            queue = queue_name("given-back", first, second)
             _publish_numbers(clients, queue, 3)
             first.consume(queue, 2, acknowledge=False)
             received = second.consume(queue, 3)

@@ -11,7 +11,6 @@ NAMES = {
     "correlation_id": "cid",
     "reply_to": "rt",
     "priority": "p",
-    "persistent": "d",
 }
 
 
@@ -29,6 +28,6 @@ def test_every_field_that_differs_is_named() -> None:
 
 def test_samples_cross_over_as_text() -> None:
     texts = sample_to_texts(SAMPLE, NAMES)
-    assert texts == {"a": "b", "ct": "text/plain", "cid": "c", "rt": "r", "p": "1", "d": "false"}
-    assert sample_from_texts(b"x", texts, NAMES) == SAMPLE
-    assert sample_from_texts(b"", {}, NAMES) == Sample(b"")
+    assert texts == {"a": "b", "ct": "text/plain", "cid": "c", "rt": "r", "p": "1"}
+    assert sample_from_texts(b"x", texts, NAMES, persistent=False) == SAMPLE
+    assert sample_from_texts(b"", {}, NAMES, persistent=True) == Sample(b"", persistent=True)
