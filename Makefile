@@ -35,7 +35,7 @@ format: setup ## Format the code and mend what ruff can
 interop: setup ## Real clients in every direction, as a matrix
 	$(BIN)/python -m interop
 crash: setup ## Kill the broker under load, ten times; takes minutes
-	$(BIN)/pytest tests/crash --crash-rounds=10 --crash-messages=200000
+	CRASH_ROUNDS=10 CRASH_MESSAGES=200000 $(BIN)/pytest -s tests/crash
 bench: setup ## Measure it
 	$(BIN)/python -m bench
 demo: setup ## Orders in three languages, each read in the other two

@@ -19,13 +19,14 @@ class BlockingThread:
         """Start the thread."""
         self._pool.start()
 
-    def run(self, function: Callable[[], object], done: Callable[[Failure | None], None]) -> None:
-        """Run `function` in the thread, later `done(failure or None)` in the reactor."""
+    def run(
+        self, function: Callable[[], None], done: Callable[[BaseException | None], None]
+    ) -> None:
+        """Run `function` in the thread, later `done(error or None)` in the reactor."""
 
         def on_result(success: bool, result: object) -> None:
-            assert success or isinstance(result, Failure)
-            failure = result if isinstance(result, Failure) else None
-            self._call_from_thread(done, failure)
+            error = result.value if isinstance(result, Failure) else None
+            self._call_from_thread(done, error)
 
         self._pool.callInThreadWithCallback(on_result, function)
 

@@ -12,14 +12,13 @@ from twisted.logger import (
     textFileLogObserver,
 )
 
-LEVELS = ("debug", "info", "warn", "error")
-
 
 def start_logging(stream: TextIO, level: str) -> None:
     """Write every event of at least `level` to `stream` from now on."""
     predicate = LogLevelFilterPredicate(LogLevel.levelWithName(level))
     if level != "debug":
         # Twisted's own notes ("starting on 5672"); its errors are critical and stay.
-        predicate.setLogLevelForNamespace("log_legacy", LogLevel.warn)
+        for namespace in ("log_legacy", "twisted"):
+            predicate.setLogLevelForNamespace(namespace, LogLevel.warn)
     observer = FilteringLogObserver(textFileLogObserver(stream), [predicate])
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)

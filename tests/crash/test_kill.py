@@ -1,0 +1,149 @@
+"""kill -9 in the middle of persistent publishes, again and again, on the same data folder.
+
+The short form runs with all tests; `make crash` sets CRASH_ROUNDS and CRASH_MESSAGES for the long.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from pamqp import commands
+
+from gateway.demo.broker_process import BrokerProcess
+from tests.crash.amqp_wire import Delivered, WireConnection
+from tests.crash.load import (
+    FORGETTABLE_ACKS_S,
+    WINDOW,
+    AcknowledgingConsumer,
+    publish_until_killed,
+)
+
+pytestmark = pytest.mark.crash
+
+ROUNDS = int(os.environ.get("CRASH_ROUNDS", "2"))
+MESSAGES = int(os.environ.get("CRASH_MESSAGES", "20000"))
+EXCHANGE = "amq.fanout"
+
+
+@dataclass(frozen=True)
+class Aftermath:
+    """What the clients know when the broker is dead."""
+
+    sent: int
+    confirmed: set[int]
+    delivered: set[int]
+    acknowledged: set[int]  # All that were, and so may be gone ...
+    settled: set[int]  # ... and those that must be: the broker had time to write it down.
+
+
+def test_survives_kills_under_load(tmp_path: Path) -> None:
+    choice = random.Random(MESSAGES)
+    for round_number in range(ROUNDS):
+        kept, worked = f"kept-{round_number}", f"worked-{round_number}"
+        kill_at = choice.randrange(MESSAGES // 4, MESSAGES - WINDOW)
+        begun = time.monotonic()
+        aftermath = run_until_killed(tmp_path, kept, worked, kill_at)
+        restarted = time.monotonic()
+        with BrokerProcess(tmp_path) as broker:
+            recovered = time.monotonic()
+            in_kept = drain(broker.addresses["amqp"], kept)
+            in_worked = drain(broker.addresses["amqp"], worked)
+            assert broker.stop() == 0
+        assert aftermath.settled
+        check_kept(in_kept, aftermath)
+        check_worked(in_worked, aftermath)
+        print(
+            f"round {round_number}: {aftermath.sent} sent, {len(aftermath.confirmed)} confirmed, "
+            f"{len(aftermath.acknowledged)} acknowledged ({len(aftermath.settled)} in time), "
+            f"killed after {restarted - begun:.1f} s, ready again after "
+            f"{recovered - restarted:.2f} s, {len(in_kept)} + {len(in_worked)} came back"
+        )
+
+
+def run_until_killed(data_dir: Path, kept: str, worked: str, kill_at: int) -> Aftermath:
+    killed_at = 0.0
+
+    def kill() -> None:
+        nonlocal killed_at
+        killed_at = time.monotonic()
+        broker.kill()
+
+    with BrokerProcess(data_dir) as broker:
+        address = broker.addresses["amqp"]
+        declare(address, kept, worked)
+        consumer = AcknowledgingConsumer(address, worked)
+        consumer.start()
+        sent, confirmed = publish_until_killed(
+            address, EXCHANGE, MESSAGES, kill_at, kill, consumer.first_acknowledged
+        )
+        consumer.join()
+    if consumer.problem is not None:
+        raise consumer.problem
+    settled = {
+        number
+        for number, proven in consumer.acknowledged.items()
+        if proven is not None and proven < killed_at - FORGETTABLE_ACKS_S
+    }
+    return Aftermath(sent, confirmed, consumer.delivered, set(consumer.acknowledged), settled)
+
+
+def declare(address: tuple[str, int], *queues: str) -> None:
+    with WireConnection(address) as connection:
+        for queue in queues:
+            connection.call(
+                commands.Queue.Declare(queue=queue, durable=True), commands.Queue.DeclareOk
+            )
+            connection.call(
+                commands.Queue.Bind(queue=queue, exchange=EXCHANGE), commands.Queue.BindOk
+            )
+
+
+def drain(address: tuple[str, int], queue: str) -> list[Delivered]:
+    """Take all there is, see that there is no more, and delete the queue."""
+    with WireConnection(address) as connection:
+        passive = commands.Queue.Declare(queue=queue, passive=True)
+        count = connection.call(passive, commands.Queue.DeclareOk).message_count or 0
+        connection.call(
+            commands.Basic.Consume(queue=queue, no_ack=True, consumer_tag="drain"),
+            commands.Basic.ConsumeOk,
+        )
+        drained: list[Delivered] = []
+        while len(drained) < count:
+            drained += connection.read_deliveries()[0]
+        connection.call(commands.Basic.Cancel("drain"), commands.Basic.CancelOk)
+        assert connection.call(passive, commands.Queue.DeclareOk).message_count == 0
+        assert len(drained) == count
+        connection.call(commands.Queue.Delete(queue=queue), commands.Queue.DeleteOk)
+    return drained
+
+
+def check_kept(drained: list[Delivered], aftermath: Aftermath) -> None:
+    """Nobody read it: every confirmed message is there, once, in order, and new."""
+    numbers = [message.number for message in drained]
+    assert_in_order(numbers, aftermath.sent)
+    assert not aftermath.confirmed - set(numbers), "confirmed, but lost"
+    assert not [message for message in drained if message.redelivered]
+
+
+def check_worked(drained: list[Delivered], aftermath: Aftermath) -> None:
+    """Somebody read it: what was acknowledged is gone, the rest comes back, and is marked."""
+    numbers = [message.number for message in drained]
+    present = set(numbers)
+    assert_in_order(numbers, aftermath.sent)
+    assert not aftermath.confirmed - present - aftermath.acknowledged, "confirmed, but lost"
+    assert not aftermath.settled & present, "acknowledged, but there again"
+    unmarked = {message.number for message in drained if not message.redelivered}
+    assert not unmarked & aftermath.delivered, "delivered before, but not marked so"
+
+
+def assert_in_order(numbers: list[int], sent: int) -> None:
+    """Strictly ascending: in order, and nothing twice."""
+    misplaced = [(a, b) for a, b in pairwise(numbers) if a >= b]
+    assert not misplaced
+    assert not numbers or (numbers[0] >= 1 and numbers[-1] <= sent)
