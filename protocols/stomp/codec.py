@@ -154,20 +154,23 @@ class FrameReader:
         if buffer.find(b"\0", start, len(buffer) if end < 0 else end) >= 0:
             raise StompProtocolError("NUL before the end of the headers")
         if end < 0:
-            return self._keep(start, b"\n", 0)
+            self._keep(start, b"\n", 0)
+            return None
         self._check_size(body_start - start)
         command, headers, block = self._parse_head(buffer[start:end])
         if command == "SEND" and "content-length" in headers:
             body_end = body_start + self._body_size(headers["content-length"])
             self._check_size(body_end - start)
             if body_end >= len(buffer):
-                return self._keep(start, b"", body_end + 1 - start)
+                self._keep(start, b"", body_end + 1 - start)
+                return None
             if buffer[body_end] != 0:
                 raise StompProtocolError("no NUL after content-length octets")
         else:
             body_end = buffer.find(b"\0", body_start)
             if body_end < 0:
-                return self._keep(start, b"\0", 0)
+                self._keep(start, b"\0", 0)
+                return None
             self._check_size(body_end - start)
         self.position = body_end + 1
         return Frame(command, headers, buffer[body_start:body_end], block)

@@ -63,11 +63,14 @@ class StompConnection:
         peer_host: str,
         wake: Callable[[], None],
         now: float,
+        on_lost: Callable[[StompConnection], None] = lambda connection: None,
     ) -> None:
         self.state = State.CONNECTING
+        self.closed = False
         self._gateway = gateway
         self._config = config
         self._peer_host = peer_host
+        self._on_lost = on_lost
         self._reader = FrameReader(
             min(config.max_frame_size_before_login, config.max_frame_size),
             config.max_header_count,
@@ -76,11 +79,6 @@ class StompConnection:
         self._session: Session | None = None
         self._login_deadline = now + config.login_timeout_s
         self._heart_beats: HeartBeats | None = None
-
-    @property
-    def closed(self) -> bool:
-        """Send what is left, then hang up."""
-        return self.state is State.CLOSED
 
     def receive_data(self, data: bytes, now: float) -> None:
         """Carry out all whole frames; what must be answered waits in `data_to_send`."""
@@ -136,6 +134,7 @@ class StompConnection:
     def connection_lost(self) -> None:
         """The socket is gone: give back what was in flight, forget the rest."""
         self._close()
+        self._on_lost(self)
 
     def shut_down(self) -> None:
         """The broker stops: say so, as RabbitMQ does, and hang up."""
@@ -218,6 +217,8 @@ class StompConnection:
             user = self._gateway.login(user_name, password, self._peer_host)
         except LoginRefusedError as error:
             raise _bad_connect(_login_refusal(user_name, error)) from error
+        except UnicodeEncodeError as error:  # Octets that are no text are nobody's name.
+            raise _bad_connect(f"Access refused for user '{user_name}'") from error
         try:
             virtual_host = self._gateway.open_virtual_host(user, host)
         except GatewayError as error:
@@ -277,6 +278,7 @@ class StompConnection:
 
     def _close(self) -> None:
         self.state = State.CLOSED
+        self.closed = True
         if self._session is not None:
             self._session.close()
         self._outbox.wake()
@@ -361,6 +363,6 @@ def _bad_connect(detail: str) -> RequestRefusedError:
 
 
 def _login_refusal(user: str, error: LoginRefusedError) -> str:
-    if "loopback" in str(error):
+    if "localhost" in str(error):
         return "non-loopback access denied"
     return f"Access refused for user '{user}'"

@@ -113,7 +113,7 @@ def format_destination(exchange: str, routing_key: str) -> str:
 
 
 def _escape(name: str) -> str:
-    return _UNSAFE.sub(lambda octet: b"%%%02X" % octet[0], to_octets(name)).decode("ascii")
+    return _UNSAFE.sub(lambda found: b"%%%02X" % ord(found[0]), to_octets(name)).decode("ascii")
 
 
 def format_reply_to(reply_to: str) -> str:

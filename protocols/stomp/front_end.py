@@ -35,10 +35,14 @@ class StompFactory(Factory):
         """Twisted: a peer has connected."""
         transport = ConnectionTransport(self._gateway.turn, self._clock)
         peer_host = str(getattr(addr, "host", ""))
-        connection = _Registered(
-            self._gateway, self._config, peer_host, transport.wake, self._clock.seconds()
+        connection = StompConnection(
+            self._gateway,
+            self._config,
+            peer_host,
+            transport.wake,
+            self._clock.seconds(),
+            self._forget,
         )
-        connection.open_connections = self._open
         self._open[connection] = transport
         transport.attach(connection)
         return transport
@@ -49,15 +53,8 @@ class StompFactory(Factory):
             connection.shut_down()
         self._gateway.turn.end()
 
-
-class _Registered(StompConnection):
-    """A connection that leaves the factory's register when its socket is gone."""
-
-    open_connections: dict[StompConnection, ConnectionTransport]
-
-    def connection_lost(self) -> None:
-        super().connection_lost()
-        self.open_connections.pop(self, None)
+    def _forget(self, connection: StompConnection) -> None:
+        self._open.pop(connection, None)
 
 
 class StompFrontEnd:

@@ -34,8 +34,9 @@ from protocols.stomp.outbox import Outbox
 from protocols.stomp.session_queues import SessionQueues, is_temp_queue
 
 if TYPE_CHECKING:
+    from core.route import Route
     from gateway.gateway import Gateway
-    from gateway.vhosts import Route, VirtualHost
+    from gateway.vhosts import VirtualHost
 
 _KNOWN_COUNT_MAX = 256
 _KNOWN_SIZE_MAX = 4_096  # Longer header blocks are looked at each time.
@@ -51,6 +52,7 @@ class Send(NamedTuple):
     envelope: Envelope
     header: Header
     raw: bytes | None  # The header lines to store, if not those that came.
+    durable: bool  # Whether it goes to the disk.
     body_size: int  # -1: up to the first NUL.
     receipt: bytes  # The RECEIPT frame, or nothing.
 
@@ -98,11 +100,12 @@ class Publisher:
         self._templates: dict[bytes, _Template] = {}
         self._envelopes: dict[tuple[str, str], Envelope] = {}
         self._items: list[tuple[Route, Message, bytes]] = []
+        self._durable = False  # Whether the pending items go to the disk; all do, or none.
         self._receipts: list[bytes] = []
         self._unstored: deque[_Receipts] = deque()
         self.on_all_stored: Callable[[], None] | None = None  # Called once, when nothing is left.
 
-    def take_sends(self, reader: FrameReader) -> None:
+    def take_sends(self, reader: FrameReader) -> None:  # noqa: C901 (the one loop per message)
         """Consume the SENDs at the reader's position, as far as their headers are known."""
         buffer, position = reader.buffer, reader.position
         if not buffer.startswith(_COMMAND, position):
@@ -135,6 +138,9 @@ class Publisher:
                 stored = buffer[position + 5 : body_end]
             else:
                 stored = send.raw + b"\n" + body
+            if send.durable is not self._durable:
+                self._switch(send.durable)
+                append = self._items.append
             append((send.route, (send.envelope, send.header, body), stored))
             if send.receipt:
                 self._receipts.append(send.receipt)
@@ -148,6 +154,8 @@ class Publisher:
         if self._gateway.generation != self._generation:
             self._forget()
         send = self.resolve(frame)
+        if send.durable is not self._durable:
+            self._switch(send.durable)
         self._items.append(self.item(send, frame))
         if send.receipt:
             self._receipts.append(send.receipt)
@@ -179,6 +187,7 @@ class Publisher:
             envelope=self._envelope(destination.exchange, destination.routing_key),
             header=header,
             raw=None if as_it_came else raw,
+            durable=route.durable and header.persistent,
             body_size=len(frame.body) if "content-length" in headers else -1,
             receipt=b"" if receipt is None else encode_receipt(receipt),
         )
@@ -201,6 +210,11 @@ class Publisher:
             items, self._items = self._items, []
             receipts, self._receipts = self._receipts, []
             self.publish(items, b"".join(receipts))
+
+    def _switch(self, durable: bool) -> None:
+        """The disk's log and memory's are two: what is mixed in one append loses its order."""
+        self.flush()
+        self._durable = durable
 
     def publish(self, items: list[tuple[Route, Message, bytes]], receipts: bytes) -> None:
         """Append `items` atomically; `receipts` follow when they and all before are stored."""
@@ -288,7 +302,7 @@ class Publisher:
             template.after_receipt,
         )
         receipt = b"RECEIPT\nreceipt-id:%b\n\n\0\n" % value
-        return Send(send.route, send.envelope, header, None, send.body_size, receipt)
+        return Send(send.route, send.envelope, header, None, send.durable, send.body_size, receipt)
 
     def _forget(self) -> None:
         self._known.clear()

@@ -24,9 +24,10 @@ from protocols.stomp.subscription import AckMode, Subscription, consumer_tag, de
 from protocols.stomp.unsettled import Unsettled
 
 if TYPE_CHECKING:
+    from core.route import Route
     from gateway.gateway import Gateway
     from gateway.queues import Queue
-    from gateway.vhosts import Route, VirtualHost
+    from gateway.vhosts import VirtualHost
 
 _ITEM_OVERHEAD_SIZE = 500
 
@@ -77,7 +78,7 @@ class Session:
         self._prefetch_count = limits.default_prefetch_count
         self._subscriptions: dict[str, Subscription] = {}
         self._transactions: dict[str, _Transaction] = {}
-        self._unsettled = Unsettled(virtual_host)
+        self._unsettled = Unsettled()
         self._queues = SessionQueues(virtual_host, self, self._subscribe_temp_queue)
         self._publisher = Publisher(
             gateway, virtual_host, user, self._queues, outbox, trims=version == "1.0"

@@ -77,7 +77,9 @@ class SessionQueues:
         options = queue_options(destination.kind, headers)
         name = subscription_queue_name(destination, headers, durable=has_durable_header(headers))
         queue = self._declare(name, options)
-        self._virtual_host.bind_queue(queue, exchange, destination.routing_key, owner=self._owner)
+        self._virtual_host.bind_queue(
+            queue.name, exchange.name, destination.routing_key, owner=self._owner
+        )
         return queue
 
     def _declare(self, name: str, options: QueueOptions) -> Queue:

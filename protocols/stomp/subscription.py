@@ -7,7 +7,7 @@ pieces together; they are joined once, when the connection is flushed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -94,7 +94,7 @@ class Subscription:
         return left
 
     def deliver(
-        self, queue: Queue, first_offset: int, messages: list[Message], redelivered: bool
+        self, queue: Queue, first_offset: int, messages: Sequence[Message], redelivered: bool
     ) -> None:
         """Queue MESSAGE frames for consecutive offsets from `first_offset` on."""
         outbox, unsettled = self._outbox, self._unsettled

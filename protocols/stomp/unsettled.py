@@ -14,8 +14,6 @@ from protocols.stomp.errors import RequestRefusedError
 
 if TYPE_CHECKING:
     from gateway.queues import Queue
-    from gateway.vhosts import VirtualHost
-
     from protocols.stomp.subscription import Subscription
 
 
@@ -30,10 +28,9 @@ class Entry(NamedTuple):
 class Unsettled:
     """The unsettled deliveries of one connection; `entries` is in the order of its tags."""
 
-    def __init__(self, virtual_host: VirtualHost) -> None:
+    def __init__(self) -> None:
         self.entries: dict[int, Entry] = {}
         self.last_tag = 0
-        self._virtual_host = virtual_host
 
     def check(self, tag: int) -> Entry:
         """The delivery of this tag; raises `RequestRefusedError` if there is none."""
@@ -96,7 +93,7 @@ class Unsettled:
         self.release(entries.values())
 
     def _by_queue(self, entries: Iterable[Entry]) -> list[tuple[Queue, list[int]]]:
-        """Sorted offsets per queue; a queue that was deleted meanwhile wants to know nothing."""
+        """Sorted offsets per queue."""
         grouped: dict[Queue, list[int]] = {}
         for entry in entries:
             offsets = grouped.get(entry.queue)
@@ -104,9 +101,4 @@ class Unsettled:
                 grouped[entry.queue] = [entry.offset]
             else:
                 offsets.append(entry.offset)
-        queues = self._virtual_host.queues
-        return [
-            (queue, sorted(offsets))
-            for queue, offsets in grouped.items()
-            if queues.get(queue.name) is queue
-        ]
+        return [(queue, sorted(offsets)) for queue, offsets in grouped.items()]
