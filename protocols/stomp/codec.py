@@ -5,8 +5,8 @@ r"""Octets <-> frames; one grammar for all versions, as RabbitMQ has it (no I/O,
 
 `\n \c \r \\` are escapes in names and values of every frame of every version. Only a SEND's
 `content-length` counts; every other body ends at the first NUL. Input is bounded: what is kept
-of an unfinished frame never exceeds `max_frame_size`, and is looked at again only when the octet
-that it waits for has come, so that slow input costs no more than fast input.
+of an unfinished frame never exceeds `max_frame_size`, and is looked at again only when what it
+waits for has come, so that slow input costs no more than fast input.
 """
 
 from __future__ import annotations
@@ -124,7 +124,8 @@ class FrameReader:
         self._kept: list[bytes] = []  # The beginning of an unfinished frame.
         self._kept_size = 0
         self._awaited_size = 0  # No frame is whole before so much is kept ...
-        self._awaited_octet = b""  # ... or before this octet arrives.
+        self._awaited: tuple[bytes, ...] = ()  # ... or before one of these arrives.
+        self._tail = b""  # The last octets kept: what is awaited may come in two pieces.
 
     def feed(self, data: bytes) -> None:
         """Take in what arrived; raises `StompProtocolError` if a frame grows too large."""
@@ -133,9 +134,7 @@ class FrameReader:
             return
         self._kept.append(data)
         self._kept_size += len(data)
-        if self._kept_size < self._awaited_size or (
-            self._awaited_octet and self._awaited_octet not in data
-        ):
+        if not self._has_come(data):
             self._check_size(self._kept_size)
             return
         self.buffer, self.position = b"".join(self._kept), 0
@@ -154,7 +153,7 @@ class FrameReader:
         if buffer.find(b"\0", start, len(buffer) if end < 0 else end) >= 0:
             raise StompProtocolError("NUL before the end of the headers")
         if end < 0:
-            self._keep(start, b"\n", 0)
+            self._keep(start, (b"\n\n", b"\n\r\n", b"\0"), 0)
             return None
         self._check_size(body_start - start)
         command, headers, block = self._parse_head(buffer[start:end])
@@ -162,24 +161,32 @@ class FrameReader:
             body_end = body_start + self._body_size(headers["content-length"])
             self._check_size(body_end - start)
             if body_end >= len(buffer):
-                self._keep(start, b"", body_end + 1 - start)
+                self._keep(start, (), body_end + 1 - start)
                 return None
             if buffer[body_end] != 0:
                 raise StompProtocolError("no NUL after content-length octets")
         else:
             body_end = buffer.find(b"\0", body_start)
             if body_end < 0:
-                self._keep(start, b"\0", 0)
+                self._keep(start, (b"\0",), 0)
                 return None
             self._check_size(body_end - start)
         self.position = body_end + 1
         return Frame(command, headers, buffer[body_start:body_end], block)
 
-    def _keep(self, start: int, awaited_octet: bytes, awaited_size: int) -> None:
+    def _has_come(self, data: bytes) -> bool:
+        """Whether `data` brings what the unfinished frame waits for."""
+        if not self._awaited:
+            return self._kept_size >= self._awaited_size
+        recent = self._tail + data
+        self._tail = recent[-2:]
+        return any(octets in recent for octets in self._awaited)
+
+    def _keep(self, start: int, awaited: tuple[bytes, ...], awaited_size: int) -> None:
         rest = self.buffer[start:]
         self._check_size(len(rest))
         self._kept, self._kept_size = [rest], len(rest)
-        self._awaited_octet, self._awaited_size = awaited_octet, awaited_size
+        self._awaited, self._awaited_size, self._tail = awaited, awaited_size, rest[-2:]
         self.buffer, self.position = b"", 0
 
     def _parse_head(self, head: bytes) -> tuple[str, dict[str, str], bytes]:

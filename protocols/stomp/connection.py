@@ -10,12 +10,8 @@ from core.errors import CoreError
 from gateway.errors import GatewayError, LoginRefusedError
 from protocols.stomp.codec import Frame, FrameReader, encode_frame
 from protocols.stomp.config import StompConfig
-from protocols.stomp.errors import (
-    RequestRefusedError,
-    StompProtocolError,
-    processing_error,
-    refusal,
-)
+from protocols.stomp.errors import RequestRefusedError, StompProtocolError, refusal
+from protocols.stomp.heart_beats import HeartBeats
 from protocols.stomp.outbox import Outbox
 from protocols.stomp.publishing import trim
 from protocols.stomp.session import Session, SessionLimits
@@ -26,8 +22,6 @@ if TYPE_CHECKING:
 
 VERSIONS = ("1.0", "1.1", "1.2")
 _VERSION_LIST = ",".join(VERSIONS)
-# A peer is dead after so many of its intervals in silence (RabbitMQ: two to three).
-_SILENT_INTERVALS = 2.5
 
 
 class State(Enum):
@@ -282,72 +276,6 @@ class StompConnection:
         if self._session is not None:
             self._session.close()
         self._outbox.wake()
-
-
-class HeartBeats:
-    """Who must be heard how often; an interval of 0 means never.
-
-    Ours are due every half interval in which nothing was sent, so that the whole interval never
-    passes in silence.
-    """
-
-    def __init__(self, send_ms: int, receive_ms: int, now: float) -> None:
-        self.send_ms = send_ms
-        self.receive_ms = receive_ms
-        self.spoken = False  # Something was sent since `is_due` looked last.
-        self.deaf = False  # Nothing is read from the peer while it does not read from us.
-        self._beat_at = now + send_ms / 2_000
-        self._heard_at = now
-
-    @classmethod
-    def negotiate(cls, header: str, now: float) -> HeartBeats:
-        """Answer a CONNECT's `heart-beat`: each number as it is, but at least a second, or 0."""
-        parts = header.split(",")
-        try:
-            client_ms, server_ms = (int(part) for part in parts)
-        except ValueError:
-            raise processing_error() from None
-        return cls(_granted_ms(server_ms), _granted_ms(client_ms), now)
-
-    def heard(self, now: float) -> None:
-        """Something arrived."""
-        self._heard_at = now
-        self.deaf = False
-
-    def next_deadline(self) -> float | None:
-        """When there is something to do next."""
-        silent_at = self._heard_at + _SILENT_INTERVALS * self.receive_ms / 1_000
-        if self.send_ms and self.receive_ms:
-            return min(self._beat_at, silent_at)
-        if self.send_ms:
-            return self._beat_at
-        return silent_at if self.receive_ms else None
-
-    def peer_is_dead(self, now: float) -> bool:
-        """Whether nothing came for too long, though we listened."""
-        if (
-            not self.receive_ms
-            or now < self._heard_at + _SILENT_INTERVALS * self.receive_ms / 1_000
-        ):
-            return False
-        if self.deaf:
-            self.heard(now)
-            return False
-        return True
-
-    def is_due(self, now: float) -> bool:
-        """Whether to send a beat now."""
-        if not self.send_ms or now < self._beat_at:
-            return False
-        self._beat_at = now + self.send_ms / 2_000
-        spoken, self.spoken = self.spoken, False
-        return not spoken
-
-
-def _granted_ms(asked_ms: int) -> int:
-    if asked_ms <= 0:
-        return 0
-    return min(max(asked_ms, 1_000) // 1_000 * 1_000, 4_294_967_000)
 
 
 def negotiate(accept_version: str | None) -> str | None:
