@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 VERSIONS = ("1.0", "1.1", "1.2")
 _VERSION_LIST = ",".join(VERSIONS)
+_BEAT = b"\n"
 
 
 class State(Enum):
@@ -89,7 +90,7 @@ class StompConnection:
         """Everything queued for the peer; empties the queue."""
         outbox = self._outbox
         octets = outbox.take()
-        if octets and self._heart_beats is not None:
+        if octets and octets != _BEAT and self._heart_beats is not None:
             self._heart_beats.spoken = True
         if outbox.starved and self._session is not None:
             outbox.starved = False
@@ -111,7 +112,7 @@ class StompConnection:
             if self._heart_beats.peer_is_dead(now):
                 self._close()
             elif self._heart_beats.is_due(now):
-                self._outbox.add(b"\n")
+                self._outbox.add(_BEAT)
 
     def pause_delivery(self) -> None:
         """The peer does not read: deliver nothing more to it."""

@@ -5,7 +5,7 @@ was found out about them (`Send`): its route, envelope and header. `take_sends` 
 buffer over such SENDs without parsing anything, and one read becomes one append. Invariants:
 
 - what is known is forgotten as soon as the gateway's topology or permissions change;
-- a `receipt` that counts makes every block unique, so a second table knows blocks without it;
+- a `receipt` that counts makes every block unique, so a second table knows what is around it;
 - pending messages are published before any other frame takes effect (the session sees to it);
 - receipts go out in the order of their SENDs, each when its message and all before it are stored.
 """
@@ -97,7 +97,7 @@ class Publisher:
         self._trims = trims  # STOMP 1.0: leading spaces of header values mean nothing.
         self._generation = gateway.generation
         self._known: dict[bytes, Send] = {}
-        self._templates: dict[bytes, _Template] = {}
+        self._templates: dict[tuple[bytes, bytes], _Template] = {}
         self._envelopes: dict[tuple[str, str], Envelope] = {}
         self._items: list[tuple[Route, Message, bytes]] = []
         self._durable = False  # Whether the pending items go to the disk; all do, or none.
@@ -284,13 +284,13 @@ class Publisher:
         if len(self._templates) >= _KNOWN_COUNT_MAX:
             self._templates.clear()
         before, _, after = (b"\n" + message_headers(send.header)).partition(b"\n" + line)
-        self._templates[block[:start] + block[end:]] = _Template(send, (before + b"\n")[1:], after)
+        self._templates[block[:start], block[end:]] = _Template(send, (before + b"\n")[1:], after)
 
     def _from_template(self, block: bytes) -> Send | None:
         start, end = _find_receipt(block)
         if start < 0:
             return None
-        template = self._templates.get(block[:start] + block[end:])
+        template = self._templates.get((block[:start], block[end:]))
         value = block[start + 9 : end]
         if template is None or not _PLAIN_RECEIPT.fullmatch(value):
             return None

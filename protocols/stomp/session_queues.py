@@ -36,7 +36,7 @@ class SessionQueues:
         """Make sure that a SEND has somewhere to go; `text` is its destination as it came."""
         if destination.kind is Kind.TEMP_QUEUE:
             raise _not_valid_for(text, "SEND")
-        if destination.kind is Kind.QUEUE and destination.routing_key not in self._declared:
+        if destination.kind is Kind.QUEUE and not self._is_declared(destination.routing_key):
             # A SEND's `persistent` speaks of the message. RabbitMQ takes it for the queue's
             # durability too, so that `persistent:false` to a durable queue ends the session.
             asked = {name: value for name, value in headers.items() if name != "persistent"}
@@ -48,7 +48,7 @@ class SessionQueues:
         match destination.kind:
             case Kind.QUEUE:
                 name = destination.routing_key
-                if name in self._declared:
+                if self._is_declared(name):
                     return self._virtual_host.find_queue(name, self._owner)
                 queue = self._declare(name, queue_options(Kind.QUEUE, headers))
                 self._declared.add(name)
@@ -71,6 +71,13 @@ class SessionQueues:
     def delete(self, queue: Queue) -> None:
         """Delete a durable subscription's queue."""
         self._virtual_host.delete_queue(queue.name, owner=self._owner)
+
+    def _is_declared(self, name: str) -> bool:
+        """Whether this session declared the queue, and it is still there.
+
+        RabbitMQ asks only the first: it drops what is sent to a queue that was deleted meanwhile.
+        """
+        return name in self._declared and name in self._virtual_host.queues
 
     def _bound_queue(self, destination: Destination, headers: Mapping[str, str]) -> Queue:
         exchange = self._virtual_host.find_exchange(destination.exchange)

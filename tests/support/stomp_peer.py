@@ -71,20 +71,20 @@ class Peer:
     def __init__(self, broker: StompBroker, host: str) -> None:
         self.wire = StringTransport(peerAddress=IPv4Address("TCP", host, 40_000))
         self.protocol = broker.factory.buildProtocol(IPv4Address("TCP", host, 40_000))
-        self.protocol.makeConnection(self.wire)
+        self.protocol.makeConnection(self.wire)  # type: ignore[no-untyped-call]
         self.session = ""
         self._received = b""
 
     def send(self, octets: bytes) -> None:
         self.protocol.dataReceived(octets)
 
-    def frame(self, command: str, body: bytes = b"", **headers: str) -> None:
+    def frame(self, command: str, body: bytes = b"", /, **headers: str) -> None:
         """Send one frame; an underscore in a header's name stands for a hyphen."""
         self.send(encode(command, body, **headers))
 
     def octets(self) -> bytes:
         """Everything that came since this was asked last."""
-        octets = self._received + self.wire.value()
+        octets: bytes = self._received + self.wire.value()
         self._received = b""
         self.wire.clear()
         return octets
@@ -118,7 +118,7 @@ class Peer:
         self.protocol.connectionLost()
 
 
-def encode(command: str, body: bytes = b"", **headers: str) -> bytes:
+def encode(command: str, body: bytes = b"", /, **headers: str) -> bytes:
     lines = [f"{name.replace('_', '-')}:{value}\n" for name, value in headers.items()]
     return f"{command}\n{''.join(lines)}\n".encode() + body + b"\0"
 
