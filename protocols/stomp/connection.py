@@ -57,15 +57,15 @@ class StompConnection:
         config: StompConfig,
         peer_host: str,
         wake: Callable[[], None],
+        throttle: Callable[[], None],
         now: float,
-        on_lost: Callable[[StompConnection], None] = lambda connection: None,
     ) -> None:
         self.state = State.CONNECTING
         self.closed = False
         self._gateway = gateway
         self._config = config
         self._peer_host = peer_host
-        self._on_lost = on_lost
+        self._throttle = throttle  # Read no more from this peer until the disk has caught up.
         self._reader = FrameReader(
             min(config.max_frame_size_before_login, config.max_frame_size),
             config.max_header_count,
@@ -79,12 +79,16 @@ class StompConnection:
         """Carry out all whole frames; what must be answered waits in `data_to_send`."""
         if self._heart_beats is not None:
             self._heart_beats.heard(now)
+        log_end = self._gateway.broker.log_end
         try:
             self._carry_out_frames(data, now)
             self._flush_session()
         except StompProtocolError:
             self._flush_session()
             self._close()
+        if self._gateway.broker.log_end != log_end and self._gateway.broker.congested:
+            self._become_deaf()
+            self._throttle()
 
     def data_to_send(self) -> bytes:
         """Everything queued for the peer; empties the queue."""
@@ -117,8 +121,7 @@ class StompConnection:
     def pause_delivery(self) -> None:
         """The peer does not read: deliver nothing more to it."""
         self._outbox.pause()
-        if self._heart_beats is not None:
-            self._heart_beats.deaf = True
+        self._become_deaf()
 
     def resume_delivery(self) -> None:
         """The peer reads again."""
@@ -129,7 +132,6 @@ class StompConnection:
     def connection_lost(self) -> None:
         """The socket is gone: give back what was in flight, forget the rest."""
         self._close()
-        self._on_lost(self)
 
     def shut_down(self) -> None:
         """The broker stops: say so, as RabbitMQ does, and hang up."""
@@ -139,6 +141,11 @@ class StompConnection:
                 "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'",
             )
         self._close()
+
+    def _become_deaf(self) -> None:
+        """Nothing is read from the peer for now, its heart-beats included."""
+        if self._heart_beats is not None:
+            self._heart_beats.deaf = True
 
     def _carry_out_frames(self, data: bytes, now: float) -> None:
         reader = self._reader

@@ -18,6 +18,7 @@ TEMP_QUEUE_PREFIX = "/temp-queue/"
 REPLY_QUEUE_PREFIX = "/reply-queue/"
 _PREFIXES = ("/temp-queue", "/exchange", "/topic", "/queue", "/amq/queue", REPLY_QUEUE_PREFIX)
 _REPLY_PREFIXES = tuple(prefix for prefix in _PREFIXES if prefix != "/temp-queue")
+_NAME_SIZE_MAX = 255
 _UNSAFE = re.compile(rb"[/%\x00-\x1f\x80-\xff]")
 
 
@@ -45,8 +46,8 @@ def parse_destination(text: str) -> Destination:
     """Read a `destination` header; raises `RequestRefusedError` in RabbitMQ's words."""
     if text == "":
         raise RequestRefusedError("Invalid destination", "Destination cannot be blank")
-    if not text.isascii():
-        _check_encodable(text)
+    if not text.isascii() or len(text) > _NAME_SIZE_MAX:
+        _check_names(text)
     match text.split("/"):
         case [name]:
             return Destination(Kind.QUEUE, "", _unescape(name))
@@ -68,12 +69,14 @@ def parse_destination(text: str) -> Destination:
             )
 
 
-def _check_encodable(text: str) -> None:
-    """Names are UTF-8 everywhere else."""
+def _check_names(text: str) -> None:
+    """Elsewhere names are UTF-8, and AMQP's are short strings."""
     try:
-        text.encode()
+        sizes = [len(name.encode()) for name in text.replace("%2F", "-").split("/")]
     except UnicodeEncodeError:
         raise processing_error() from None
+    if max(sizes) > _NAME_SIZE_MAX:
+        raise processing_error()
 
 
 def _parse_exchange(rest: list[str]) -> Destination:

@@ -29,22 +29,22 @@ class StompFactory(Factory):
         self._gateway = gateway
         self._config = config
         self._clock = clock
-        self._open: dict[StompConnection, ConnectionTransport] = {}
+        self._open: dict[StompConnection, None] = {}
 
     def buildProtocol(self, addr: IAddress | None) -> ConnectionTransport:  # noqa: N802
         """Twisted: a peer has connected."""
-        transport = ConnectionTransport(self._gateway.turn, self._clock)
+        transport = ConnectionTransport(self._gateway.turn, self._clock, self._gateway.broker)
         peer_host = str(getattr(addr, "host", ""))
         connection = StompConnection(
             self._gateway,
             self._config,
             peer_host,
             transport.wake,
+            transport.throttle,
             self._clock.seconds(),
-            self._forget,
         )
-        self._open[connection] = transport
-        transport.attach(connection)
+        self._open[connection] = None
+        transport.attach(connection, lambda: self._open.pop(connection, None))
         return transport
 
     def shut_down(self) -> None:
@@ -52,9 +52,6 @@ class StompFactory(Factory):
         for connection in list(self._open):
             connection.shut_down()
         self._gateway.turn.end()
-
-    def _forget(self, connection: StompConnection) -> None:
-        self._open.pop(connection, None)
 
 
 class StompFrontEnd:

@@ -20,7 +20,7 @@ class HeartBeats:
         self.send_ms = send_ms
         self.receive_ms = receive_ms
         self.spoken = False  # Something was sent since `is_due` looked last.
-        self.deaf = False  # Nothing is read from the peer while it does not read from us.
+        self.deaf = False  # Reading was stopped since the peer was last heard.
         self._beat_at = now + send_ms / 2_000
         self._heard_at = now
 

@@ -56,6 +56,7 @@ def test_parses(text: str, kind: Kind, exchange: str, routing_key: str) -> None:
         ("/bah", "Unknown destination", f"'/bah' is not a valid destination.\n{VALID_TYPES}"),
         ("a/b", "Unknown destination", f"'a/b' is not a valid destination.\n{VALID_TYPES}"),
         ("/queue/\udcff", "Processing error", "Processing error"),
+        ("/queue/" + "x" * 256, "Processing error", "Processing error"),
     ],
 )
 def test_refuses(text: str, message: str, detail: str) -> None:
