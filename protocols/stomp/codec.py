@@ -71,21 +71,25 @@ def parse_header_block(block: bytes, max_count: int = 1_000_000) -> dict[str, st
     line, or more than `max_count` lines.
     """
     headers: dict[str, str] = {}
-    lines = to_text(block).split("\n")
+    text = to_text(block)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n")
+        if "\r" in text:
+            raise StompProtocolError("a CR is not followed by LF")
+    lines = text.split("\n")
     if lines.pop():
         raise StompProtocolError("the last header line has no end")
     if len(lines) > max_count:
         raise StompProtocolError(f"more than {max_count} headers")
-    for raw_line in lines:
-        line = raw_line.removesuffix("\r")
+    escaped = "\\" in text
+    for line in lines:
         name, colon, value = line.partition(":")
         if not colon:
             raise StompProtocolError("a header line has no colon")
-        if "\r" in line:
-            raise StompProtocolError("a CR is not followed by LF")
-        if "\\" in line:
+        if escaped:
             name, value = _ESCAPED.sub(_unescape, name), _ESCAPED.sub(_unescape, value)
-        headers.setdefault(name, value)
+        if name not in headers:
+            headers[name] = value
     return headers
 
 

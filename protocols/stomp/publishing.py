@@ -16,7 +16,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from gateway.errors import PreconditionFailedError
 from gateway.messages import Envelope, Header, Message
@@ -55,6 +55,9 @@ class Send(NamedTuple):
     durable: bool  # Whether it goes to the disk.
     body_size: int  # -1: up to the first NUL.
     receipt: bytes  # The RECEIPT frame, or nothing.
+
+
+_Target: TypeAlias = "tuple[Envelope, Route]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ class Publisher:
         self._generation = gateway.generation
         self._known: dict[bytes, Send] = {}
         self._templates: dict[tuple[bytes, bytes], _Template] = {}
-        self._envelopes: dict[tuple[str, str], Envelope] = {}
+        self._targets: dict[str, _Target] = {}  # By destination header.
         self._items: list[tuple[Route, Message, bytes]] = []
         self._durable = False  # Whether the pending items go to the disk; all do, or none.
         self._receipts: list[bytes] = []
@@ -151,8 +154,6 @@ class Publisher:
 
     def send(self, frame: Frame) -> None:
         """Publish a SEND, and know its headers from now on."""
-        if self._gateway.generation != self._generation:
-            self._forget()
         send = self.resolve(frame)
         if send.durable is not self._durable:
             self._switch(send.durable)
@@ -163,11 +164,15 @@ class Publisher:
 
     def resolve(self, frame: Frame) -> Send:
         """Find out all about a SEND; raises `RequestRefusedError` or the gateway's errors."""
+        if self._gateway.generation != self._generation:
+            self._forget()
         headers = self._trimmed(frame.headers)
         if "message-id" in headers:
             raise RequestRefusedError("Invalid header", "'message-id' is not allowed on 'SEND'.\n")
-        destination = parse_target(headers)
-        self._queues.ensure_target(destination, headers, headers["destination"])
+        target = self._targets.get(headers.get("destination", ""))
+        if target is None:
+            destination = parse_target(headers)
+            self._queues.ensure_target(destination, headers, headers["destination"])
         reply_to = headers.get("reply-to")
         if reply_to is not None and is_temp_queue(reply_to):
             headers = {**headers, "reply-to": self._queues.reply_queue_name(reply_to)}
@@ -180,11 +185,14 @@ class Publisher:
         as_it_came = headers is frame.headers
         raw = frame.header_block if as_it_came else encode_header_block(headers)
         header = STOMP.make_header(raw, headers)
-        route = self._virtual_host.route(destination.exchange, destination.routing_key, header)
+        header.__dict__["properties"] = properties  # They need not be decoded again.
+        if target is None:
+            target = self._find_target(headers["destination"], destination, header)
+        envelope, route = target
         receipt = headers.get("receipt")
         return Send(
             route=route,
-            envelope=self._envelope(destination.exchange, destination.routing_key),
+            envelope=envelope,
             header=header,
             raw=None if as_it_came else raw,
             durable=route.durable and header.persistent,
@@ -248,15 +256,16 @@ class Publisher:
             on_all_stored, self.on_all_stored = self.on_all_stored, None
             on_all_stored()
 
-    def _envelope(self, exchange: str, routing_key: str) -> Envelope:
-        """One envelope for all messages that go the same way: readers prepare a prefix for it."""
-        key = (exchange, routing_key)
-        envelope = self._envelopes.get(key)
-        if envelope is None:
-            if len(self._envelopes) >= _KNOWN_COUNT_MAX:
-                self._envelopes.clear()
-            envelope = self._envelopes[key] = Envelope(exchange, routing_key)
-        return envelope
+    def _find_target(self, text: str, destination: Destination, header: Header) -> _Target:
+        """Where a destination leads; remembered if the header had no say in it."""
+        exchange, routing_key = destination.exchange, destination.routing_key
+        route = self._virtual_host.route(exchange, routing_key, header)
+        target = (Envelope(exchange, routing_key), route)
+        if not route.by_header:
+            if len(self._targets) >= _KNOWN_COUNT_MAX:
+                self._targets.clear()
+            self._targets[text] = target
+        return target
 
     def _trimmed(self, headers: dict[str, str]) -> dict[str, str]:
         """The headers as the version means them; the same object if they are all right."""
@@ -307,6 +316,7 @@ class Publisher:
     def _forget(self) -> None:
         self._known.clear()
         self._templates.clear()
+        self._targets.clear()
         self._generation = self._gateway.generation
 
 

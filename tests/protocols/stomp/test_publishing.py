@@ -137,6 +137,6 @@ def test_tables_are_bounded(tmp_path: Path) -> None:
     peer.frame("SEND", b"", destination="/topic/x", long="x" * 10_000)
     assert len(publisher._known) <= 256
     assert len(publisher._templates) <= 256
-    assert len(publisher._envelopes) <= 256
+    assert len(publisher._targets) <= 256
     assert max(map(len, publisher._known)) < 5_000
     broker.stop()
