@@ -87,7 +87,8 @@ class StompConnection:
             self._flush_session()
             self._close()
         if self._gateway.broker.log_end != log_end and self._gateway.broker.congested:
-            self._become_deaf()
+            if self._heart_beats is not None:
+                self._heart_beats.excused = True
             self._throttle()
 
     def data_to_send(self) -> bytes:
@@ -121,11 +122,15 @@ class StompConnection:
     def pause_delivery(self) -> None:
         """The peer does not read: deliver nothing more to it."""
         self._outbox.pause()
-        self._become_deaf()
+        if self._heart_beats is not None:
+            self._heart_beats.deaf = True
 
     def resume_delivery(self) -> None:
         """The peer reads again."""
         self._outbox.resume()
+        if self._heart_beats is not None:
+            self._heart_beats.deaf = False
+            self._heart_beats.excused = True
         if self._session is not None:
             self._session.wake_queues()
 
@@ -141,11 +146,6 @@ class StompConnection:
                 "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'",
             )
         self._close()
-
-    def _become_deaf(self) -> None:
-        """Nothing is read from the peer for now, its heart-beats included."""
-        if self._heart_beats is not None:
-            self._heart_beats.deaf = True
 
     def _carry_out_frames(self, data: bytes, now: float) -> None:
         reader = self._reader

@@ -20,7 +20,8 @@ class HeartBeats:
         self.send_ms = send_ms
         self.receive_ms = receive_ms
         self.spoken = False  # Something was sent since `is_due` looked last.
-        self.deaf = False  # Reading was stopped since the peer was last heard.
+        self.deaf = False  # Nothing is read from the peer, its beats included.
+        self.excused = False  # Nothing was read for a while since the peer was last heard.
         self._beat_at = now + send_ms / 2_000
         self._heard_at = now
 
@@ -37,7 +38,7 @@ class HeartBeats:
     def heard(self, now: float) -> None:
         """Something arrived."""
         self._heard_at = now
-        self.deaf = False
+        self.excused = False
 
     def next_deadline(self) -> float | None:
         """When there is something to do next."""
@@ -55,7 +56,7 @@ class HeartBeats:
             or now < self._heard_at + _SILENT_INTERVALS * self.receive_ms / 1_000
         ):
             return False
-        if self.deaf:
+        if self.deaf or self.excused:
             self.heard(now)
             return False
         return True

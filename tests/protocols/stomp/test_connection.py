@@ -195,11 +195,12 @@ class TestHeartBeats:
         """Who does not read is not read from: its beats wait in the socket."""
         peer = broker.connect(heart_beat="1000,0")
         peer.protocol.pauseProducing()
-        broker.clock.advance(3)
+        broker.clock.pump([3] * 5)
         assert not peer.hung_up
         peer.protocol.resumeProducing()
-        peer.send(b"\n")
-        broker.clock.advance(3)
+        broker.clock.advance(2)
+        assert not peer.hung_up
+        broker.clock.pump([3] * 2)
         assert peer.hung_up
 
     def test_none_means_none(self, broker: StompBroker) -> None:
@@ -284,3 +285,18 @@ def test_every_command_in_every_state_is_foreseen(
     if state in (State.DISCONNECTING, State.CLOSED):
         assert frames == []
     broker.disk.release()
+
+
+def test_a_congested_broker_is_given_time(
+    broker: StompBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = broker.connect(heart_beat="1000,0")
+    broker.disk.held = True
+    monkeypatch.setattr(type(broker.gateway.broker), "congested", property(lambda self: True))
+    peer.frame("SEND", b"x", destination="/queue/a", persistent="true")
+    assert peer.wire.producerState == "paused"
+    broker.clock.advance(3)
+    assert not peer.hung_up
+    monkeypatch.undo()
+    broker.disk.release()
+    assert peer.wire.producerState == "producing"
