@@ -148,6 +148,7 @@ class Session:
         if self._closed:
             return
         self._closed = True
+        self._acknowledger.flush()  # They were acknowledged, whatever ended the session.
         self._transactions.clear()
         subscriptions = list(self._subscriptions.values())
         self._subscriptions.clear()
