@@ -1,0 +1,304 @@
+"""One STOMP connection as pure state: login, legal commands, receipts, heart-beats, ERROR."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from core.errors import CoreError
+from gateway.errors import GatewayError, LoginRefusedError
+from protocols.stomp.codec import Frame, FrameReader, encode_frame
+from protocols.stomp.config import StompConfig
+from protocols.stomp.errors import RequestRefusedError, StompProtocolError, refusal
+from protocols.stomp.heart_beats import HeartBeats
+from protocols.stomp.outbox import Outbox
+from protocols.stomp.publishing import trim
+from protocols.stomp.session import Session, SessionLimits
+from protocols.stomp.subscription import Subscription
+
+if TYPE_CHECKING:
+    from gateway.gateway import Gateway
+
+VERSIONS = ("1.0", "1.1", "1.2")
+_VERSION_LIST = ",".join(VERSIONS)
+_BEAT = b"\n"
+
+
+class State(Enum):
+    """Where a connection is in its life."""
+
+    CONNECTING = auto()  # Nothing but CONNECT or STOMP is legal yet.
+    CONNECTED = auto()
+    DISCONNECTING = auto()  # DISCONNECT seen: what was sent is being stored, then we hang up.
+    CLOSED = auto()
+
+
+# What each state does with a command: the method; None stands for all other commands.
+TRANSITIONS: dict[State, dict[str | None, str]] = {
+    State.CONNECTING: {"CONNECT": "log_in", "STOMP": "log_in", None: "refuse"},
+    State.CONNECTED: {
+        "CONNECT": "hang_up",  # RabbitMQ's connection does not survive it, either.
+        "STOMP": "hang_up",
+        "DISCONNECT": "disconnect",
+        None: "request",
+    },
+    State.DISCONNECTING: {None: "ignore"},
+    State.CLOSED: {None: "ignore"},
+}
+
+
+class StompConnection:
+    """See `protocols.transport.Connection`; times are seconds of the clock."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        config: StompConfig,
+        peer_host: str,
+        wake: Callable[[], None],
+        throttle: Callable[[], None],
+        now: float,
+    ) -> None:
+        self.state = State.CONNECTING
+        self.closed = False
+        self._gateway = gateway
+        self._config = config
+        self._peer_host = peer_host
+        self._throttle = throttle  # Read no more from this peer until the disk has caught up.
+        self._reader = FrameReader(
+            min(config.max_frame_size_before_login, config.max_frame_size),
+            config.max_header_count,
+        )
+        self._outbox = Outbox(wake, config.max_output_size)
+        self._session: Session | None = None
+        self._login_deadline = now + config.login_timeout_s
+        self._heart_beats: HeartBeats | None = None
+
+    def receive_data(self, data: bytes, now: float) -> None:
+        """Carry out all whole frames; what must be answered waits in `data_to_send`."""
+        if self._heart_beats is not None:
+            self._heart_beats.heard(now)
+        log_end = self._gateway.broker.log_end
+        try:
+            self._carry_out_frames(data, now)
+            self._flush_session()
+        except StompProtocolError:
+            self._flush_session()
+            self._close()
+        if self._gateway.broker.log_end != log_end and self._gateway.broker.congested:
+            if self._heart_beats is not None:
+                self._heart_beats.excused = True
+            self._throttle()
+
+    def data_to_send(self) -> bytes:
+        """Everything queued for the peer; empties the queue."""
+        outbox = self._outbox
+        octets = outbox.take()
+        if octets and octets != _BEAT and self._heart_beats is not None:
+            self._heart_beats.spoken = True
+        if outbox.starved and self._session is not None:
+            outbox.starved = False
+            self._session.wake_queues()
+        return octets
+
+    def next_deadline(self) -> float | None:
+        """When `handle_deadline` wants to be called, if at all."""
+        if self.state is State.CONNECTING:
+            return self._login_deadline
+        return None if self._heart_beats is None else self._heart_beats.next_deadline()
+
+    def handle_deadline(self, now: float) -> None:
+        """A login or a heart-beat is overdue, or it is time for ours."""
+        if self.state is State.CONNECTING:
+            if now >= self._login_deadline:
+                self._close()
+        elif self._heart_beats is not None:
+            if self._heart_beats.peer_is_dead(now):
+                self._close()
+            elif self._heart_beats.is_due(now):
+                self._outbox.add(_BEAT)
+
+    def pause_delivery(self) -> None:
+        """The peer does not read: deliver nothing more to it."""
+        self._outbox.pause()
+        if self._heart_beats is not None:
+            self._heart_beats.deaf = True
+
+    def resume_delivery(self) -> None:
+        """The peer reads again."""
+        self._outbox.resume()
+        if self._heart_beats is not None:
+            self._heart_beats.deaf = False
+            self._heart_beats.excused = True
+        if self._session is not None:
+            self._session.wake_queues()
+
+    def connection_lost(self) -> None:
+        """The socket is gone: give back what was in flight, forget the rest."""
+        self._close()
+
+    def shut_down(self) -> None:
+        """The broker stops: say so, as RabbitMQ does, and hang up."""
+        if self.state is State.CONNECTED:
+            self._send_error(
+                "connection_forced",
+                "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'",
+            )
+        self._close()
+
+    def _carry_out_frames(self, data: bytes, now: float) -> None:
+        reader = self._reader
+        reader.feed(data)
+        while self.state is not State.CLOSED:
+            if self.state is State.CONNECTED:
+                assert self._session is not None
+                self._session.take_known(reader)
+            frame = reader.next_frame()
+            if frame is None:
+                return
+            self._handle(frame, now)
+
+    def _flush_session(self) -> None:
+        if self._session is not None and self.state is State.CONNECTED:
+            self._answering(self._session.flush)
+
+    def _handle(self, frame: Frame, now: float) -> None:
+        actions = TRANSITIONS[self.state]
+        match actions.get(frame.command, actions[None]):
+            case "log_in":
+                self._answering(lambda: self._log_in(frame, now))
+            case "request":
+                assert self._session is not None
+                session = self._session
+                self._answering(lambda: session.handle(frame))
+            case "disconnect":
+                self._answering(lambda: self._disconnect(frame))
+            case "hang_up":
+                self._flush_session()
+                self._close()
+            case "refuse":
+                self._send_error("Illegal command", "You must log in using CONNECT first")
+                self._close()
+
+    def _answering(self, carry_out: Callable[[], None]) -> None:
+        """Do it; if it is refused, answer with ERROR, and hang up if it was that bad."""
+        try:
+            carry_out()
+        except RequestRefusedError as error:
+            refused = error
+        except CoreError as error:
+            refused = refusal(error)
+        else:
+            return
+        if refused.closing and self._session is not None:
+            # What came before the refused frame was carried out by then.
+            self._try_to_flush()
+        self._send_error(refused.message, refused.detail)
+        if refused.closing:
+            self._close()
+
+    def _try_to_flush(self) -> None:
+        assert self._session is not None
+        try:
+            self._session.flush()
+        except (RequestRefusedError, CoreError):
+            return
+
+    def _log_in(self, frame: Frame, now: float) -> None:
+        version = negotiate(frame.headers.get("accept-version"))
+        if version is None:
+            raise RequestRefusedError(
+                "Version mismatch", f"Supported versions are {_VERSION_LIST}\n", closing=True
+            )
+        headers = trim(frame.headers) if version == "1.0" else frame.headers
+        user_name = headers.get("login", self._config.default_user)
+        password = headers.get("passcode", self._config.default_password)
+        host = headers.get("host", "/")
+        try:
+            user = self._gateway.login(user_name, password, self._peer_host)
+        except LoginRefusedError as error:
+            raise _bad_connect(_login_refusal(user_name, error)) from error
+        except UnicodeEncodeError as error:  # Octets that are no text are nobody's name.
+            raise _bad_connect(f"Access refused for user '{user_name}'") from error
+        try:
+            virtual_host = self._gateway.open_virtual_host(user, host)
+        except GatewayError as error:
+            raise _bad_connect(f"Virtual host '{host}' access denied") from error
+        heart_beats = HeartBeats.negotiate(headers.get("heart-beat", "0,0"), now)
+        self._heart_beats = heart_beats
+        session = Session(
+            self._gateway,
+            virtual_host,
+            user,
+            version,
+            self._outbox,
+            SessionLimits(
+                self._config.default_prefetch_count,
+                self._config.max_transaction_count,
+                self._config.max_transaction_size,
+            ),
+            requeues=self._config.default_nack_requeue,
+            on_cancelled=self._tell_cancelled,
+        )
+        self._session = session
+        self._reader.max_frame_size = self._config.max_frame_size
+        self.state = State.CONNECTED
+        connected = [
+            ("server", f"{self._config.server_name}/{self._gateway.product_version}"),
+            ("session", session.identifier),
+            ("heart-beat", f"{heart_beats.send_ms},{heart_beats.receive_ms}"),
+            ("version", version),
+        ]
+        self._outbox.add(encode_frame("CONNECTED", connected))
+
+    def _disconnect(self, frame: Frame) -> None:
+        assert self._session is not None
+        self.state = State.DISCONNECTING
+        self._session.disconnect(frame, self._close)
+
+    def _tell_cancelled(self, subscription: Subscription) -> None:
+        """The queue of a subscription was deleted; the session goes on."""
+        self._send_error(
+            "Server cancelled subscription",
+            "The server has canceled a subscription.\n"
+            f'No more messages will be delivered for "{subscription.description}".\n',
+            [("subscription", subscription.tag[2:])],
+        )
+
+    def _send_error(
+        self, message: str, detail: str, more: list[tuple[str, str]] | None = None
+    ) -> None:
+        headers = [
+            ("message", message),
+            ("content-type", "text/plain"),
+            ("version", _VERSION_LIST),
+            *(more or []),
+        ]
+        body = detail.encode("utf-8", "surrogateescape")
+        self._outbox.add(encode_frame("ERROR", headers, body))
+
+    def _close(self) -> None:
+        self.state = State.CLOSED
+        self.closed = True
+        if self._session is not None:
+            self._session.close()
+        self._outbox.wake()
+
+
+def negotiate(accept_version: str | None) -> str | None:
+    """The highest version that both speak; a client that names none speaks 1.0."""
+    if accept_version is None:
+        return "1.0"
+    offered = {version.strip() for version in accept_version.split(",")}
+    return max(offered.intersection(VERSIONS), default=None)
+
+
+def _bad_connect(detail: str) -> RequestRefusedError:
+    return RequestRefusedError("Bad CONNECT", detail, closing=True)
+
+
+def _login_refusal(user: str, error: LoginRefusedError) -> str:
+    if "localhost" in str(error):
+        return "non-loopback access denied"
+    return f"Access refused for user '{user}'"

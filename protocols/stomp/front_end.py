@@ -1,0 +1,80 @@
+"""The STOMP plug-in: one port, one connection per peer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+
+from gateway.messages import Language
+from protocols.front_end import Listener
+from protocols.stomp.config import StompConfig
+from protocols.stomp.connection import StompConnection
+from protocols.stomp.language import STOMP
+from protocols.transport import ConnectionTransport
+
+if TYPE_CHECKING:
+    from gateway.gateway import Gateway
+
+
+class StompFactory(Factory):
+    """Makes a connection in its transport for each peer, and knows which are open."""
+
+    noisy = False
+
+    def __init__(self, gateway: Gateway, config: StompConfig, clock: IReactorTime) -> None:
+        self._gateway = gateway
+        self._config = config
+        self._clock = clock
+        self._open: dict[StompConnection, None] = {}
+
+    def buildProtocol(self, addr: IAddress | None) -> ConnectionTransport:  # noqa: N802
+        """Twisted: a peer has connected."""
+        transport = ConnectionTransport(self._gateway.turn, self._clock, self._gateway.broker)
+        peer_host = str(getattr(addr, "host", ""))
+        connection = StompConnection(
+            self._gateway,
+            self._config,
+            peer_host,
+            transport.wake,
+            transport.throttle,
+            self._clock.seconds(),
+        )
+        self._open[connection] = None
+        transport.attach(connection, lambda: self._open.pop(connection, None))
+        return transport
+
+    def shut_down(self) -> None:
+        """Say goodbye on every connection."""
+        for connection in list(self._open):
+            connection.shut_down()
+        self._gateway.turn.end()
+
+
+class StompFrontEnd:
+    """See `protocols.front_end.FrontEnd`."""
+
+    section: ClassVar[str] = "stomp"
+    config_class: ClassVar[type[StompConfig]] = StompConfig
+    languages: ClassVar[Sequence[Language]] = (STOMP,)
+
+    _log = Logger()
+
+    def __init__(self, gateway: Gateway, section: StompConfig, clock: IReactorTime) -> None:
+        self._section = section
+        self._factory = StompFactory(gateway, section, clock)
+
+    def listeners(self) -> Sequence[Listener]:
+        """The ports to open."""
+        return [Listener("stomp", self._section.port, self._factory)]
+
+    def listening(self, name: str, host: str, port: int) -> None:
+        """The listener is open."""
+        self._log.info("{name} is served on {host}:{port}", name=name, host=host, port=port)
+
+    def stop(self) -> None:
+        """Tell every client that the broker goes, and hang up."""
+        self._factory.shut_down()

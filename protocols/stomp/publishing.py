@@ -1,0 +1,346 @@
+"""SEND frames -> publishes: the hot path in.
+
+A client repeats itself, so the octets of a SEND's command and headers are the key to all that
+was found out about them (`Send`): its route, envelope and header. `take_sends` walks the read
+buffer over such SENDs without parsing anything, and one read becomes one append. Invariants:
+
+- what is known is forgotten as soon as the gateway's topology or permissions change;
+- a `receipt` that counts makes every block unique, so a second table knows what is around it;
+- pending messages are published before any other frame takes effect (the session sees to it);
+- receipts go out in the order of their SENDs, each when its message and all before it are stored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from gateway.errors import PreconditionFailedError
+from gateway.messages import Envelope, Header, Message
+from protocols.stomp.codec import Frame, FrameReader, encode_frame
+from protocols.stomp.destinations import Destination, parse_destination
+from protocols.stomp.errors import RequestRefusedError
+from protocols.stomp.language import (
+    NUMBER,
+    STOMP,
+    encode_header_block,
+    message_headers,
+    properties_from_headers,
+)
+from protocols.stomp.outbox import Outbox
+from protocols.stomp.session_queues import SessionQueues, is_temp_queue
+
+if TYPE_CHECKING:
+    from core.route import Route
+    from gateway.gateway import Gateway
+    from gateway.vhosts import VirtualHost
+
+_KNOWN_COUNT_MAX = 256
+_KNOWN_SIZE_MAX = 4_096  # Longer header blocks are looked at each time.
+_COMMAND = b"SEND\n"
+# A receipt that means what it says, octet by octet: no escape, no colon, no space in front.
+_PLAIN_RECEIPT = re.compile(rb"[!-9;-\[\]-~][ -9;-\[\]-~]*")
+
+
+class Send(NamedTuple):
+    """What is known of a SEND from its headers alone."""
+
+    route: Route
+    envelope: Envelope
+    header: Header
+    raw: bytes | None  # The header lines to store, if not those that came.
+    durable: bool  # Whether it goes to the disk.
+    body_size: int  # -1: up to the first NUL.
+    receipt: bytes  # The RECEIPT frame, or nothing.
+
+
+_Target: TypeAlias = "tuple[Envelope, Route]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """A SEND whose `receipt` is different each time: what its MESSAGE says around it."""
+
+    send: Send
+    before_receipt: bytes
+    after_receipt: bytes
+
+
+class _Receipts:
+    """The receipts of one publish, sent once it and all publishes before it are stored."""
+
+    __slots__ = ("frames", "stored")
+
+    def __init__(self, frames: bytes) -> None:
+        self.frames = frames
+        self.stored = False
+
+
+class Publisher:
+    """Collects the messages of one read and publishes them together."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        virtual_host: VirtualHost,
+        user: str,
+        queues: SessionQueues,
+        outbox: Outbox,
+        *,
+        trims: bool,
+    ) -> None:
+        self._gateway = gateway
+        self._virtual_host = virtual_host
+        self._user = user
+        self._queues = queues
+        self._outbox = outbox
+        self._trims = trims  # STOMP 1.0: leading spaces of header values mean nothing.
+        self._generation = gateway.generation
+        self._known: dict[bytes, Send] = {}
+        self._templates: dict[tuple[bytes, bytes], _Template] = {}
+        self._targets: dict[str, _Target] = {}  # By destination header.
+        self._items: list[tuple[Route, Message, bytes]] = []
+        self._durable = False  # Whether the pending items go to the disk; all do, or none.
+        self._receipts: list[bytes] = []
+        self._unstored: deque[_Receipts] = deque()
+        self.on_all_stored: Callable[[], None] | None = None  # Called once, when nothing is left.
+
+    def take_sends(self, reader: FrameReader) -> None:  # noqa: C901 (the one loop per message)
+        """Consume the SENDs at the reader's position, as far as their headers are known."""
+        buffer, position = reader.buffer, reader.position
+        if not buffer.startswith(_COMMAND, position):
+            return
+        if self._gateway.generation != self._generation:
+            self._forget()
+        known_get = self._known.get
+        append = self._items.append
+        size = len(buffer)
+        while buffer.startswith(_COMMAND, position):
+            end = buffer.find(b"\n\n", position)
+            if end < 0:
+                break
+            send = known_get(buffer[position : end + 1])
+            if send is None:
+                send = self._from_template(buffer[position : end + 1])
+                if send is None:
+                    break
+            body_start = end + 2
+            if send.body_size < 0:
+                body_end = buffer.find(b"\0", body_start)
+                if body_end < 0 or body_end - position > reader.max_frame_size:
+                    break
+            else:
+                body_end = body_start + send.body_size
+                if body_end >= size or buffer[body_end]:
+                    break
+            body = buffer[body_start:body_end]
+            if send.raw is None:
+                stored = buffer[position + 5 : body_end]
+            else:
+                stored = send.raw + b"\n" + body
+            if send.durable is not self._durable:
+                self._switch(send.durable)
+                append = self._items.append
+            append((send.route, (send.envelope, send.header, body), stored))
+            if send.receipt:
+                self._receipts.append(send.receipt)
+            position = body_end + 1
+            if buffer.startswith(b"\n", position):
+                position += 1
+        reader.position = position
+
+    def send(self, frame: Frame) -> None:
+        """Publish a SEND, and know its headers from now on."""
+        send = self.resolve(frame)
+        if send.durable is not self._durable:
+            self._switch(send.durable)
+        self._items.append(self.item(send, frame))
+        if send.receipt:
+            self._receipts.append(send.receipt)
+        self._remember(frame, send)
+
+    def resolve(self, frame: Frame) -> Send:
+        """Find out all about a SEND; raises `RequestRefusedError` or the gateway's errors."""
+        if self._gateway.generation != self._generation:
+            self._forget()
+        headers = self._trimmed(frame.headers)
+        if "message-id" in headers:
+            raise RequestRefusedError("Invalid header", "'message-id' is not allowed on 'SEND'.\n")
+        target = self._targets.get(headers.get("destination", ""))
+        if target is None:
+            destination = parse_target(headers)
+            self._queues.ensure_target(destination, headers, headers["destination"])
+        reply_to = headers.get("reply-to")
+        if reply_to is not None and is_temp_queue(reply_to):
+            headers = {**headers, "reply-to": self._queues.reply_queue_name(reply_to)}
+        properties = properties_from_headers(headers)
+        if properties.user_id is not None and properties.user_id != self._user:
+            raise PreconditionFailedError(
+                f"user_id property set to '{properties.user_id}' but authenticated user was "
+                f"'{self._user}'"
+            )
+        as_it_came = headers is frame.headers
+        raw = frame.header_block if as_it_came else encode_header_block(headers)
+        header = STOMP.make_header(raw, headers)
+        header.__dict__["properties"] = properties  # They need not be decoded again.
+        if target is None:
+            target = self._find_target(headers["destination"], destination, header)
+        envelope, route = target
+        receipt = headers.get("receipt")
+        return Send(
+            route=route,
+            envelope=envelope,
+            header=header,
+            raw=None if as_it_came else raw,
+            durable=route.durable and header.persistent,
+            body_size=len(frame.body) if "content-length" in headers else -1,
+            receipt=b"" if receipt is None else encode_receipt(receipt),
+        )
+
+    def item(self, send: Send, frame: Frame) -> tuple[Route, Message, bytes]:
+        """One message as `VirtualHost.publish` wants it."""
+        raw = frame.header_block if send.raw is None else send.raw
+        return send.route, (send.envelope, send.header, frame.body), raw + b"\n" + frame.body
+
+    def route_again(self, item: tuple[Route, Message, bytes]) -> tuple[Route, Message, bytes]:
+        """The same message, by the topology of now."""
+        _, message, stored = item
+        envelope, header, _ = message
+        route = self._virtual_host.route(envelope.exchange, envelope.routing_key, header)
+        return route, message, stored
+
+    def flush(self) -> None:
+        """Publish what is pending, in one append."""
+        if self._items:
+            items, self._items = self._items, []
+            receipts, self._receipts = self._receipts, []
+            self.publish(items, b"".join(receipts))
+
+    def _switch(self, durable: bool) -> None:
+        """The disk's log and memory's are two: what is mixed in one append loses its order."""
+        self.flush()
+        self._durable = durable
+
+    def publish(self, items: list[tuple[Route, Message, bytes]], receipts: bytes) -> None:
+        """Append `items` atomically; `receipts` follow when they and all before are stored."""
+        waiting = _Receipts(receipts)
+        self._unstored.append(waiting)
+
+        def on_stored() -> None:
+            waiting.stored = True
+            self._send_receipts()
+
+        self._virtual_host.publish(items, on_stored)
+
+    def add_receipt(self, receipt: bytes) -> None:
+        """Send a RECEIPT when all that was published before is stored."""
+        waiting = _Receipts(receipt)
+        waiting.stored = True
+        self._unstored.append(waiting)
+        self._send_receipts()
+
+    @property
+    def all_stored(self) -> bool:
+        """Whether nothing published is still on its way to the store."""
+        return not self._unstored
+
+    def _send_receipts(self) -> None:
+        unstored = self._unstored
+        while unstored and unstored[0].stored:
+            if frames := unstored.popleft().frames:
+                self._outbox.add(frames)
+        if not unstored and self.on_all_stored is not None:
+            on_all_stored, self.on_all_stored = self.on_all_stored, None
+            on_all_stored()
+
+    def _find_target(self, text: str, destination: Destination, header: Header) -> _Target:
+        """Where a destination leads; remembered if the header had no say in it."""
+        exchange, routing_key = destination.exchange, destination.routing_key
+        route = self._virtual_host.route(exchange, routing_key, header)
+        target = (Envelope(exchange, routing_key), route)
+        if not route.by_header:
+            if len(self._targets) >= _KNOWN_COUNT_MAX:
+                self._targets.clear()
+            self._targets[text] = target
+        return target
+
+    def _trimmed(self, headers: dict[str, str]) -> dict[str, str]:
+        """The headers as the version means them; the same object if they are all right."""
+        if self._trims and any(value.startswith(" ") for value in headers.values()):
+            return trim(headers)
+        return headers
+
+    def _remember(self, frame: Frame, send: Send) -> None:
+        # Only what `take_sends` will find again: LF line ends throughout.
+        block = _COMMAND + frame.header_block
+        if b"\r" in block or len(block) > _KNOWN_SIZE_MAX:
+            return
+        if send.receipt:
+            self._remember_template(block, send)
+            return
+        if len(self._known) >= _KNOWN_COUNT_MAX:
+            self._known.clear()
+        self._known[block] = send
+
+    def _remember_template(self, block: bytes, send: Send) -> None:
+        start, end = _find_receipt(block)
+        line = block[start + 1 : end + 1]
+        if send.raw is not None or send.route.by_header or not _PLAIN_RECEIPT.fullmatch(line[8:-1]):
+            return
+        if len(self._templates) >= _KNOWN_COUNT_MAX:
+            self._templates.clear()
+        before, _, after = (b"\n" + message_headers(send.header)).partition(b"\n" + line)
+        self._templates[block[:start], block[end:]] = _Template(send, (before + b"\n")[1:], after)
+
+    def _from_template(self, block: bytes) -> Send | None:
+        start, end = _find_receipt(block)
+        if start < 0:
+            return None
+        template = self._templates.get((block[:start], block[end:]))
+        value = block[start + 9 : end]
+        if template is None or not _PLAIN_RECEIPT.fullmatch(value):
+            return None
+        send = template.send
+        header = Header(STOMP, block[5:], send.header.persistent)
+        header.translated[NUMBER] = b"%breceipt:%b\n%b" % (
+            template.before_receipt,
+            value,
+            template.after_receipt,
+        )
+        receipt = b"RECEIPT\nreceipt-id:%b\n\n\0\n" % value
+        return Send(send.route, send.envelope, header, None, send.durable, send.body_size, receipt)
+
+    def _forget(self) -> None:
+        self._known.clear()
+        self._templates.clear()
+        self._targets.clear()
+        self._generation = self._gateway.generation
+
+
+def _find_receipt(block: bytes) -> tuple[int, int]:
+    """Where the first receipt line of a header block begins (at the LF before it) and ends."""
+    start = block.find(b"\nreceipt:")
+    return (start, -1) if start < 0 else (start, block.index(b"\n", start + 1))
+
+
+def encode_receipt(receipt: str) -> bytes:
+    """A RECEIPT frame."""
+    return encode_frame("RECEIPT", [("receipt-id", receipt)])
+
+
+def trim(headers: Mapping[str, str]) -> dict[str, str]:
+    """STOMP 1.0's headers: leading spaces of a value mean nothing."""
+    return {name: value.lstrip(" ") for name, value in headers.items()}
+
+
+def parse_target(headers: Mapping[str, str], command: str = "SEND") -> Destination:
+    """The destination of a SEND or SUBSCRIBE; raises `RequestRefusedError` if it has none."""
+    text = headers.get("destination")
+    if text is None:
+        raise RequestRefusedError(
+            "Missing destination", f"\"{command}\" must include a 'destination' header\n"
+        )
+    return parse_destination(text)

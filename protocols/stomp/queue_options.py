@@ -1,0 +1,96 @@
+"""What the headers of SEND and SUBSCRIBE ask of the queue that they declare (RabbitMQ's rules)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.messages import Value
+from protocols.stomp.destinations import Destination, Kind
+from protocols.stomp.errors import processing_error
+from protocols.stomp.language import integer_header
+
+_TEXT_ARGUMENTS = (
+    "x-dead-letter-exchange",
+    "x-dead-letter-routing-key",
+    "x-queue-type",
+    "x-max-age",
+)
+_NUMBER_ARGUMENTS = (
+    "x-expires",
+    "x-message-ttl",
+    "x-max-length",
+    "x-max-length-bytes",
+    "x-max-priority",
+    "x-stream-max-segment-size-bytes",
+    "x-stream-filter-size-bytes",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueOptions:
+    """How a queue is to be declared."""
+
+    durable: bool
+    exclusive: bool
+    auto_delete: bool
+    arguments: dict[str, Value]
+
+
+def queue_options(kind: Kind, headers: Mapping[str, str]) -> QueueOptions:
+    """Read the options; `headers` must not hold a SEND's `persistent`, which is the message's.
+
+    Raises `RequestRefusedError` for a value that is none.
+    """
+    durable = _option(headers, "durable")
+    if durable is None:
+        durable = _option(headers, "persistent")
+    if durable is None:
+        durable = kind is Kind.QUEUE
+    exclusive = _option(headers, "exclusive")
+    if exclusive is None:
+        exclusive = kind is Kind.EXCHANGE or (kind is Kind.QUEUE and not durable)
+    auto_delete = _option(headers, "auto-delete")
+    if auto_delete is None:
+        auto_delete = kind is not Kind.QUEUE or not durable
+    return QueueOptions(durable, exclusive, auto_delete, _arguments(headers))
+
+
+def _option(headers: Mapping[str, str], name: str) -> bool | None:
+    match headers.get(name):
+        case None:
+            return None
+        case "true" | "True":
+            return True
+        case "false" | "False":
+            return False
+    raise processing_error()
+
+
+def _arguments(headers: Mapping[str, str]) -> dict[str, Value]:
+    arguments: dict[str, Value] = {
+        name: headers[name].strip() for name in _TEXT_ARGUMENTS if name in headers
+    }
+    for name in _NUMBER_ARGUMENTS:
+        if (number := integer_header(headers, name, 2**63 - 1)) is not None:
+            arguments[name] = number
+    return arguments
+
+
+def subscription_queue_name(
+    destination: Destination, headers: Mapping[str, str], *, durable: bool
+) -> str:
+    """The name of a topic's or exchange's subscription queue.
+
+    That of a durable one is found again from the same destination and id; others are random.
+    """
+    if name := headers.get("x-queue-name"):
+        return name
+    if not durable:
+        return "stomp-subscription-" + secrets.token_urlsafe(16)
+    key = f"{destination.routing_key}\0{headers.get('id', '')}"
+    digest = hashlib.md5(key.encode("utf-8", "surrogateescape"), usedforsecurity=False).digest()
+    return "stomp-subscription-" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

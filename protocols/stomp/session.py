@@ -1,0 +1,357 @@
+"""What a logged-in STOMP client asks for -> calls of the gateway.
+
+One session is what one channel of an AMQP connection is: its delivery tags, its unsettled
+deliveries and its exclusive queues are all its own, and end with it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from gateway.messages import Message
+from protocols.stomp.acknowledging import Acknowledgement, Acknowledger
+from protocols.stomp.codec import Frame, FrameReader
+from protocols.stomp.destinations import TEMP_QUEUE_PREFIX, Kind
+from protocols.stomp.errors import RequestRefusedError, processing_error
+from protocols.stomp.language import integer_header
+from protocols.stomp.outbox import Outbox
+from protocols.stomp.publishing import Publisher, encode_receipt, parse_target, trim
+from protocols.stomp.session_queues import SessionQueues, has_durable_header, is_temp_queue
+from protocols.stomp.subscription import AckMode, Subscription, consumer_tag, describe
+from protocols.stomp.unsettled import Unsettled
+
+if TYPE_CHECKING:
+    from core.route import Route
+    from gateway.gateway import Gateway
+    from gateway.queues import Queue
+    from gateway.vhosts import VirtualHost
+
+_ITEM_OVERHEAD_SIZE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """What one session may hold; `default_prefetch_count` 0 means as much as it likes."""
+
+    default_prefetch_count: int
+    max_transaction_count: int
+    max_transaction_size: int
+
+
+class _Transaction:
+    """What happens at COMMIT: messages in the order of their frames, then acknowledgements."""
+
+    def __init__(self) -> None:
+        self.items: list[_Item] = []
+        self.receipts: list[bytes] = []
+        self.acknowledgements: list[Acknowledgement] = []
+        self.size = 0
+
+
+_Item: TypeAlias = "tuple[Route, Message, bytes]"
+
+
+class Session:
+    """One client's dealings with one virtual host."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        virtual_host: VirtualHost,
+        user: str,
+        version: str,
+        outbox: Outbox,
+        limits: SessionLimits,
+        *,
+        requeues: bool,
+        on_cancelled: Callable[[Subscription], None],
+    ) -> None:
+        self.identifier = "session-" + secrets.token_urlsafe(16)
+        self._virtual_host = virtual_host
+        self._version = version
+        self._outbox = outbox
+        self._limits = limits
+        self._tell_cancelled = on_cancelled
+        self._prefetch_count = limits.default_prefetch_count
+        self._subscriptions: dict[str, Subscription] = {}
+        self._transactions: dict[str, _Transaction] = {}
+        self._unsettled = Unsettled()
+        self._queues = SessionQueues(virtual_host, self, self._subscribe_temp_queue)
+        self._publisher = Publisher(
+            gateway, virtual_host, user, self._queues, outbox, trims=version == "1.0"
+        )
+        self._acknowledger = Acknowledger(
+            self._unsettled,
+            self.identifier,
+            header_name="id" if version == "1.2" else "message-id",
+            requeues=requeues,
+            knows=self._subscriptions.__contains__,
+        )
+        self._closed = False
+        self._commands: dict[str, Callable[[Frame], None]] = {
+            "SUBSCRIBE": self._subscribe,
+            "UNSUBSCRIBE": self._unsubscribe,
+            "ACK": self._acknowledge,
+            "NACK": self._acknowledge,
+            "BEGIN": self._begin,
+            "ABORT": self._abort,
+        }
+
+    def take_known(self, reader: FrameReader) -> None:
+        """Consume what needs no parsing at the reader's position."""
+        self._publisher.take_sends(reader)
+        self._acknowledger.take_acks(reader)
+
+    def flush(self) -> None:
+        """Carry out what was collected: messages are stored before acknowledgements count."""
+        self._publisher.flush()
+        self._acknowledger.flush()
+
+    def handle(self, frame: Frame) -> None:
+        """Carry out one frame; raises `RequestRefusedError` or the gateway's errors."""
+        command = frame.command
+        if command == "SEND" and "transaction" not in frame.headers:
+            self._publisher.send(frame)
+            return
+        self.flush()
+        if command == "SEND":
+            self._send_in_transaction(frame)
+            return
+        frame = self._trimmed(frame)
+        if command == "COMMIT":
+            self._commit(frame)
+            return
+        carry_out = self._commands.get(command)
+        if carry_out is None:
+            raise RequestRefusedError("Bad command", f'Could not interpret command "{command}"\n')
+        carry_out(frame)
+        if (receipt := frame.headers.get("receipt")) is not None:
+            self._outbox.add(encode_receipt(receipt))
+
+    def disconnect(self, frame: Frame, on_done: Callable[[], None]) -> None:
+        """End the session, then answer the receipt; `on_done` when everything sent is stored."""
+        self.flush()
+        frame = self._trimmed(frame)
+        self.close()
+        if (receipt := frame.headers.get("receipt")) is not None:
+            self._publisher.add_receipt(encode_receipt(receipt))
+        if self._publisher.all_stored:
+            on_done()
+        else:
+            self._publisher.on_all_stored = on_done
+
+    def close(self) -> None:
+        """Give back what was not settled, end the subscriptions, delete the exclusive queues."""
+        if self._closed:
+            return
+        self._closed = True
+        self._acknowledger.flush()  # They were acknowledged, whatever ended the session.
+        self._transactions.clear()
+        subscriptions = list(self._subscriptions.values())
+        self._subscriptions.clear()
+        for subscription in subscriptions:
+            subscription.end_taking()
+        self._unsettled.release_all()
+        for subscription in subscriptions:
+            subscription.end()
+        self._virtual_host.release_owner(self)
+
+    def wake_queues(self) -> None:
+        """There is room for deliveries again."""
+        for subscription in self._subscriptions.values():
+            subscription.queue.wake()
+
+    def _trimmed(self, frame: Frame) -> Frame:
+        """The frame as the version means it."""
+        if self._version != "1.0":
+            return frame
+        return Frame(frame.command, trim(frame.headers), frame.body, frame.header_block)
+
+    # --- SUBSCRIBE and UNSUBSCRIBE
+
+    def _subscribe(self, frame: Frame) -> None:
+        headers = frame.headers
+        _check_durable_has_id(headers)
+        destination = parse_target(headers, "SUBSCRIBE")
+        text, identifier = headers["destination"], headers.get("id")
+        if identifier is not None and is_temp_queue(identifier):
+            raise processing_error()
+        ack_mode = _ack_mode(headers.get("ack", "auto"))
+        prefetch_count = integer_header(headers, "prefetch-count", 65_535)
+        tag = consumer_tag(identifier, text)
+        if tag in self._subscriptions:
+            raise RequestRefusedError(
+                "Duplicated subscription identifier",
+                f"A subscription identified by '{tag}' already exists.",
+                closing=True,
+            )
+        queue = self._queues.source(destination, headers, text)
+        if prefetch_count is not None:
+            self._prefetch_count = prefetch_count  # As basic.qos: later ones have it, too.
+        self._add_subscription(tag, identifier, destination.kind, queue, ack_mode)
+
+    def _subscribe_temp_queue(self, identifier: str, queue: Queue) -> None:
+        tag = consumer_tag(identifier, "")
+        self._add_subscription(tag, identifier, Kind.TEMP_QUEUE, queue, AckMode.AUTO)
+
+    def _add_subscription(
+        self, tag: str, identifier: str | None, kind: Kind, queue: Queue, ack_mode: AckMode
+    ) -> None:
+        subscription = Subscription(
+            tag=tag,
+            identifier=identifier,
+            kind=kind,
+            queue=queue,
+            ack_mode=ack_mode,
+            prefetch_count=0 if ack_mode is AckMode.AUTO else self._prefetch_count,
+            shows_ack=self._version == "1.2",
+            session_id=self.identifier,
+            outbox=self._outbox,
+            unsettled=self._unsettled,
+            on_cancelled=self._cancelled,
+        )
+        queue.subscribe(subscription)
+        self._subscriptions[tag] = subscription
+
+    def _unsubscribe(self, frame: Frame) -> None:
+        headers = frame.headers
+        _check_durable_has_id(headers)
+        identifier, destination = headers.get("id"), headers.get("destination")
+        if identifier is None and destination is None:
+            raise RequestRefusedError(
+                "Missing destination or id",
+                "UNSUBSCRIBE must include a 'destination' or 'id' header",
+            )
+        if identifier is not None and is_temp_queue(identifier):
+            raise RequestRefusedError(
+                "Invalid id", f"UNSUBSCRIBE 'id' may not start with {TEMP_QUEUE_PREFIX}\n"
+            )
+        tag = consumer_tag(identifier, destination or "")
+        subscription = self._subscriptions.pop(tag, None)
+        if subscription is None:
+            raise RequestRefusedError(
+                "No subscription found",
+                "UNSUBSCRIBE must refer to an existing subscription.\n"
+                f'Subscription to "{describe(tag)}" not found.\n',
+            )
+        subscription.end()
+        if subscription.kind is Kind.TOPIC and has_durable_header(headers):
+            self._queues.delete(subscription.queue)
+
+    def _cancelled(self, subscription: Subscription) -> None:
+        if self._subscriptions.pop(subscription.tag, None) is not None:
+            self._tell_cancelled(subscription)
+
+    # --- ACK and NACK
+
+    def _acknowledge(self, frame: Frame) -> None:
+        transaction = self._transaction(frame)
+        acknowledgement = self._acknowledger.understand(frame)
+        self._acknowledger.check_subscription(acknowledgement)
+        if transaction is not None:
+            transaction.acknowledgements.append(acknowledgement)
+            self._grow(transaction, _ITEM_OVERHEAD_SIZE)
+            return
+        self._acknowledger.apply(acknowledgement)
+        if frame.command == "ACK":
+            self._acknowledger.remember(frame)
+
+    # --- Transactions
+
+    def _begin(self, frame: Frame) -> None:
+        identifier = _transaction_id(frame)
+        if len(self._transactions) >= self._limits.max_transaction_count:
+            raise RequestRefusedError(
+                "Too many transactions",
+                f"A session may have {self._limits.max_transaction_count} open transactions\n",
+                closing=True,
+            )
+        self._transactions[identifier] = _Transaction()  # Begun again, it is empty again.
+
+    def _abort(self, frame: Frame) -> None:
+        self._end_transaction(frame)
+
+    def _commit(self, frame: Frame) -> None:
+        """Append all messages at once; RECEIPT follows when they are stored."""
+        transaction = self._end_transaction(frame)
+        receipts = b"".join(transaction.receipts)
+        if (receipt := frame.headers.get("receipt")) is not None:
+            receipts += encode_receipt(receipt)
+        # All or nothing: the topology is asked, and may refuse, before anything is appended.
+        items = [self._publisher.route_again(item) for item in transaction.items]
+        for acknowledgement in transaction.acknowledgements:
+            self._unsettled.check(acknowledgement.delivery_tag)
+        if items:
+            self._publisher.publish(items, receipts)
+        for acknowledgement in transaction.acknowledgements:
+            self._acknowledger.apply(acknowledgement)
+        if not items and receipts:
+            self._publisher.add_receipt(receipts)
+
+    def _send_in_transaction(self, frame: Frame) -> None:
+        transaction = self._transaction(self._trimmed(frame))
+        assert transaction is not None
+        send = self._publisher.resolve(frame)
+        item = self._publisher.item(send, frame)
+        transaction.items.append(item)
+        if send.receipt:
+            transaction.receipts.append(send.receipt)
+        self._grow(transaction, 2 * len(item[2]) + _ITEM_OVERHEAD_SIZE)
+
+    def _grow(self, transaction: _Transaction, size: int) -> None:
+        transaction.size += size
+        if transaction.size > self._limits.max_transaction_size:
+            raise RequestRefusedError(
+                "Transaction too large",
+                f"A transaction may hold {self._limits.max_transaction_size} octets\n",
+                closing=True,
+            )
+
+    def _transaction(self, frame: Frame) -> _Transaction | None:
+        """The transaction that a frame belongs to, if it says so."""
+        identifier = frame.headers.get("transaction")
+        if identifier is None:
+            return None
+        transaction = self._transactions.get(identifier)
+        if transaction is None:
+            raise _bad_transaction(identifier)
+        return transaction
+
+    def _end_transaction(self, frame: Frame) -> _Transaction:
+        identifier = _transaction_id(frame)
+        transaction = self._transactions.pop(identifier, None)
+        if transaction is None:
+            raise _bad_transaction(identifier)
+        return transaction
+
+
+def _ack_mode(text: str) -> AckMode:
+    try:
+        return AckMode(text)
+    except ValueError:
+        raise processing_error() from None
+
+
+def _check_durable_has_id(headers: dict[str, str]) -> None:
+    if has_durable_header(headers) and "id" not in headers:
+        raise RequestRefusedError(
+            "Missing Header", "Header 'id' is required for durable subscriptions"
+        )
+
+
+def _transaction_id(frame: Frame) -> str:
+    identifier = frame.headers.get("transaction")
+    if identifier is None:
+        raise RequestRefusedError(
+            "Missing transaction", f"\"{frame.command}\" must include a 'transaction' header\n"
+        )
+    return identifier
+
+
+def _bad_transaction(identifier: str) -> RequestRefusedError:
+    return RequestRefusedError(
+        "Bad transaction", f'Invalid transaction identifier: "{identifier}"\n'
+    )

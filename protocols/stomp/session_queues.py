@@ -1,0 +1,116 @@
+"""The queues of one session: declared at first use, or named for a subscription, or temporary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from protocols.stomp.destinations import TEMP_QUEUE_PREFIX, Destination, Kind
+from protocols.stomp.errors import RequestRefusedError
+from protocols.stomp.language import boolean_header
+from protocols.stomp.queue_options import QueueOptions, queue_options, subscription_queue_name
+
+if TYPE_CHECKING:
+    from gateway.queues import Queue
+    from gateway.vhosts import VirtualHost
+
+
+class SessionQueues:
+    """Turns destinations into queues; `owner` is whose exclusive queues they are."""
+
+    def __init__(
+        self,
+        virtual_host: VirtualHost,
+        owner: object,
+        on_temp_queue: Callable[[str, Queue], None],
+    ) -> None:
+        self._virtual_host = virtual_host
+        self._owner = owner
+        self._on_temp_queue = on_temp_queue
+        self._declared: set[str] = set()
+        self._temp_queues: dict[str, Queue] = {}
+
+    def ensure_target(
+        self, destination: Destination, headers: Mapping[str, str], text: str
+    ) -> None:
+        """Make sure that a SEND has somewhere to go; `text` is its destination as it came."""
+        if destination.kind is Kind.TEMP_QUEUE:
+            raise _not_valid_for(text, "SEND")
+        if destination.kind is Kind.QUEUE and not self._is_declared(destination.routing_key):
+            # A SEND's `persistent` speaks of the message. RabbitMQ takes it for the queue's
+            # durability too, so that `persistent:false` to a durable queue ends the session.
+            asked = {name: value for name, value in headers.items() if name != "persistent"}
+            self._declare(destination.routing_key, queue_options(Kind.QUEUE, asked))
+            self._declared.add(destination.routing_key)
+
+    def source(self, destination: Destination, headers: Mapping[str, str], text: str) -> Queue:
+        """The queue that a SUBSCRIBE reads, declared and bound where its destination says so."""
+        match destination.kind:
+            case Kind.QUEUE:
+                name = destination.routing_key
+                if self._is_declared(name):
+                    return self._virtual_host.find_queue(name, self._owner)
+                queue = self._declare(name, queue_options(Kind.QUEUE, headers))
+                self._declared.add(name)
+                return queue
+            case Kind.AMQ_QUEUE:
+                return self._virtual_host.find_queue(destination.routing_key, self._owner)
+            case Kind.TOPIC | Kind.EXCHANGE:
+                return self._bound_queue(destination, headers)
+        raise _not_valid_for(text, "SUBSCRIBE")
+
+    def reply_queue_name(self, reply_to: str) -> str:
+        """What a `reply-to` of `/temp-queue/...` stands for: its own queue, made at first use."""
+        queue = self._temp_queues.get(reply_to)
+        if queue is None:
+            options = QueueOptions(durable=False, exclusive=True, auto_delete=True, arguments={})
+            queue = self._temp_queues[reply_to] = self._declare("", options)
+            self._on_temp_queue(reply_to, queue)
+        return queue.name
+
+    def delete(self, queue: Queue) -> None:
+        """Delete a durable subscription's queue."""
+        self._virtual_host.delete_queue(queue.name, owner=self._owner)
+
+    def _is_declared(self, name: str) -> bool:
+        """Whether this session declared the queue, and it is still there.
+
+        RabbitMQ asks only the first: it drops what is sent to a queue that was deleted meanwhile.
+        """
+        return name in self._declared and name in self._virtual_host.queues
+
+    def _bound_queue(self, destination: Destination, headers: Mapping[str, str]) -> Queue:
+        exchange = self._virtual_host.find_exchange(destination.exchange)
+        options = queue_options(destination.kind, headers)
+        name = subscription_queue_name(destination, headers, durable=has_durable_header(headers))
+        queue = self._declare(name, options)
+        self._virtual_host.bind_queue(
+            queue.name, exchange.name, destination.routing_key, owner=self._owner
+        )
+        return queue
+
+    def _declare(self, name: str, options: QueueOptions) -> Queue:
+        return self._virtual_host.declare_queue(
+            name,
+            durable=options.durable,
+            exclusive_owner=self._owner if options.exclusive else None,
+            auto_delete=options.auto_delete,
+            arguments=dict(options.arguments),
+            owner=self._owner,
+        )
+
+
+def has_durable_header(headers: Mapping[str, str]) -> bool:
+    """Whether SUBSCRIBE or UNSUBSCRIBE means a durable subscription."""
+    return boolean_header(headers, "durable") or boolean_header(headers, "persistent")
+
+
+def is_temp_queue(text: str) -> bool:
+    """Whether a `reply-to`, or a subscription's id, names a temporary queue."""
+    return text.startswith(TEMP_QUEUE_PREFIX)
+
+
+def _not_valid_for(text: str, command: str) -> RequestRefusedError:
+    return RequestRefusedError(
+        "Invalid destination", f"'{text}' is not a valid destination for '{command}'\n"
+    )

@@ -1,0 +1,133 @@
+"""A STOMP client for tests: real octets through the real transport to a real gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+
+from gateway.gateway import Gateway
+from protocols.stomp.codec import Frame, parse_header_block
+from protocols.stomp.config import StompConfig
+from protocols.stomp.front_end import StompFactory, StompFrontEnd
+
+
+class Disk:
+    """A `run_blocking` without a thread, which can be held: nothing is durable meanwhile."""
+
+    def __init__(self) -> None:
+        self.held = False
+        self._waiting: list[tuple[Callable[[], object], Callable[[None], None]]] = []
+
+    def run(self, function: Callable[[], object], done: Callable[[None], None]) -> None:
+        self._waiting.append((function, done))
+        if not self.held:
+            self.release()
+
+    def release(self) -> None:
+        self.held = False
+        while self._waiting:
+            function, done = self._waiting.pop(0)
+            function()
+            done(None)
+
+
+class StompBroker:
+    """A gateway on a folder, with a STOMP front end; `connect` makes clients of it."""
+
+    def __init__(self, folder: Path, config: StompConfig | None = None) -> None:
+        self.clock = Clock()
+        self.disk = Disk()
+        self.gateway = Gateway(folder, self.clock, self.disk.run)
+        for language in StompFrontEnd.languages:
+            self.gateway.add_language(language)
+        self.gateway.start()
+        self.virtual_host = self.gateway.default_virtual_host
+        self.factory = StompFactory(self.gateway, config or StompConfig(), self.clock)
+
+    def peer(self, host: str = "127.0.0.1") -> Peer:
+        """A client that has said nothing yet."""
+        return Peer(self, host)
+
+    def connect(self, version: str = "1.2", **headers: str) -> Peer:
+        """A client that is logged in."""
+        peer = self.peer()
+        peer.frame("CONNECT", accept_version=version, **headers)
+        connected = peer.receive()
+        assert connected.command == "CONNECTED", connected
+        peer.session = connected.headers["session"]
+        return peer
+
+    def stop(self) -> None:
+        self.gateway.stop()
+
+
+class Peer:
+    """One client: `send` octets or `frame`s, `receive` frames."""
+
+    def __init__(self, broker: StompBroker, host: str) -> None:
+        self.wire = StringTransport(peerAddress=IPv4Address("TCP", host, 40_000))
+        self.protocol = broker.factory.buildProtocol(IPv4Address("TCP", host, 40_000))
+        self.protocol.makeConnection(self.wire)  # type: ignore[no-untyped-call]
+        self.session = ""
+        self._received = b""
+
+    def send(self, octets: bytes) -> None:
+        self.protocol.dataReceived(octets)
+
+    def frame(self, command: str, body: bytes = b"", /, **headers: str) -> None:
+        """Send one frame; an underscore in a header's name stands for a hyphen."""
+        self.send(encode(command, body, **headers))
+
+    def octets(self) -> bytes:
+        """Everything that came since this was asked last."""
+        octets: bytes = self._received + self.wire.value()
+        self._received = b""
+        self.wire.clear()
+        return octets
+
+    def receive(self) -> Frame:
+        """The next frame; there must be one."""
+        octets = self.octets().lstrip(b"\n")
+        assert octets, "nothing came"
+        frame, self._received = split(octets)
+        return frame
+
+    def receive_all(self) -> list[Frame]:
+        frames = []
+        while octets := self.octets().lstrip(b"\n"):
+            frame, self._received = split(octets)
+            frames.append(frame)
+        return frames
+
+    def bodies(self) -> list[bytes]:
+        frames = self.receive_all()
+        assert {frame.command for frame in frames} <= {"MESSAGE"}, frames
+        return [frame.body for frame in frames]
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether the broker has closed the connection."""
+        return self.wire.disconnecting
+
+    def lose(self) -> None:
+        """The connection breaks."""
+        self.protocol.connectionLost()
+
+
+def encode(command: str, body: bytes = b"", /, **headers: str) -> bytes:
+    lines = [f"{name.replace('_', '-')}:{value}\n" for name, value in headers.items()]
+    return f"{command}\n{''.join(lines)}\n".encode() + body + b"\0"
+
+
+def split(octets: bytes) -> tuple[Frame, bytes]:
+    """The first frame of what the broker sent, and the rest."""
+    head, _, rest = octets.partition(b"\n\n")
+    command, _, block = (head + b"\n").partition(b"\n")
+    headers = parse_header_block(block)
+    size = int(headers.get("content-length", "0"))
+    assert rest[size : size + 2] == b"\0\n", octets
+    return Frame(command.decode(), headers, rest[:size]), rest[size + 2 :]
