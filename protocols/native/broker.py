@@ -1,12 +1,10 @@
-"""What all native connections share: topics, groups and their progress, locks, invisible messages."""
+"""What all native connections share: topics, groups and their progress, invisible messages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
-
-from twisted.internet.interfaces import IReactorTime
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.gateway import Gateway
 from gateway.queues import Queue
@@ -19,6 +17,9 @@ from .invisible import InvisibleMessages
 from .language import Place, TagFilter, parse_tag_filter, to_record
 from .progress import GroupWindow, OwnGroup, Progress, Taken
 from .replies import RequestRefusedError, topic_not_found
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
 
 BROKER_NAME = "broker-a"
 CLUSTER_NAME = "DefaultCluster"
@@ -102,6 +103,7 @@ class Broker:
             start = queue.group_offset(group)
             if start is None:
                 start = new_group_offset(queue, init_mode)
+                queue.commit_group_offset(group, start)  # What comes after is kept for it.
             window = GroupWindow(queue, group, start, self.limits.in_flight_max)
             self._windows[(queue, group)] = window
         return window
@@ -115,9 +117,18 @@ class Broker:
             window.reset(offset)
             self.invisible.forget((queue, group))
 
+    def keep_for(self, queue: Queue, group: str, offset: int) -> None:
+        """A group reads from `offset` on that has never committed: keep for it what comes after.
+
+        Without this, what AMQP consumers of the queue acknowledge could be gone before it is read.
+        """
+        if queue.group_offset(group) is None and not self.groups.is_broadcast(group):
+            bounded = min(max(offset, queue.min_offset), queue.max_offset)
+            queue.commit_group_offset(group, bounded)
+
     def is_current(self, queue: Queue) -> bool:
         """Whether the queue is still there; drops what is kept for it when not."""
-        if queue in self.virtual_host.queues.values():
+        if not queue.light.deleted:
             return True
         for key in [key for key in self._windows if key[0] is queue]:
             del self._windows[key]

@@ -44,9 +44,11 @@ class NativeConnection:
         now: float,
         idle_timeout_s: float = 120.0,
         frame_size_max: int = FRAME_SIZE_MAX,
+        on_lost: Callable[[NativeConnection], None] | None = None,
     ) -> None:
         self.closed = False
         self._wake = wake
+        self._on_lost = on_lost
         self._frames = FrameReader(frame_size_max)
         self._outgoing: list[bytes] = []
         self._session: Session | None = None
@@ -127,6 +129,8 @@ class NativeConnection:
         self.closed = True
         if self._session is not None:
             self._session.lost()
+        if self._on_lost is not None:
+            self._on_lost(self)
 
     def _queue(self, command: RemotingCommand) -> None:
         self._outgoing.append(encode_frame(command))

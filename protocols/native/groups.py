@@ -96,6 +96,11 @@ class ConsumerGroups:
         group = self._groups.get(name)
         return None if group is None else group.subscriptions.get(topic)
 
+    def is_broadcast(self, name: str) -> bool:
+        """Whether each member reads everything, and remembers itself how far it has come."""
+        group = self._groups.get(name)
+        return group is not None and group.is_broadcast
+
     def _notify(self, name: str, group: _Group) -> None:
         if group.is_broadcast:
             return

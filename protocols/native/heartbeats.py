@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TypeVar
 
 import msgspec
 
@@ -14,6 +15,8 @@ from rosettamq.remoting.headers import GroupRequest, UnregisterClientRequest
 from .groups import Subscription
 from .replies import RequestRefusedError, success
 from .session import NativeSession
+
+_T = TypeVar("_T")
 
 
 class _Subscription(msgspec.Struct, rename="camel"):
@@ -100,9 +103,7 @@ def get_consumer_list(session: NativeSession, request: RemotingCommand) -> Remot
     group = GroupRequest.from_ext(request.ext_fields).consumer_group
     client_ids = session.broker.groups.client_ids(group)
     if not client_ids:
-        raise RequestRefusedError(
-            ResponseCode.SYSTEM_ERROR, f"no consumer for this group, {group}"
-        )
+        raise RequestRefusedError(ResponseCode.SYSTEM_ERROR, f"no consumer for this group, {group}")
     return success(body=_encode({"consumerIdList": client_ids}))
 
 
@@ -137,7 +138,7 @@ def _encode(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _decode[T](body: bytes, kind: type[T]) -> T:
+def _decode(body: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(body, type=kind, strict=False)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

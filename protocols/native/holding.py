@@ -39,9 +39,7 @@ class HeldRequest:
         """Wait until another attempt is worth it."""
         self._cancel_watch = self._attempt.watch(lambda: stir(self))
 
-    def answer(
-        self, is_last: bool, stir: Callable[[HeldRequest], None]
-    ) -> RemotingCommand | None:
+    def answer(self, is_last: bool, stir: Callable[[HeldRequest], None]) -> RemotingCommand | None:
         """Try again, and wait on if None comes back."""
         self._stop_watching()
         try:
@@ -76,8 +74,8 @@ class HeldRequests:
 
     def add(self, held: HeldRequest) -> None:
         """Let a request wait that has just been tried in vain."""
-        self._held[held] = None
         held.watch(self._stir)
+        self._held[held] = None
 
     def take_answered(self) -> list[tuple[RemotingCommand, RemotingCommand]]:
         """Try again what something has come for; return requests with their answers."""

@@ -77,35 +77,37 @@ def change_invisible_time(session: NativeSession, request: RemotingCommand) -> R
     return success(ChangeInvisibleTimeResponse(now_ms, header.invisible_time, 0))
 
 
-class _Ack(msgspec.Struct, rename={"group": "c", "topic": "t", "start": "so", "time": "pt"}):
-    """One entry of a batch: bit i of `b`, little-endian, means offset start + i."""
+class _Ack(msgspec.Struct):
+    """One entry of a batch: bit i of `bits`, little-endian, means offset start + i."""
 
     group: str
     topic: str
     start: int
     time: int
-    b: str
-    q: int = 0
+    bits: str
+    queue_id: int = 0
+
+
+class _ShortAck(
+    _Ack,
+    rename={
+        "group": "c", "topic": "t", "start": "so", "time": "pt", "bits": "b", "queue_id": "q"
+    },
+):  # fmt: skip
+    """As the Java client writes it."""
 
 
 class _LongAck(
-    msgspec.Struct,
+    _Ack,
     rename={
         "group": "consumerGroup",
         "start": "startOffset",
         "time": "popTime",
-        "b": "bitSet",
-        "q": "queueId",
+        "bits": "bitSet",
+        "queue_id": "queueId",
     },
 ):
     """The same with its long names."""
-
-    group: str
-    topic: str
-    start: int
-    time: int
-    b: str
-    q: int = 0
 
 
 class _BatchAck(msgspec.Struct):
@@ -116,15 +118,15 @@ def batch_ack_message(session: NativeSession, request: RemotingCommand) -> Remot
     """BATCH_ACK_MESSAGE: what is no longer held is passed over."""
     try:
         batch = msgspec.json.decode(request.body, type=_BatchAck, strict=False)
-        acks = [
-            msgspec.convert(ack, _Ack if "c" in ack else _LongAck, strict=False)
+        acks: list[_Ack] = [
+            msgspec.convert(ack, _ShortAck if "c" in ack else _LongAck, strict=False)
             for ack in batch.acks
         ]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError("the body is not a batch of acknowledgements") from error
     for ack in acks:
-        queue = session.broker.find_queue(ack.topic, ack.q)
-        offsets = [ack.start + index for index in _bits(ack.b)]
+        queue = session.broker.find_queue(ack.topic, ack.queue_id)
+        offsets = [ack.start + index for index in _bits(ack.bits)]
         session.broker.invisible.settle((queue, ack.group), offsets, ack.time)
     return success()
 
@@ -134,9 +136,7 @@ def _bits(text: str) -> list[int]:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise ProtocolError("the set of bits is not base64") from error
-    return [
-        8 * at + bit for at, octet in enumerate(data) for bit in range(8) if octet & (1 << bit)
-    ]
+    return [8 * at + bit for at, octet in enumerate(data) for bit in range(8) if octet & (1 << bit)]
 
 
 def _check_invisible_time(invisible_time_ms: int) -> None:

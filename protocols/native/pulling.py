@@ -44,6 +44,7 @@ def _pull(session: NativeSession, request: RemotingCommand) -> RemotingCommand |
     else:
         if header.sys_flag & PullFlag.COMMIT_OFFSET and header.commit_offset >= 0:
             broker.commit(queue, header.consumer_group, header.commit_offset)
+        broker.keep_for(queue, header.consumer_group, header.queue_offset)
         attempt = _Pull(session, queue, header, tag_filter)
     may_suspend = bool(header.sys_flag & PullFlag.SUSPEND)
     duration_s = header.suspend_timeout_millis / 1000 if may_suspend else 0.0
@@ -196,5 +197,3 @@ class _OwnPull:
     def refuse(self, refused: RemotingCommand) -> RemotingCommand:
         """Add the four fields."""
         return _with_offsets(refused, self._header.queue_offset, None)
-
-

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from core.light_queue import LightQueue
+from core.route import Route
 from gateway.messages import Message
-from gateway.queues import Queue
-from gateway.vhosts import Route
 from rosettamq.errors import ProtocolError
 from rosettamq.remoting.codes import RequestCode, ResponseCode
 from rosettamq.remoting.command import RemotingCommand
@@ -174,20 +174,24 @@ class _Send:
         self.response = self._response(items, queue, first)
         self._answer()
 
-    def _queue(self, route: Route) -> Queue | None:
-        """The queue whose offset the answer tells: the topic's own, or else any."""
-        queue = self.session.broker.virtual_host.topic_queue(self.topic, create=False)
-        if queue is not None and queue in route.queues:
-            return queue
+    def _queue(self, route: Route) -> LightQueue | None:
+        """The queue whose offset the answer tells: what readers of the topic read, or else any."""
+        host = self.session.broker.virtual_host
+        exchange = host.exchanges.get(self.topic)
+        topic_queue = host.queues.get(self.topic) or (exchange and exchange.tap)
+        if topic_queue and topic_queue.light in route.queues:
+            return topic_queue.light
         return route.queues[0] if route.queues else None
 
-    def _response(self, items: list[_Item], queue: Queue | None, first: int) -> RemotingCommand:
+    def _response(
+        self, items: list[_Item], queue: LightQueue | None, first: int
+    ) -> RemotingCommand:
         store_host = self.session.store_host
         log_offsets = [-1] * len(items)  # An id that no look-up finds: it went to no queue.
         if queue is not None:
             offsets = range(first, min(queue.max_offset, first + len(items)))
             for index, offset in enumerate(offsets):
-                log_offsets[index] = queue.location(offset).log_offset
+                log_offsets[index] = queue.location(offset)[0]
         ids = [encode_offset_message_id(store_host, log_offset) for log_offset in log_offsets]
         header = items[0][1][1]
         unique_key = header.unique_key if isinstance(header, NativeHeader) else ""
