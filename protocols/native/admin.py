@@ -1,0 +1,42 @@
+"""What tools ask of a broker; the least that they need to see that one is there."""
+
+from __future__ import annotations
+
+import json
+
+from rosettamq.remoting.codes import VERSION
+from rosettamq.remoting.command import RemotingCommand
+
+from .broker import BROKER_NAME, CLUSTER_NAME
+from .replies import success
+from .session import NativeSession
+
+
+def get_broker_runtime_info(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
+    """GET_BROKER_RUNTIME_INFO: a table of text by name."""
+    gateway = session.broker.gateway
+    queues = gateway.default_virtual_host.queues.values()
+    table = {
+        "brokerVersionDesc": f"RosettaMQ {gateway.product_version}",
+        "brokerVersion": str(VERSION),
+        "msgPutTotalTodayNow": str(sum(queue.max_offset for queue in queues)),
+        "commitLogMaxOffset": str(gateway.broker.log_end),
+    }
+    return success(body=json.dumps({"table": table}, separators=(",", ":")).encode())
+
+
+def get_broker_config(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
+    """GET_BROKER_CONFIG: Java properties."""
+    host, port = session.store_host
+    lines = (
+        f"brokerName={BROKER_NAME}",
+        f"brokerClusterName={CLUSTER_NAME}",
+        "brokerId=0",
+        f"brokerIP1={host}",
+        f"listenPort={port}",
+        "autoCreateTopicEnable=true",
+        "enablePropertyFilter=false",
+    )
+    response = success(body=("\n".join(lines) + "\n").encode())
+    response.ext_fields = {"version": '{"counter":1,"stateVersion":0,"timestamp":0}'}
+    return response

@@ -1,0 +1,193 @@
+"""What all native connections share: topics, groups and their progress, invisible messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.gateway import Gateway
+from gateway.queues import Queue
+from gateway.vhosts import VirtualHost
+from rosettamq.remoting.codes import ResponseCode
+from rosettamq.remoting.ids import Address, UniqueKeys
+
+from .groups import ConsumerGroups, QueueLocks
+from .invisible import InvisibleMessages
+from .language import Place, TagFilter, parse_tag_filter, to_record
+from .progress import GroupWindow, OwnGroup, Progress, Taken
+from .replies import RequestRefusedError, topic_not_found
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
+
+BROKER_NAME = "broker-a"
+CLUSTER_NAME = "DefaultCluster"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client may ask for."""
+
+    message_size_max: int = 4 * 1024 * 1024
+    # One answer holds at least one message, and no further one past this.
+    answer_size_max: int = 256 * 1024
+    pull_count_max: int = 1024
+    suspend_max_s: float = 60.0
+    held_requests_max: int = 1024
+    in_flight_max: int = 10_000
+
+
+class Puller(Protocol):
+    """A session that pulls as a queue's own group."""
+
+    def release_pulled(self, queue: Queue) -> None:
+        """Give back what is in flight to it."""
+
+
+class Broker:
+    """The state behind the sessions."""
+
+    def __init__(self, gateway: Gateway, clock: IReactorTime, limits: Limits | None = None) -> None:
+        self.gateway = gateway
+        self.clock = clock
+        self.limits = limits or Limits()
+        self.groups = ConsumerGroups()
+        self.locks = QueueLocks()
+        self.invisible = InvisibleMessages(clock, gateway.turn)
+        self.unique_keys = UniqueKeys()
+        # Which session was the last to pull a queue as the queue's own group.
+        self.pullers: dict[Queue, Puller] = {}
+        self._windows: dict[tuple[Queue, str], GroupWindow] = {}
+
+    @property
+    def virtual_host(self) -> VirtualHost:
+        """Native topics are those of the default virtual host."""
+        return self.gateway.default_virtual_host
+
+    def now_ms(self) -> int:
+        """The time as RocketMQ writes it."""
+        return int(self.clock.seconds() * 1000)
+
+    def has_topic(self, topic: str) -> bool:
+        """Whether there is an exchange or a queue of this name."""
+        host = self.virtual_host
+        return bool(topic) and (topic in host.exchanges or topic in host.queues)
+
+    def find_queue(self, topic: str, queue_id: int = 0) -> Queue:
+        """Find what a reader of a topic reads; raises `RequestRefusedError`.
+
+        Reading an exchange for the first time starts the copy of what is published to it.
+        """
+        host = self.virtual_host
+        queue = host.topic_queue(topic, create=topic in host.exchanges) if topic else None
+        if queue is None:
+            raise topic_not_found(topic)
+        if queue_id != 0:
+            raise RequestRefusedError(
+                ResponseCode.INVALID_PARAMETER,
+                f"queueId[{queue_id}] is illegal, topic:[{topic}] has 1 queue",
+            )
+        if queue.exclusive:
+            raise RequestRefusedError(
+                ResponseCode.NO_PERMISSION, f"queue '{queue.name}' is exclusive to its connection"
+            )
+        return queue
+
+    def progress(self, queue: Queue, group: str, init_mode: int = 0) -> Progress:
+        """Where a group stands on a queue; `init_mode` 1 starts a new group at the end."""
+        if group == queue.name:
+            return OwnGroup(queue)
+        window = self._windows.get((queue, group))
+        if window is None:
+            start = queue.group_offset(group)
+            if start is None:
+                start = new_group_offset(queue, init_mode)
+                queue.commit_group_offset(group, start)  # What comes after is kept for it.
+            window = GroupWindow(queue, group, start, self.limits.in_flight_max)
+            self._windows[(queue, group)] = window
+        return window
+
+    def commit(self, queue: Queue, group: str, offset: int) -> None:
+        """Set where another group stands; backwards is allowed."""
+        if queue.group_offset(group) != offset:
+            queue.commit_group_offset(group, offset)
+        window = self._windows.get((queue, group))
+        if window is not None:
+            window.reset(offset)
+            self.invisible.forget((queue, group))
+
+    def keep_for(self, queue: Queue, group: str, offset: int) -> None:
+        """A group reads from `offset` on that has never committed: keep for it what comes after.
+
+        Without this, what AMQP consumers of the queue acknowledge could be gone before it is read.
+        """
+        if queue.group_offset(group) is None and not self.groups.is_broadcast(group):
+            bounded = min(max(offset, queue.min_offset), queue.max_offset)
+            queue.commit_group_offset(group, bounded)
+
+    def is_current(self, queue: Queue) -> bool:
+        """Whether the queue is still there; drops what is kept for it when not."""
+        if not queue.light.deleted:
+            return True
+        for key in [key for key in self._windows if key[0] is queue]:
+            del self._windows[key]
+            self.invisible.forget(key)
+        return False
+
+    def tag_filter(
+        self, group: str, topic: str, expression: str | None, expression_type: str | None
+    ) -> TagFilter:
+        """The filter in a request, or the one that the group's heartbeats brought."""
+        if expression is None:
+            subscription = self.groups.subscription(group, topic)
+            if subscription is None:
+                raise RequestRefusedError(
+                    ResponseCode.SUBSCRIPTION_NOT_EXIST,
+                    f"the consumer's subscription not exist: {group} has none for {topic}",
+                )
+            expression, expression_type = subscription.expression, subscription.expression_type
+        if (expression_type or "TAG") != "TAG":
+            raise RequestRefusedError(
+                ResponseCode.SYSTEM_ERROR,
+                f"The broker does not support consumer to filter message by {expression_type}",
+            )
+        return parse_tag_filter(expression)
+
+    def record(self, topic: str, queue: Queue, taken: Taken, store_host: Address) -> bytes:
+        """Write a message of a queue as the record that a native reader expects."""
+        location = queue.location(taken.offset)
+        place = Place(
+            topic, taken.offset, location.log_offset, location.store_timestamp_ms, store_host
+        )
+        return to_record(taken.message, place, taken.times)
+
+    def collect(
+        self,
+        topic: str,
+        progress: Progress,
+        count: int,
+        tag_filter: TagFilter,
+        store_host: Address,
+    ) -> tuple[Sequence[Taken], bytes]:
+        """Take at most `count` messages that fit into one answer."""
+        taken: list[Taken] = []
+        records: list[bytes] = []
+        size = 0
+        while len(taken) < count and size < self.limits.answer_size_max:
+            entries = progress.take(1, tag_filter)
+            if not entries:
+                break
+            taken += entries
+            records.append(self.record(topic, progress.queue, entries[0], store_host))
+            size += len(records[-1])
+        return taken, b"".join(records)
+
+
+def new_group_offset(queue: Queue, init_mode: int) -> int:
+    """Where a group begins that has never been here.
+
+    Mode 1 means the end, but as in RocketMQ a queue that still has its first message is young, and
+    is read from there.
+    """
+    return queue.max_offset if init_mode == 1 and queue.min_offset > 0 else queue.min_offset

@@ -1,0 +1,139 @@
+"""Who is in which consumer group, what each group subscribes to, and who holds ordered locks.
+
+A member is a session with a client id. Whenever the members or topics of a group change, all its
+members are told, so that they share out the queues anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from rosettamq.remoting.codes import RequestCode
+from rosettamq.remoting.command import RemotingCommand
+from rosettamq.remoting.headers import GroupRequest
+
+from .replies import notification
+
+LOCK_LIFETIME_S = 60.0
+
+
+class Member(Protocol):
+    """A session, as its groups see it."""
+
+    def notify(self, command: RemotingCommand) -> None:
+        """Send a request of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What a group wants of a topic."""
+
+    expression: str
+    expression_type: str
+    version: int
+
+
+@dataclass(slots=True)
+class _Group:
+    members: dict[Member, str] = field(default_factory=dict)  # With their client ids.
+    subscriptions: dict[str, Subscription] = field(default_factory=dict)
+    is_broadcast: bool = False
+
+
+class ConsumerGroups:
+    """The groups with at least one member online."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, _Group] = {}
+
+    def join(
+        self,
+        name: str,
+        member: Member,
+        client_id: str,
+        subscriptions: Mapping[str, Subscription],
+        is_broadcast: bool,
+    ) -> bool:
+        """Take in one heartbeat of a member; return whether the group changed by it."""
+        group = self._groups.setdefault(name, _Group())
+        is_changed = group.members.get(member) != client_id
+        group.members[member] = client_id
+        group.is_broadcast = is_broadcast
+        is_changed |= group.subscriptions.keys() != subscriptions.keys()
+        # What another member says may be newer; topics that this one does not name are dropped.
+        group.subscriptions = {
+            topic: max(subscription, group.subscriptions.get(topic, subscription), key=_version)
+            for topic, subscription in subscriptions.items()
+        }
+        if is_changed:
+            self._notify(name, group)
+        return is_changed
+
+    def leave(self, name: str, member: Member) -> None:
+        """Take a member out of one group; no error if it is not in it."""
+        group = self._groups.get(name)
+        if group is None or group.members.pop(member, None) is None:
+            return
+        if group.members:
+            self._notify(name, group)
+        else:
+            del self._groups[name]
+
+    def leave_all(self, member: Member) -> None:
+        """The member's connection is gone."""
+        for name in [name for name, group in self._groups.items() if member in group.members]:
+            self.leave(name, member)
+
+    def client_ids(self, name: str) -> list[str]:
+        """The members of a group."""
+        group = self._groups.get(name)
+        return [] if group is None else sorted(set(group.members.values()))
+
+    def subscription(self, name: str, topic: str) -> Subscription | None:
+        """What the group said that it wants of a topic."""
+        group = self._groups.get(name)
+        return None if group is None else group.subscriptions.get(topic)
+
+    def is_broadcast(self, name: str) -> bool:
+        """Whether each member reads everything, and remembers itself how far it has come."""
+        group = self._groups.get(name)
+        return group is not None and group.is_broadcast
+
+    def _notify(self, name: str, group: _Group) -> None:
+        if group.is_broadcast:
+            return
+        for member in group.members:
+            member.notify(notification(RequestCode.NOTIFY_CONSUMER_IDS_CHANGED, GroupRequest(name)))
+
+
+def _version(subscription: Subscription) -> int:
+    return subscription.version
+
+
+QueueKey = tuple[str, str, int]  # Group, topic, queue id.
+
+
+class QueueLocks:
+    """Ordered consumption: one client of a group at a time holds a queue, for 60 s at most.
+
+    A lost connection does not release a lock; its end does (the fact sheet, trap 22).
+    """
+
+    def __init__(self) -> None:
+        self._owners: dict[QueueKey, tuple[str, float]] = {}
+
+    def lock(self, key: QueueKey, client_id: str, now: float) -> bool:
+        """Take or renew a lock; return whether the client has it now."""
+        owner = self._owners.get(key)
+        if owner is not None and owner[0] != client_id and owner[1] > now:
+            return False
+        self._owners[key] = (client_id, now + LOCK_LIFETIME_S)
+        return True
+
+    def unlock(self, key: QueueKey, client_id: str) -> None:
+        """Give a lock back; no error if another client has it."""
+        owner = self._owners.get(key)
+        if owner is not None and owner[0] == client_id:
+            del self._owners[key]

@@ -1,0 +1,145 @@
+"""Membership: heartbeats, who is in a group, and the locks of ordered consumption."""
+
+from __future__ import annotations
+
+import json
+from typing import TypeVar
+
+import msgspec
+
+from rosettamq.errors import ProtocolError
+from rosettamq.remoting.codes import ResponseCode
+from rosettamq.remoting.command import RemotingCommand
+from rosettamq.remoting.headers import GroupRequest, UnregisterClientRequest
+
+from .groups import Subscription
+from .replies import RequestRefusedError, success
+from .session import NativeSession
+
+_T = TypeVar("_T")
+
+
+class _Subscription(msgspec.Struct, rename="camel"):
+    topic: str
+    sub_string: str | None = "*"
+    sub_version: int = 0
+    expression_type: str | None = "TAG"
+
+
+class _Consumer(msgspec.Struct, rename="camel"):
+    group_name: str
+    # Java sends names, C++ ordinals; BROADCASTING is 0.
+    message_model: str | int = "CLUSTERING"
+    subscription_data_set: list[_Subscription] | None = None
+
+    @property
+    def is_broadcast(self) -> bool:
+        return self.message_model in ("BROADCASTING", 0, "0")
+
+
+class _Heartbeat(msgspec.Struct, rename={"client_id": "clientID", "consumers": "consumerDataSet"}):
+    client_id: str
+    consumers: list[_Consumer] | None = None
+
+
+class _Queue(msgspec.Struct, rename="camel"):
+    topic: str
+    queue_id: int
+    broker_name: str = ""
+
+
+class _Locks(msgspec.Struct, rename="camel"):
+    consumer_group: str
+    client_id: str
+    mq_set: list[_Queue] | None = None
+
+
+class _ClientConfig(msgspec.Struct, rename="camel"):
+    subscription_data: _Subscription | None = None
+
+
+def heart_beat(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
+    """HEART_BEAT: join the groups that it names."""
+    heartbeat = _decode(request.body, _Heartbeat)
+    for consumer in heartbeat.consumers or ():
+        subscriptions = {
+            data.topic: Subscription(
+                data.sub_string or "*", data.expression_type or "TAG", data.sub_version
+            )
+            for data in consumer.subscription_data_set or ()
+        }
+        session.broker.groups.join(
+            consumer.group_name,
+            session,
+            heartbeat.client_id,
+            subscriptions,
+            consumer.is_broadcast,
+        )
+    response = success()
+    response.ext_fields = {"IS_SUPPORT_HEART_BEAT_V2": "false", "IS_SUB_CHANGE": "true"}
+    return response
+
+
+def unregister_client(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
+    """UNREGISTER_CLIENT; the C++ client leaves the other group empty."""
+    header = UnregisterClientRequest.from_ext(request.ext_fields)
+    if header.consumer_group:
+        session.broker.groups.leave(header.consumer_group, session)
+    return success()
+
+
+def check_client_config(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
+    """CHECK_CLIENT_CONFIG: a subscription that cannot work must fail here."""
+    subscription = _decode(request.body, _ClientConfig).subscription_data
+    if subscription is not None:
+        session.broker.tag_filter(
+            "", subscription.topic, subscription.sub_string or "*", subscription.expression_type
+        )
+    return success()
+
+
+def get_consumer_list(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
+    """GET_CONSUMER_LIST_BY_GROUP; nobody is an error, upon which clients keep what they have."""
+    group = GroupRequest.from_ext(request.ext_fields).consumer_group
+    client_ids = session.broker.groups.client_ids(group)
+    if not client_ids:
+        raise RequestRefusedError(ResponseCode.SYSTEM_ERROR, f"no consumer for this group, {group}")
+    return success(body=_encode({"consumerIdList": client_ids}))
+
+
+def lock_queues(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
+    """LOCK_BATCH_MQ: answer which of the queues the client has now."""
+    locks = _decode(request.body, _Locks)
+    now = session.broker.clock.seconds()
+    locked = [
+        queue
+        for queue in locks.mq_set or ()
+        if session.broker.locks.lock(
+            (locks.consumer_group, queue.topic, queue.queue_id), locks.client_id, now
+        )
+    ]
+    queues = [
+        {"topic": queue.topic, "brokerName": queue.broker_name, "queueId": queue.queue_id}
+        for queue in locked
+    ]
+    return success(body=_encode({"lockOKMQSet": queues}))
+
+
+def unlock_queues(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
+    """UNLOCK_BATCH_MQ."""
+    locks = _decode(request.body, _Locks)
+    for queue in locks.mq_set or ():
+        key = (locks.consumer_group, queue.topic, queue.queue_id)
+        session.broker.locks.unlock(key, locks.client_id)
+    return success()
+
+
+def _encode(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _decode(body: bytes, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(body, type=kind, strict=False)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"the body cannot be read: {error}") from error

@@ -1,0 +1,227 @@
+"""Language number 3: RocketMQ's record layout, and what it means to the other languages.
+
+A native message is stored as RocketMQ's commit log has it (`rosettamq.remoting.records`), with the
+fields that depend on a queue left zero: they are stamped when it is read. One of them is used on
+disk only: QUEUEID is 1 when the topic was an exchange, and 0 when it was a queue of the default
+exchange, as the record has no other place for that.
+
+In memory the body is always plain, as the other languages know no compression; the compressed form
+stays at hand for native readers.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+from core.errors import CorruptRecordError
+from gateway.messages import Envelope, Header, Message, Properties
+from gateway.translation import NATIVE_HEADERS, NATIVE_NAMES, from_text, to_text, value_text
+from rosettamq.errors import ProtocolError
+from rosettamq.remoting.codes import SystemFlag
+from rosettamq.remoting.ids import Address
+from rosettamq.remoting.properties import (
+    RESERVED,
+    SIZE_MAX,
+    TAGS,
+    UNIQ_KEY,
+    decode_properties,
+    is_writable,
+)
+from rosettamq.remoting.records import NO_HOST, Record, decode_record, encode_record
+
+NUMBER = 3
+
+# RocketMQ's own names that no other language has a use for.
+_UNSEEN = RESERVED - NATIVE_HEADERS
+# A body may unpack to this much; a native client's own limit for a message is 4 MiB.
+_PLAIN_SIZE_MAX = 16 * 1024 * 1024
+
+
+class NativeHeader(Header):
+    """The property string and the fields of a record that no other language has."""
+
+    def __init__(self, record: Record, compressed_body: bytes | None) -> None:
+        self.texts = decode_properties(record.properties)
+        super().__init__(NATIVE, record.properties, self.texts.get("persistent") != "false")
+        self.compressed_body = compressed_body
+        self.flag = record.flag
+        self.system_flag = record.system_flag
+        self.born_timestamp = record.born_timestamp
+        self.born_host = record.born_host
+        self.reconsume_times = record.reconsume_times
+
+    @property
+    def tag(self) -> str:
+        """The message's tag, "" without one."""
+        return self.texts.get(TAGS, "")
+
+    @cached_property
+    def unique_key(self) -> str:
+        """The id that the client or we gave it."""
+        return self.texts.get(UNIQ_KEY, "")
+
+
+class NativeLanguage:
+    """How native messages are written down."""
+
+    number = NUMBER
+    name = "native"
+
+    def parse_stored(self, stored: bytes) -> Message:
+        """Read back what `to_stored` wrote; raises `CorruptRecordError`."""
+        try:
+            record = decode_record(stored)
+        except ProtocolError as error:
+            raise CorruptRecordError(f"a stored native message is damaged: {error}") from error
+        return _to_message(record, is_exchange=bool(record.queue_id))
+
+    def decode_properties(self, raw: bytes) -> Properties:
+        """Translate a property string; RocketMQ's own names are left out."""
+        properties = from_text(decode_properties(raw), NATIVE_NAMES, _UNSEEN)
+        if properties.persistent is None:
+            # RocketMQ knows no message that is not.
+            return replace(properties, persistent=True)
+        return properties
+
+
+NATIVE = NativeLanguage()
+
+
+def to_stored(record: Record, is_exchange: bool) -> tuple[Message, bytes]:
+    """Make a message, and the form that is stored, of what a client sent."""
+    stored = replace(record, queue_id=int(is_exchange), queue_offset=0, log_offset=0)
+    return _to_message(stored, is_exchange), encode_record(stored)
+
+
+def _to_message(record: Record, is_exchange: bool) -> Message:
+    plain = _plain_body(record)
+    header = NativeHeader(record, None if plain is None else record.body)
+    envelope = _envelope(record.topic, header.tag) if is_exchange else _envelope("", record.topic)
+    return envelope, header, record.body if plain is None else plain
+
+
+@lru_cache(maxsize=1024)
+def _envelope(exchange: str, routing_key: str) -> Envelope:
+    return Envelope(exchange, routing_key)
+
+
+def _plain_body(record: Record) -> bytes | None:
+    """Unpack the body if the client packed it with zlib; None if not, or if that fails.
+
+    The bits for the kind are 0 in old clients, which mean zlib, and 3. The standard library has
+    neither LZ4 (1) nor ZSTD (2): such a body is carried as it is.
+    """
+    kind = (record.system_flag & SystemFlag.COMPRESSION_TYPE) >> 8
+    if not record.system_flag & SystemFlag.COMPRESSED or kind not in (0, 3):
+        return None
+    unpacker = zlib.decompressobj()
+    try:
+        plain = unpacker.decompress(record.body, _PLAIN_SIZE_MAX)
+    except zlib.error:
+        return None
+    return plain if unpacker.eof and not unpacker.unused_data else None
+
+
+class Place(NamedTuple):
+    """Where a native reader meets a message."""
+
+    topic: str
+    queue_offset: int
+    log_offset: int
+    store_timestamp_ms: int
+    store_host: Address
+
+
+def to_record(message: Message, place: Place, reconsume_times: int = 0) -> bytes:
+    """Write any message as the record that a native reader expects."""
+    envelope, header, body = message
+    record = Record(
+        topic=place.topic,
+        body=body,
+        properties=b"",
+        queue_offset=place.queue_offset,
+        log_offset=place.log_offset,
+        born_timestamp=place.store_timestamp_ms,
+        born_host=NO_HOST,
+        store_timestamp=place.store_timestamp_ms,
+        store_host=place.store_host,
+        reconsume_times=reconsume_times,
+    )
+    if isinstance(header, NativeHeader):
+        packed = header.compressed_body
+        flag = header.system_flag
+        record = replace(
+            record,
+            body=body if packed is None else packed,
+            properties=header.raw,
+            flag=header.flag,
+            system_flag=flag,
+            born_timestamp=header.born_timestamp,
+            born_host=header.born_host,
+            reconsume_times=reconsume_times + header.reconsume_times,
+        )
+    else:
+        record = replace(record, properties=_translated(envelope, header))
+    return encode_record(record)
+
+
+def message_tag(message: Message) -> str:
+    """Give the tag that a filter looks at: of AMQP and STOMP, the routing key."""
+    envelope, header, _ = message
+    if isinstance(header, NativeHeader):
+        return header.tag
+    if envelope.exchange:
+        return envelope.routing_key
+    return value_text(header.properties.headers.get(TAGS, ""))
+
+
+@dataclass(frozen=True, slots=True)
+class TagFilter:
+    """Which tags a subscription wants; None means all."""
+
+    tags: frozenset[str] | None = None
+
+    def matches(self, message: Message) -> bool:
+        """Whether the subscription wants this message."""
+        return self.tags is None or message_tag(message) in self.tags
+
+
+@lru_cache(maxsize=1024)
+def parse_tag_filter(expression: str) -> TagFilter:
+    """Read `*` or `a || b`; nothing at all means `*`, as in Java."""
+    tags = frozenset(tag.strip() for tag in expression.split("||")) - {""}
+    return TagFilter(None if not tags or "*" in tags else tags)
+
+
+def _translated(envelope: Envelope, header: Header) -> bytes:
+    """Translate the properties of another language, but for the tag, once per header."""
+    cached: bytes | None = header.translated.get(NUMBER)
+    if cached is None:
+        cached = header.translated[NUMBER] = _property_string(header.properties)
+    if not envelope.exchange or not is_writable(TAGS, envelope.routing_key):
+        return cached
+    tag = f"{TAGS}\x01{envelope.routing_key}\x02".encode("utf-8", "replace")
+    return cached + tag if len(cached) + len(tag) <= SIZE_MAX else cached
+
+
+def _property_string(properties: Properties) -> bytes:
+    """Write neutral properties; what does not fit into RocketMQ's limits is left out."""
+    own = to_text(properties, NATIVE_NAMES)
+    if properties.persistent:
+        del own[NATIVE_NAMES["persistent"]]  # It goes without saying.
+    elif properties.persistent is None:
+        own[NATIVE_NAMES["persistent"]] = "false"
+    headers = {
+        name: value_text(value)
+        for name, value in properties.headers.items()
+        if name not in own and name not in _UNSEEN
+    }
+    data = bytearray()
+    for name, text in (own | headers).items():
+        entry = f"{name}\x01{text}\x02".encode("utf-8", "replace")
+        if is_writable(name, text) and len(data) + len(entry) <= SIZE_MAX:
+            data += entry
+    return bytes(data)

@@ -1,0 +1,199 @@
+"""PULL_MESSAGE and LITE_PULL_MESSAGE, with long polling.
+
+A group other than the queue's own reads along: nothing is in flight, its offset is what it commits.
+The queue's own group takes messages; see `_OwnPull`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.queues import Queue
+from rosettamq.remoting.codes import PullFlag, ResponseCode
+from rosettamq.remoting.command import RemotingCommand
+from rosettamq.remoting.headers import PullMessageRequest, PullMessageResponse
+
+from .holding import Attempt
+from .language import TagFilter
+from .progress import SCAN_COUNT_MAX, OwnGroup, Taken
+from .replies import RefusalError, refusal, topic_not_found
+from .session import NativeSession
+
+
+def pull_message(session: NativeSession, request: RemotingCommand) -> RemotingCommand | None:
+    """PULL_MESSAGE and LITE_PULL_MESSAGE."""
+    try:
+        return _pull(session, request)
+    except RefusalError as error:
+        return _with_offsets(refusal(error), 0, None)
+
+
+def _pull(session: NativeSession, request: RemotingCommand) -> RemotingCommand | None:
+    header = PullMessageRequest.from_ext(request.ext_fields)
+    broker = session.broker
+    queue = broker.find_queue(header.topic, header.queue_id)
+    expression = header.subscription if header.sys_flag & PullFlag.SUBSCRIPTION else None
+    tag_filter = broker.tag_filter(
+        header.consumer_group, header.topic, expression, header.expression_type
+    )
+    attempt: Attempt
+    if header.consumer_group == queue.name:
+        if header.sys_flag & PullFlag.COMMIT_OFFSET and header.commit_offset > 0:
+            session.settle_pulled(queue, header.commit_offset)
+        attempt = _OwnPull(session, queue, header, tag_filter)
+    else:
+        if header.sys_flag & PullFlag.COMMIT_OFFSET and header.commit_offset >= 0:
+            broker.commit(queue, header.consumer_group, header.commit_offset)
+        broker.keep_for(queue, header.consumer_group, header.queue_offset)
+        attempt = _Pull(session, queue, header, tag_filter)
+    may_suspend = bool(header.sys_flag & PullFlag.SUSPEND)
+    duration_s = header.suspend_timeout_millis / 1000 if may_suspend else 0.0
+    return session.hold(request, attempt, duration_s)
+
+
+def _count(session: NativeSession, header: PullMessageRequest) -> int:
+    return max(1, min(header.max_msg_nums, session.broker.limits.pull_count_max))
+
+
+def _with_offsets(
+    response: RemotingCommand, next_offset: int, queue: Queue | None
+) -> RemotingCommand:
+    """Add the four fields that clients expect whatever the code is."""
+    offsets = (0, 0) if queue is None else (queue.min_offset, queue.max_offset)
+    response.ext_fields = PullMessageResponse(next_offset, *offsets).to_ext()
+    return response
+
+
+def _answer(
+    code: ResponseCode, next_offset: int, queue: Queue, body: bytes = b""
+) -> RemotingCommand:
+    response = RemotingCommand(code, body=body, remark=_STATUS[code])
+    return _with_offsets(response, next_offset, queue)
+
+
+_STATUS = {
+    ResponseCode.SUCCESS: "FOUND",
+    ResponseCode.PULL_NOT_FOUND: "NO_NEW_MSG",
+    ResponseCode.PULL_RETRY_IMMEDIATELY: "NO_MATCHED_MESSAGE",
+    ResponseCode.PULL_OFFSET_MOVED: "OFFSET_ILLEGAL",
+}
+
+
+class _Pull:
+    """A pull of another group: from its offset on, nothing changes."""
+
+    def __init__(
+        self,
+        session: NativeSession,
+        queue: Queue,
+        header: PullMessageRequest,
+        tag_filter: TagFilter,
+    ) -> None:
+        self._session = session
+        self._queue = queue
+        self._header = header
+        self._tag_filter = tag_filter
+
+    def answer(self, is_last: bool) -> RemotingCommand | None:
+        """Read what is there."""
+        queue = self._queue
+        offset = self._header.queue_offset
+        if not self._session.broker.is_current(queue):
+            raise topic_not_found(self._header.topic)
+        if offset > queue.max_offset:
+            return _answer(ResponseCode.PULL_OFFSET_MOVED, queue.max_offset, queue)
+        if offset < queue.min_offset:
+            return _answer(ResponseCode.PULL_OFFSET_MOVED, queue.min_offset, queue)
+        if offset == queue.max_offset:
+            return _answer(ResponseCode.PULL_NOT_FOUND, offset, queue) if is_last else None
+        next_offset, body = self._read(offset)
+        code = ResponseCode.SUCCESS if body else ResponseCode.PULL_RETRY_IMMEDIATELY
+        return _answer(code, next_offset, queue, body)
+
+    def watch(self, stir: Callable[[], None]) -> Callable[[], None]:
+        """Wait for the next append."""
+        return self._queue.watch(stir)
+
+    def abandon(self) -> None:
+        """Nothing was taken."""
+
+    def refuse(self, refused: RemotingCommand) -> RemotingCommand:
+        """Add the four fields."""
+        return _with_offsets(refused, self._header.queue_offset, None)
+
+    def _read(self, offset: int) -> tuple[int, bytes]:
+        """Return where the next pull begins, and the records."""
+        broker, queue = self._session.broker, self._queue
+        size_max = broker.limits.answer_size_max
+        count = _count(self._session, self._header)
+        records: list[bytes] = []
+        scanned = size = 0
+        while len(records) < count and scanned < SCAN_COUNT_MAX:
+            entries = queue.read(offset, min(count - len(records), 32))
+            if not entries:
+                return queue.max_offset, b"".join(records)
+            for entry_offset, message in entries:
+                scanned += 1
+                if self._tag_filter.matches(message):
+                    if records and size >= size_max:
+                        return offset, b"".join(records)
+                    taken = Taken(entry_offset, message, 0)
+                    topic, host = self._header.topic, self._session.store_host
+                    records.append(broker.record(topic, queue, taken, host))
+                    size += len(records[-1])
+                offset = entry_offset + 1
+        return offset, b"".join(records)
+
+
+class _OwnPull:
+    """A pull of the queue's own group: it takes what is ready.
+
+    The requested offset says nothing here, since the queue knows what is ready. What was given is
+    in flight until the client commits an offset above it, or is gone.
+    """
+
+    def __init__(
+        self,
+        session: NativeSession,
+        queue: Queue,
+        header: PullMessageRequest,
+        tag_filter: TagFilter,
+    ) -> None:
+        self._session = session
+        self._progress = OwnGroup(queue)
+        self._header = header
+        self._tag_filter = tag_filter
+        previous = session.broker.pullers.get(queue)
+        if previous is not None and previous is not session:
+            # The queue has changed hands: what the other has not committed comes again.
+            previous.release_pulled(queue)
+        session.broker.pullers[queue] = session
+
+    def answer(self, is_last: bool) -> RemotingCommand | None:
+        """Take what is ready."""
+        session, header, queue = self._session, self._header, self._progress.queue
+        if not session.broker.is_current(queue):
+            raise topic_not_found(header.topic)
+        count = _count(session, header)
+        taken, body = session.broker.collect(
+            header.topic, self._progress, count, self._tag_filter, session.store_host
+        )
+        self._progress.give_back_arrived()
+        if not taken:
+            offset = header.queue_offset
+            return _answer(ResponseCode.PULL_NOT_FOUND, offset, queue) if is_last else None
+        offsets = [entry.offset for entry in taken]
+        session.note_pulled(queue, offsets)
+        return _answer(ResponseCode.SUCCESS, max(offsets) + 1, queue, body)
+
+    def watch(self, stir: Callable[[], None]) -> Callable[[], None]:
+        """Wait among the queue's consumers."""
+        return self._progress.watch(_count(self._session, self._header), stir)
+
+    def abandon(self) -> None:
+        """Give back what came too late."""
+        self._progress.give_back_arrived()
+
+    def refuse(self, refused: RemotingCommand) -> RemotingCommand:
+        """Add the four fields."""
+        return _with_offsets(refused, self._header.queue_offset, None)

@@ -1,0 +1,208 @@
+"""SEND_MESSAGE, its one-letter form and SEND_BATCH_MESSAGE; VIEW_MESSAGE_BY_ID.
+
+A send is answered when what it appended is durable. Its offset message id is where the record lies
+in the log, so that the id can be looked up.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from core.light_queue import LightQueue
+from core.route import Route
+from gateway.messages import Message
+from rosettamq.errors import ProtocolError
+from rosettamq.remoting.codes import RequestCode, ResponseCode
+from rosettamq.remoting.command import RemotingCommand
+from rosettamq.remoting.headers import SendMessageRequest, SendMessageResponse, ViewMessageRequest
+from rosettamq.remoting.ids import encode_offset_message_id
+from rosettamq.remoting.properties import (
+    DELAY,
+    POP_CK,
+    SIZE_MAX,
+    TAGS,
+    TRANSACTION,
+    UNIQ_KEY,
+    decode_properties,
+    encode_properties,
+)
+from rosettamq.remoting.records import BatchedMessage, Record, decode_batch
+
+from .language import NativeHeader, Place, to_record, to_stored
+from .replies import RequestRefusedError, success
+from .session import NativeSession
+
+# RocketMQ's characters, and the dot, which AMQP's users like. Existing names may have any.
+_NEW_TOPIC = re.compile(r"[%|a-zA-Z0-9_.-]{1,127}", re.ASCII)
+_CLOSED_TOPICS = frozenset(
+    """SCHEDULE_TOPIC_XXXX RMQ_SYS_TRANS_HALF_TOPIC RMQ_SYS_TRANS_OP_HALF_TOPIC
+    TRANS_CHECK_MAX_TIME_TOPIC SELF_TEST_TOPIC OFFSET_MOVED_EVENT TBW102""".split()  # noqa: SIM905
+)
+_TIMER_PROPERTIES = (DELAY, "TIMER_DELAY_SEC", "TIMER_DELAY_MS", "TIMER_DELIVER_MS")
+# Java's producer reads these from every answer to a send.
+_REGION = {"MSG_REGION": "DefaultRegion", "TRACE_ON": "true"}
+
+_Item = tuple[Route, Message, bytes]
+
+
+def send_message(session: NativeSession, request: RemotingCommand) -> RemotingCommand | None:
+    """SEND_MESSAGE, SEND_MESSAGE_V2 and SEND_BATCH_MESSAGE."""
+    if request.code == RequestCode.SEND_MESSAGE:
+        header = SendMessageRequest.from_ext(request.ext_fields)
+    else:
+        header = SendMessageRequest.from_letters(request.ext_fields)
+    _check_topic(session, header.topic)
+    if len(request.body) > session.broker.limits.message_size_max:
+        raise RequestRefusedError(
+            ResponseCode.MESSAGE_ILLEGAL,
+            f"the message body has {len(request.body)} bytes;"
+            f" the limit is {session.broker.limits.message_size_max}",
+        )
+    items = [_item(session, header, message) for message in _messages(request, header)]
+    _Send(session, request, header.topic).publish(items)
+    return None
+
+
+def view_message_by_id(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
+    """VIEW_MESSAGE_BY_ID: the record at a log offset."""
+    log_offset = ViewMessageRequest.from_ext(request.ext_fields).offset
+    message = session.broker.gateway.read_at(log_offset) if log_offset >= 0 else None
+    if message is None:
+        raise RequestRefusedError(
+            ResponseCode.SYSTEM_ERROR, f"can not find message by the offset, {log_offset}"
+        )
+    envelope, header, _ = message
+    born_ms = header.born_timestamp if isinstance(header, NativeHeader) else 0
+    topic = envelope.exchange or envelope.routing_key
+    place = Place(topic, 0, log_offset, born_ms, session.store_host)
+    return success(body=to_record(message, place))
+
+
+def _check_topic(session: NativeSession, topic: str) -> None:
+    if topic in _CLOSED_TOPICS:
+        raise RequestRefusedError(
+            ResponseCode.NO_PERMISSION, f"the topic[{topic}] is conflict with system topic."
+        )
+    if not session.broker.has_topic(topic) and _NEW_TOPIC.fullmatch(topic) is None:
+        raise RequestRefusedError(
+            ResponseCode.INVALID_PARAMETER,
+            f"the topic {topic[:127]!r} is not 1 to 127 of the characters % | a-z A-Z 0-9 _ - .",
+        )
+
+
+def _messages(request: RemotingCommand, header: SendMessageRequest) -> list[BatchedMessage]:
+    """Give the one message of a send, or those of a batch.
+
+    The C++ client sends a batch as SEND_MESSAGE with batch "1", which Java takes for false; we
+    take it for a batch if the whole body is one.
+    """
+    is_batch = request.code == RequestCode.SEND_BATCH_MESSAGE
+    if is_batch or header.batch in ("true", "1"):
+        try:
+            messages = decode_batch(request.body)
+        except ProtocolError:
+            if is_batch or header.batch == "true":
+                raise
+        else:
+            if messages:
+                return messages
+    properties = header.properties.encode("utf-8", "replace")
+    return [BatchedMessage(request.body, properties, header.flag)]
+
+
+def _item(session: NativeSession, header: SendMessageRequest, message: BatchedMessage) -> _Item:
+    broker = session.broker
+    texts = decode_properties(message.properties)
+    _check_properties(message.properties, texts)
+    properties = message.properties
+    if texts.pop(POP_CK, None) is not None:
+        properties = encode_properties(texts)
+    if UNIQ_KEY not in texts:
+        separator = b"" if not properties or properties.endswith(b"\x02") else b"\x02"
+        unique_key = f"{UNIQ_KEY}\x01{broker.unique_keys.make()}\x02"
+        properties += separator + unique_key.encode()
+    record = Record(
+        topic=header.topic,
+        body=message.body,
+        properties=properties,
+        flag=message.flag,
+        system_flag=header.sys_flag,
+        born_timestamp=header.born_timestamp,
+        born_host=session.peer_host,
+        store_host=session.store_host,
+        reconsume_times=header.reconsume_times,
+    )
+    stored_message, stored = to_stored(record, header.topic in broker.virtual_host.exchanges)
+    route = broker.virtual_host.topic_route(header.topic, texts.get(TAGS, ""), stored_message[1])
+    return route, stored_message, stored
+
+
+def _check_properties(properties: bytes, texts: dict[str, str]) -> None:
+    # Room for the id that we add.
+    if len(properties) > SIZE_MAX - 64:
+        raise RequestRefusedError(
+            ResponseCode.MESSAGE_ILLEGAL,
+            f"the properties have {len(properties)} bytes; the limit is {SIZE_MAX - 64}",
+        )
+    if texts.get(TRANSACTION) == "true":
+        raise RequestRefusedError(
+            ResponseCode.NO_PERMISSION, "transaction messages are not supported yet"
+        )
+    if any(texts.get(name, "0") != "0" for name in _TIMER_PROPERTIES):
+        # Delivered at once, it would do harm that nobody sees.
+        raise RequestRefusedError(
+            ResponseCode.MESSAGE_ILLEGAL, "delayed messages are not supported yet"
+        )
+
+
+@dataclass(slots=True)
+class _Send:
+    """One send on its way to the disk: answered when it is both appended and durable."""
+
+    session: NativeSession
+    request: RemotingCommand
+    topic: str
+    response: RemotingCommand | None = None
+    is_durable: bool = False
+
+    def publish(self, items: list[_Item]) -> None:
+        host = self.session.broker.virtual_host
+        queue = self._queue(items[0][0])
+        first = 0 if queue is None else queue.max_offset
+        host.publish(items, self._on_durable)
+        self.response = self._response(items, queue, first)
+        self._answer()
+
+    def _queue(self, route: Route) -> LightQueue | None:
+        """The queue whose offset the answer tells: what readers of the topic read, or else any."""
+        host = self.session.broker.virtual_host
+        exchange = host.exchanges.get(self.topic)
+        topic_queue = host.queues.get(self.topic) or (exchange and exchange.tap)
+        if topic_queue and topic_queue.light in route.queues:
+            return topic_queue.light
+        return route.queues[0] if route.queues else None
+
+    def _response(
+        self, items: list[_Item], queue: LightQueue | None, first: int
+    ) -> RemotingCommand:
+        store_host = self.session.store_host
+        log_offsets = [-1] * len(items)  # An id that no look-up finds: it went to no queue.
+        if queue is not None:
+            offsets = range(first, min(queue.max_offset, first + len(items)))
+            for index, offset in enumerate(offsets):
+                log_offsets[index] = queue.location(offset)[0]
+        ids = [encode_offset_message_id(store_host, log_offset) for log_offset in log_offsets]
+        header = items[0][1][1]
+        unique_key = header.unique_key if isinstance(header, NativeHeader) else ""
+        response = success(SendMessageResponse(",".join(ids), 0, first, unique_key))
+        response.ext_fields |= _REGION
+        return response
+
+    def _on_durable(self) -> None:
+        self.is_durable = True
+        self._answer()
+
+    def _answer(self) -> None:
+        if self.is_durable and self.response is not None:
+            self.session.answer(self.request, self.response)

@@ -1,0 +1,117 @@
+"""One client's requests: what each code means is in the modules beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from gateway.queues import Queue
+from rosettamq.remoting.command import RemotingCommand
+from rosettamq.remoting.ids import Address
+
+from .broker import Broker
+from .connection import NativeConnection
+from .holding import Attempt, HeldRequest, HeldRequests
+from .progress import OwnGroup
+from .replies import RefusalError, not_supported, refusal
+
+# Handles one request; None means that it is answered later.
+Operation = Callable[["NativeSession", RemotingCommand], RemotingCommand | None]
+
+
+class NativeSession:
+    """The dealings of one connection with the broker."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        connection: NativeConnection,
+        operations: Mapping[int, Operation],
+        peer_host: Address,
+        store_host: Callable[[], Address],
+    ) -> None:
+        self.broker = broker
+        self.peer_host = peer_host
+        self._connection = connection
+        self._operations = operations
+        self._store_host = store_host
+        self._held = HeldRequests(connection.wake)
+        self._pulled: dict[Queue, set[int]] = {}
+
+    @property
+    def store_host(self) -> Address:
+        """Our own address, as it stands in records and offset message ids."""
+        return self._store_host()
+
+    def handle(self, request: RemotingCommand, now: float) -> None:
+        """Answer a request, or refuse it; `now` is that of the broker's clock."""
+        operation = self._operations.get(request.code)
+        if operation is None:
+            self.answer(request, not_supported(request.code))
+            return
+        try:
+            response = operation(self, request)
+        except RefusalError as error:
+            response = refusal(error)
+        if response is not None:
+            self.answer(request, response)
+
+    def answer(self, request: RemotingCommand, response: RemotingCommand) -> None:
+        """Send an answer that was not ready when the request came."""
+        self._connection.answer(request, response)
+
+    def notify(self, command: RemotingCommand) -> None:
+        """Send a request of ours."""
+        self._connection.request(command)
+
+    def hold(
+        self, request: RemotingCommand, attempt: Attempt, duration_s: float
+    ) -> RemotingCommand | None:
+        """Try a request, and again whenever it may go better, until its time is over."""
+        limits = self.broker.limits
+        may_wait = duration_s > 0 and len(self._held) < limits.held_requests_max
+        response = attempt.answer(is_last=not may_wait)
+        if response is None:
+            deadline = self.broker.clock.seconds() + min(duration_s, limits.suspend_max_s)
+            self._held.add(HeldRequest(request, attempt, deadline))
+        return response
+
+    def finish_turn(self) -> None:
+        """Answer the long polls that something came for."""
+        for request, response in self._held.take_answered():
+            self.answer(request, response)
+
+    def next_deadline(self) -> float | None:
+        """When the first long poll is over."""
+        return self._held.next_deadline()
+
+    def handle_deadline(self, now: float) -> None:
+        """Answer the long polls that are over."""
+        for request, response in self._held.take_expired(now):
+            self.answer(request, response)
+
+    def note_pulled(self, queue: Queue, offsets: list[int]) -> None:
+        """These messages of the queue's own group are in flight to this client."""
+        self._pulled.setdefault(queue, set()).update(offsets)
+
+    def settle_pulled(self, queue: Queue, end: int) -> None:
+        """The client has committed `end`: what it has in flight below is done."""
+        pulled = self._pulled.get(queue, set())
+        done = {offset for offset in pulled if offset < end}
+        pulled -= done
+        OwnGroup(queue).settle(done)
+
+    def release_pulled(self, queue: Queue) -> None:
+        """Another client of the group reads the queue now."""
+        pulled = self._pulled.pop(queue, None)
+        if pulled and self.broker.is_current(queue):
+            OwnGroup(queue).release(sorted(pulled))
+
+    def lost(self) -> None:
+        """The client is gone."""
+        self._held.abandon()
+        for queue in list(self._pulled):
+            self.release_pulled(queue)
+        self.broker.groups.leave_all(self)
+        self.broker.pullers = {
+            queue: session for queue, session in self.broker.pullers.items() if session is not self
+        }

@@ -1,0 +1,137 @@
+"""What the name server answers: where topics are, which brokers and topics there are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+from core.name_server import BrokerEntry
+from gateway.gateway import Gateway
+from rosettamq.remoting.codes import RequestCode, ResponseCode
+from rosettamq.remoting.command import RemotingCommand
+from rosettamq.remoting.headers import TopicRequest
+
+from .connection import NativeConnection
+from .replies import RefusalError, RequestRefusedError, not_supported, refusal, success
+
+# Producers ask for the route of this topic when theirs is unknown, and create theirs by sending.
+TEMPLATE_TOPIC = "TBW102"
+_READ_WRITE = 6
+_INHERIT = 1
+
+
+class NameServerSession:
+    """One client's questions; nothing here waits."""
+
+    def __init__(
+        self, gateway: Gateway, connection: NativeConnection, local_host: Callable[[], str]
+    ) -> None:
+        self._gateway = gateway
+        self._connection = connection
+        self._local_host = local_host  # How the client reached us.
+        self._operations: dict[int, Callable[[RemotingCommand], RemotingCommand]] = {
+            RequestCode.GET_ROUTEINFO_BY_TOPIC: self._get_route,
+            RequestCode.GET_BROKER_CLUSTER_INFO: self._get_cluster_info,
+            RequestCode.GET_ALL_TOPIC_LIST_FROM_NAMESERVER: self._get_topics,
+        }
+
+    def handle(self, request: RemotingCommand, now: float) -> None:
+        """Answer a request, or refuse it."""
+        operation = self._operations.get(request.code)
+        if operation is None:
+            response = not_supported(request.code)
+        else:
+            try:
+                response = operation(request)
+            except RefusalError as error:
+                response = refusal(error)
+        self._connection.answer(request, response)
+
+    def finish_turn(self) -> None:
+        """Nothing waits."""
+
+    def next_deadline(self) -> None:
+        """Nothing waits."""
+
+    def handle_deadline(self, now: float) -> None:
+        """Nothing waits."""
+
+    def lost(self) -> None:
+        """Nothing is kept for a client."""
+
+    def _get_route(self, request: RemotingCommand) -> RemotingCommand:
+        topic = TopicRequest.from_ext(request.ext_fields).topic
+        host = self._gateway.default_virtual_host
+        is_known = bool(topic) and (topic in host.exchanges or topic in host.queues)
+        if not is_known and topic != TEMPLATE_TOPIC:
+            raise RequestRefusedError(
+                ResponseCode.TOPIC_NOT_EXIST,
+                f"No topic route info in name server for the topic: {topic}",
+            )
+        permission = _READ_WRITE | (_INHERIT if topic == TEMPLATE_TOPIC else 0)
+        return success(body=_encode(route_document(self._brokers(), permission)))
+
+    def _get_cluster_info(self, request: RemotingCommand) -> RemotingCommand:
+        brokers = self._brokers()
+        clusters: dict[str, list[str]] = {}
+        for broker in brokers:
+            clusters.setdefault(broker.cluster, []).append(broker.name)
+        addresses = {broker.name: _broker_document(broker) for broker in brokers}
+        return success(body=_encode({"brokerAddrTable": addresses, "clusterAddrTable": clusters}))
+
+    def _get_topics(self, request: RemotingCommand) -> RemotingCommand:
+        host = self._gateway.default_virtual_host
+        topics = sorted({*host.exchanges, *host.queues, TEMPLATE_TOPIC} - {""})
+        return success(body=_encode({"topicList": topics}))
+
+    def _brokers(self) -> list[BrokerEntry]:
+        """The brokers; one that listens on all interfaces is where the client found us."""
+        return [
+            replace(
+                broker,
+                addresses={
+                    id: _reachable(address, self._local_host())
+                    for id, address in broker.addresses.items()
+                },
+            )
+            for broker in self._gateway.name_server.brokers
+        ]
+
+
+def _reachable(address: str, local_host: str) -> str:
+    host, _, port = address.rpartition(":")
+    if host not in ("0.0.0.0", "[::]"):
+        return address
+    return f"[{local_host}]:{port}" if ":" in local_host else f"{local_host}:{port}"
+
+
+def route_document(brokers: list[BrokerEntry], permission: int) -> dict[str, object]:
+    """A topic's route: one queue on each broker. Keys are quoted, which all clients take."""
+    return {
+        "brokerDatas": [_broker_document(broker) for broker in brokers],
+        "filterServerTable": {},
+        "queueDatas": [
+            {
+                "brokerName": broker.name,
+                "perm": permission,
+                "readQueueNums": 1,
+                "topicSysFlag": 0,
+                "writeQueueNums": 1,
+            }
+            for broker in brokers
+        ],
+    }
+
+
+def _broker_document(broker: BrokerEntry) -> dict[str, object]:
+    return {
+        "brokerAddrs": {str(id): address for id, address in broker.addresses.items()},
+        "brokerName": broker.name,
+        "cluster": broker.cluster,
+        "enableActingMaster": False,
+    }
+
+
+def _encode(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
