@@ -12,8 +12,12 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 ROOT = Path(__file__).resolve().parent.parent
 RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -44,7 +48,7 @@ class Server:
         assert self._process is not None
         return self._process.pid
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -73,8 +77,19 @@ class Server:
 
     def rss_bytes(self) -> int:
         """Its resident memory now."""
+        return self._memory_bytes("VmRSS")
+
+    def peak_rss_bytes(self) -> int:
+        """The most that its resident memory was since `reset_peak_rss`."""
+        return self._memory_bytes("VmHWM")
+
+    def reset_peak_rss(self) -> None:
+        """Begin a new peak (proc(5), clear_refs)."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+    def _memory_bytes(self, field: str) -> int:
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
+            if line.startswith(field + ":"):
                 return int(line.split()[1]) * 1024
         raise ServerError(f"{self.name} is not running")
 
@@ -124,6 +139,7 @@ def end_process(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
     try:
         process.wait(STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
+        print(f"{process.args!r} did not end in {STOP_TIMEOUT_S:.0f} s, killed", file=sys.stderr)
         process.kill()
         process.wait()
     try:
@@ -136,6 +152,7 @@ class RosettaMQ(Server):
     """Our gateway, from this tree, with the interpreter that runs us."""
 
     name = "rosettamq"
+    _log_start = 0  # A ready line before this is of an earlier start.
 
     def __init__(self, directory: Path, settings: list[str] | None = None) -> None:
         super().__init__(directory)
@@ -146,17 +163,27 @@ class RosettaMQ(Server):
         ports = [f"{front_end}.port=0" for front_end in ("amqp", "stomp", "native", "name_server")]
         for setting in [*ports, *self._settings]:
             command += ["--set", setting]
-        self.log.unlink(missing_ok=True)  # A ready line of an earlier start must not be taken.
+        self._log_start = self.log.stat().st_size if self.log.exists() else 0
         self._process = self._popen(command, {**os.environ, "PYTHONUNBUFFERED": "1"})
 
     def _is_ready(self) -> bool:
-        lines = self.log.read_text(errors="replace").splitlines(keepends=True)
-        for line in lines:
+        printed = self.log.read_bytes()[self._log_start :].decode(errors="replace")
+        for line in printed.splitlines(keepends=True):
             if line.startswith(READY_LINE) and line.endswith("\n"):
                 ports = dict(word.split("=", 1) for word in line.split()[2:])
                 self.port = int(ports["amqp"].rsplit(":", 1)[1])
                 return True
         return False
+
+
+@contextmanager
+def temporary_gateway(data_root: Path | None, settings: list[str]) -> Iterator[RosettaMQ]:
+    """Run our gateway on new data, which goes with it."""
+    with (
+        tempfile.TemporaryDirectory(prefix="rosettamq-bench-", dir=data_root) as directory,
+        RosettaMQ(Path(directory), settings) as server,
+    ):
+        yield server
 
 
 class RabbitMQ(Server):
@@ -211,7 +238,8 @@ class RabbitMQ(Server):
             "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq"),
             "RABBITMQ_CONF_ENV_FILE": str(settings),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(plugins),
-            "RUNNING_UNDER_SYSTEMD": "true",  # Replace the shell by the VM: its pid is ours to know.
+            # The shell then becomes the Erlang VM instead of its parent: we must know its pid.
+            "RUNNING_UNDER_SYSTEMD": "true",
         }
 
     def _is_ready(self) -> bool:
