@@ -10,7 +10,9 @@ import argparse
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from bench import load, report
@@ -35,9 +37,11 @@ def run_case(case: Case, arguments: argparse.Namespace) -> Outcomes:
                 servers[name] = stack.enter_context(server)
             except ServerError as error:
                 outcomes[name].failure = str(error)
+        for name, server in servers.items():
+            attempt(outcomes[name], partial(warm_up, server, case))
         for _ in range(arguments.rounds):
             for name, server in servers.items():
-                add_round(outcomes[name], server, case, arguments.quick)
+                attempt(outcomes[name], partial(measure, server, case, arguments.quick))
     return outcomes
 
 
@@ -46,14 +50,21 @@ def make_server(name: str, directory: Path, settings: list[str]) -> Server:
     return RosettaMQ(directory, settings) if name == RosettaMQ.name else RabbitMQ(directory)
 
 
-def add_round(outcome: Outcome, server: Server, case: Case, quick: bool) -> None:
-    """Measure one round, unless an earlier one failed: the queues may be left in any state."""
+def attempt(outcome: Outcome, load_once: Callable[[], Round | None]) -> None:
+    """Load a server, unless that failed before: its queues may be left in any state."""
     if outcome.failure is not None:
         return
     try:
-        outcome.rounds.append(measure(server, case, quick))
+        if (figures := load_once()) is not None:
+            outcome.rounds.append(figures)
     except (load.LoadError, ServerError) as error:
         outcome.failure = str(error)
+
+
+def warm_up(server: Server, case: Case) -> None:
+    """A second of the case, unmeasured: RabbitMQ loads its code when it first needs it."""
+    if case.fill is None:  # Filling warms up too.
+        load.run(server, *case.options, "--seconds", 1)
 
 
 def measure(server: Server, case: Case, quick: bool) -> Round:
