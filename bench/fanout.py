@@ -7,6 +7,7 @@ queue is read to the end, which checks that each of them got every message, in o
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -17,10 +18,21 @@ _MIB = 1 << 20
 
 
 def log_bytes(data_dir: Path) -> int:
-    """What the commit log takes on disk."""
-    return sum(
-        path.stat().st_size for path in (data_dir / "commitlog").rglob("*") if path.is_file()
-    )
+    """How much is written in the commit log, without what is only preallocated: the zeros behind."""
+    return sum(written_bytes(path) for path in (data_dir / "commitlog").iterdir())
+
+
+def written_bytes(path: Path) -> int:
+    """The position behind the last byte that is not 0."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - _MIB)
+            file.seek(start)
+            if written := file.read(end - start).rstrip(b"\0"):
+                return start + len(written)
+            end = start
+    return 0
 
 
 def run(server: RosettaMQ, messages: int, queues: int) -> None:

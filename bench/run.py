@@ -1,4 +1,4 @@
-"""Measure our gateway beside RabbitMQ, on one machine and in one run: `python -m bench.run`.
+"""Measure our gateway beside RabbitMQ, on one machine and in one run: `python -m bench`.
 
 Both servers are up for the whole of a case and are loaded in turns, so that what the machine does
 meanwhile happens to both. The figure of a case is the median of its rounds.
@@ -81,7 +81,7 @@ def measure(server: Server, case: Case, quick: bool) -> Round:
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.run", description="Measure our gateway beside RabbitMQ."
+        prog="python -m bench", description="Measure our gateway beside RabbitMQ."
     )
     option = parser.add_argument
     option("--list", action="store_true", help="list the cases and end")
