@@ -18,7 +18,7 @@ _MIB = 1 << 20
 
 
 def log_bytes(data_dir: Path) -> int:
-    """How much is written in the commit log, without what is only preallocated: the zeros behind."""
+    """How much is written in the commit log; zeros behind it are only preallocated."""
     return sum(written_bytes(path) for path in (data_dir / "commitlog").iterdir())
 
 

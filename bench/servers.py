@@ -21,6 +21,7 @@ from typing import Self
 
 ROOT = Path(__file__).resolve().parent.parent
 RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+FRONT_ENDS = ("amqp", "stomp", "native", "name_server")  # of our gateway; each on any free port
 READY_LINE = "rosettamq ready "
 READY_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 60.0
@@ -160,7 +161,7 @@ class RosettaMQ(Server):
 
     def _spawn(self) -> None:
         command = [sys.executable, "-m", "gateway", "serve", "--data-dir", str(self.data_dir)]
-        ports = [f"{front_end}.port=0" for front_end in ("amqp", "stomp", "native", "name_server")]
+        ports = [f"{front_end}.port=0" for front_end in FRONT_ENDS]
         for setting in [*ports, *self._settings]:
             command += ["--set", setting]
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
