@@ -12,7 +12,11 @@ _QUICK = 0.2  # of the amount
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One load: for so many seconds, or of so many messages; `fill` comes before it, untimed."""
+    """One load: for so many seconds, or of so many messages.
+
+    `fill` comes before it, untimed. `read_back` consumes what a publish-only load left; it comes
+    after the warming up, because until then the broker has only said that the messages are there.
+    """
 
     name: str
     about: str
@@ -20,6 +24,7 @@ class Case:
     seconds: float | None = 6.0
     messages: int | None = None
     fill: tuple[object, ...] | None = None
+    read_back: tuple[object, ...] | None = None
     is_latency: bool = False
     single_queue: str | None = None  # the case that this one repeats with many queues
 
@@ -37,6 +42,7 @@ CASES = (
         "transient-12B-publish",
         "12 bytes, transient, published into one queue that nobody reads",
         ("--mode", "publish", "--body", 12),
+        read_back=("--mode", "consume", "--body", 12),
     ),
     Case(
         "transient-1K-both",

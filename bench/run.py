@@ -63,8 +63,12 @@ def attempt(outcome: Outcome, load_once: Callable[[], Round | None]) -> None:
 
 def warm_up(server: Server, case: Case) -> None:
     """A second of the case, unmeasured: RabbitMQ loads its code when it first needs it."""
-    if case.fill is None:  # Filling warms up too.
-        load.run(server, *case.options, "--seconds", 1)
+    if case.fill is not None:
+        return  # Filling warms up too.
+    keep = ("--keep",) if case.read_back is not None else ()
+    load.run(server, *case.options, "--seconds", 1, *keep)
+    if case.read_back is not None:
+        load.run(server, *case.read_back)
 
 
 def measure(server: Server, case: Case, quick: bool) -> Round:
