@@ -65,7 +65,7 @@ def run(server: RosettaMQ, messages: int, queues: int) -> None:
 def main() -> int:
     """Read the command line and run it on a new gateway."""
     parser = argparse.ArgumentParser(prog="python -m bench.fanout")
-    parser.add_argument("--messages", type=int, default=2000, metavar="N")
+    parser.add_argument("--messages", type=int, default=5000, metavar="N")
     parser.add_argument("--queues", type=int, default=1000, metavar="N")
     parser.add_argument("--data-root", type=Path, metavar="DIR", help="where to keep the data")
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
