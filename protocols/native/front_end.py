@@ -105,7 +105,7 @@ class RemotingFactory(ServerFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> ConnectionTransport:  # noqa: N802
         """Twisted: a client connects."""
-        transport = ConnectionTransport(self._gateway.turn, self._clock)
+        transport = ConnectionTransport(self._gateway.turn, self._clock, self._gateway.broker)
         connection = NativeConnection(
             transport.wake,
             self._clock.seconds(),
