@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _PREFIX_COUNT_MAX = 256
 _FRAME_OVERHEAD_SIZE = 200  # About what a MESSAGE adds to its body.
 _UNLIMITED = 1 << 30
+_FIRST_SIZE = 32 * 1024  # Taken for the size of a message before any was seen: begin with few.
 
 
 class AckMode(Enum):
@@ -70,7 +71,7 @@ class Subscription:
         self._message_id = to_octets(escape(f"{tag}@@{session_id}@@"))
         self._shows_ack = shows_ack and not self.no_ack
         self._prefixes: dict[Envelope, bytes] = {}
-        self._last_size = 1_000
+        self._last_size = _FIRST_SIZE
 
     @property
     def description(self) -> str:
