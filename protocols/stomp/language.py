@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from core.errors import CorruptRecordError
 from gateway.messages import Envelope, Header, Message, Properties, Value
+from gateway.translation import STOMP_NAMES
 from protocols.stomp.codec import encode_header, find_header_end, parse_header_block, to_octets
 from protocols.stomp.destinations import format_reply_to, parse_destination
 from protocols.stomp.errors import RequestRefusedError, StompProtocolError, processing_error
@@ -19,23 +20,8 @@ NUMBER = 2
 _INTERNED_COUNT_MAX = 1_024
 _INTERNED_SIZE_MAX = 4_096  # Longer header blocks are read each time.
 
-_PROPERTY_HEADERS = frozenset(
-    {
-        "content-type",
-        "content-encoding",
-        "persistent",
-        "priority",
-        "correlation-id",
-        "reply-to",
-        "expiration",
-        "amqp-message-id",
-        "timestamp",
-        "type",
-        "user-id",
-        "app-id",
-        "destination",
-    }
-)
+# Which headers are not the application's own; the names are those of the one table.
+_PROPERTY_HEADERS = frozenset({*STOMP_NAMES.values(), "destination"})
 
 
 def boolean_header(headers: Mapping[str, str], name: str, default: bool = False) -> bool:
@@ -75,7 +61,7 @@ def properties_from_headers(headers: Mapping[str, str]) -> Properties:
         reply_to=get("reply-to"),
         expiration=get("expiration"),
         message_id=get("amqp-message-id"),
-        timestamp=integer_header(headers, "timestamp", 2**64 - 1),
+        timestamp=integer_header(headers, "timestamp", 2**63 - 1),
         type=get("type"),
         user_id=get("user-id"),
         app_id=get("app-id"),
