@@ -364,7 +364,7 @@ class Broker:
                 queue.max_offset,
                 window.floor,
                 max(window.next_offset, window.redelivered_below),
-                list(window.settled),
+                window.settled.in_order(),
                 queue.index.to_bytes(VOLATILE_BASE),
             )
             for group, offset in queue.group_offsets.items():
@@ -381,8 +381,9 @@ def _dispatch(routes: Sequence[Route], log_offset: int) -> int:
         end = first + 1
         while end < count and routes[end] is route:
             end += 1
+        is_kept = route.id != 0
         for queue in route.queues:
-            runs_count += queue.append(log_offset, first, end - first)
+            runs_count += queue.append(log_offset, first, end - first, is_kept)
         first = end
     return runs_count
 

@@ -13,7 +13,8 @@ derived data: it is rebuilt from the log and the checkpoint.
 from __future__ import annotations
 
 from array import array
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TypeAlias
 
 from core.errors import OffsetOutOfRangeError
 
@@ -22,13 +23,9 @@ _COUNT_MASK = (1 << 32) - 1
 _TRIM_SIZE_MIN = 1024 * _WIDTH
 
 
-class Run(NamedTuple):
-    """Consecutive messages of one record under consecutive queue offsets."""
-
-    queue_offset: int
-    log_offset: int
-    first: int
-    message_count: int
+# Queue offset of the first message, log offset of its record, its place there, message count.
+# A plain tuple: one is made for every run that is delivered.
+Run: TypeAlias = tuple[int, int, int, int]
 
 
 class ConsumeQueue:
@@ -68,36 +65,42 @@ class ConsumeQueue:
 
         None at the end of the queue.
         """
+        if queue_offset >= self.max_offset:
+            return None
         runs = self._runs
-        position = self._hint
-        # Reading goes on in order: mostly in the run of the last look-up, or the one behind it.
-        if position < len(runs):
-            start, packed = runs[position], runs[position + 2]
-            if not start <= queue_offset < start + (packed & _COUNT_MASK) or position < self._head:
-                position = self._find(queue_offset)
+        # Reading goes on in order: mostly at the run behind that of the last look-up.
+        position = self._hint + _WIDTH
+        if position < len(runs) and runs[position] == queue_offset:
+            self._hint = position
         else:
             position = self._find(queue_offset)
-        if position >= len(runs):
-            return None
+            if position >= len(runs):
+                return None
         start, log_offset, packed = runs[position : position + _WIDTH]
         first, count = packed >> 32, packed & _COUNT_MASK
         ahead = queue_offset - start
         if ahead <= 0:
-            return Run(start, log_offset, first, count)
-        return Run(queue_offset, log_offset, first + ahead, count - ahead)
+            return start, log_offset, first, count
+        return queue_offset, log_offset, first + ahead, count - ahead
 
-    def pop_before(self, queue_offset: int) -> int | None:
-        """Drop the oldest run if all of it is below `queue_offset`; return its log offset."""
+    def drop_before(self, queue_offset: int) -> Sequence[int]:
+        """Drop the runs that lie wholly below `queue_offset`; return their log offsets."""
         runs, head = self._runs, self._head
-        if head >= len(runs) or runs[head] + (runs[head + 2] & _COUNT_MASK) > queue_offset:
-            return None
-        log_offset = runs[head + 1]
-        self._head = head = head + _WIDTH
-        if head >= _TRIM_SIZE_MIN and head * 2 >= len(runs):
-            del runs[:head]
-            self._hint = max(0, self._hint - head)
-            self._head = 0
-        return log_offset
+        end = len(runs)
+        position = head
+        while position < end and (
+            runs[position] + (runs[position + 2] & _COUNT_MASK) <= queue_offset
+        ):
+            position += _WIDTH
+        if position == head:
+            return ()
+        dropped = runs[head + 1 : position : _WIDTH]
+        if position >= _TRIM_SIZE_MIN and position * 2 >= end:
+            del runs[:position]
+            self._hint = max(0, self._hint - position)
+            position = 0
+        self._head = position
+        return dropped
 
     def log_offsets(self) -> list[int]:
         """The log offsets of all runs, oldest first."""
@@ -116,18 +119,13 @@ class ConsumeQueue:
 
     def _find(self, queue_offset: int) -> int:
         """The position of the first run that ends behind `queue_offset`; the new hint."""
-        runs, head = self._runs, self._head
-        if queue_offset >= self.max_offset:
-            return len(runs)
-        position = self._hint + _WIDTH
-        if head < position < len(runs) and (
-            runs[position - _WIDTH] + (runs[position - 1] & _COUNT_MASK)
-            <= queue_offset
-            < runs[position] + (runs[position + 2] & _COUNT_MASK)
-        ):
-            self._hint = position
-            return position
-        low, high = head // _WIDTH, len(runs) // _WIDTH
+        runs = self._runs
+        position = self._hint
+        if self._head <= position < len(runs):
+            start = runs[position]
+            if start <= queue_offset < start + (runs[position + 2] & _COUNT_MASK):
+                return position
+        low, high = self._head // _WIDTH, len(runs) // _WIDTH
         while low < high:
             middle = (low + high) // 2
             position = middle * _WIDTH

@@ -10,7 +10,7 @@ This is on the hot path: work is done per run of messages, not per message.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 from core.consume_queue import ConsumeQueue
 from core.progress import Progress
@@ -21,12 +21,9 @@ from core.window import Window
 TAKE_SIZE_MAX = 256 << 10  # Stop taking when this many bytes were taken: a turn is short.
 
 
-class Span(NamedTuple):
-    """Consecutive messages of a queue, all delivered before or none."""
-
-    first_offset: int
-    messages: Sequence[Any]
-    redelivered: bool
+# The offset of the first message, consecutive messages, whether all were delivered before.
+# A plain tuple: one is made for every run that is delivered.
+Span: TypeAlias = "tuple[int, Sequence[Any], bool]"
 
 
 class LightQueue:
@@ -70,20 +67,21 @@ class LightQueue:
         """The queue offset that the next message gets."""
         return self.index.max_offset
 
-    def append(self, log_offset: int, first: int, count: int) -> int:
+    def append(self, log_offset: int, first: int, count: int, is_kept: bool) -> int:
         """`count` messages of a record, from its message `first` on, belong to this queue.
 
-        Returns how many index entries refer to the record for it: one, or none if it is deleted.
+        `is_kept` says whether a restart would bring them back to a durable queue. Returns how many
+        index entries refer to the record for it: one, or none if it is deleted.
         """
         if self.deleted:
             return 0
         start = self.index.append(log_offset, first, count)
         self.ready_count += count
-        if log_offset >= VOLATILE_BASE:
-            if self.durable:
+        if self.durable:
+            if is_kept and log_offset < VOLATILE_BASE:
+                self._durable_end = start + count
+            else:
                 self._progress.gap(self.id, start, start + count)
-        else:
-            self._durable_end = start + count
         if self.dispatcher is not None:
             self._turn.dispatchers[self.dispatcher] = None
         return 1
@@ -103,23 +101,23 @@ class LightQueue:
         fetch = self._store.fetch
         while count > 0 and size < TAKE_SIZE_MAX and self.ready_count > 0:
             run = self.index.run_at(window.begin_run())
-            if run is None:
-                break
-            start, log_offset, first, taken = run
+            assert run is not None, "what is ready is in the index"
+            start, log_offset, first, held = run
             if start != window.next_offset:
                 window.skip_to(start)
-            if taken > count:
-                taken = count
             redelivered = start < window.redelivered_below
-            taken = window.take(taken)
+            taken = window.take(count if count < held else held)
             self.ready_count -= taken
             messages, messages_size = fetch(log_offset, first, taken)
             if not messages:
                 self.settle(start, start + taken)
                 continue
+            if messages_size > TAKE_SIZE_MAX and taken > 1:
+                messages = self._untake(start, messages, messages_size)
+                taken = count = len(messages)
             count -= taken
             size += messages_size
-            spans.append(Span(start, messages, redelivered))
+            spans.append((start, messages, redelivered))
         if self.durable and never_delivered < min(window.next_offset, self._durable_end):
             self._progress.delivered(self)
         return spans
@@ -134,13 +132,21 @@ class LightQueue:
             run = self.index.run_at(offset)
             messages: Sequence[Any] = ()
             if run is not None:
-                messages, message_size = self._store.fetch(run.log_offset, run.first, 1)
+                messages, message_size = self._store.fetch(run[1], run[2], 1)
             if not messages:
                 self.settle(offset, offset + 1)
                 continue
             size += message_size
-            spans.append(Span(offset, messages, True))
+            spans.append((offset, messages, True))
         return size
+
+    def _untake(self, start: int, messages: Sequence[Any], size: int) -> Sequence[Any]:
+        """Keep only as many of the messages just taken as are not too large together."""
+        kept = messages[: max(1, len(messages) * TAKE_SIZE_MAX // size)]
+        back = len(messages) - len(kept)
+        self.window.untake(back)
+        self.ready_count += back
+        return kept
 
     def settle(self, start: int, end: int) -> None:
         """Messages in flight, `start` up to not including `end`, are done with."""
@@ -179,11 +185,12 @@ class LightQueue:
             run = self.index.run_at(offset)
             if run is None:
                 break
-            wanted = min(run.message_count, count - len(found))
-            messages, messages_size = self._store.fetch(run.log_offset, run.first, wanted)
-            found += zip(range(run.queue_offset, run.queue_offset + wanted), messages, strict=False)
+            start, log_offset, first, held = run
+            wanted = min(held, count - len(found))
+            messages, messages_size = self._store.fetch(log_offset, first, wanted)
+            found += zip(range(start, start + wanted), messages, strict=False)
             size += messages_size
-            offset = run.queue_offset + wanted
+            offset = start + wanted
         return found
 
     def location(self, offset: int) -> tuple[int, int]:
@@ -194,8 +201,9 @@ class LightQueue:
         self.index.check(offset)
         run = self.index.run_at(offset)
         assert run is not None
-        log_offset = self._store.message_offset(run.log_offset, run.first)
-        return log_offset, self._store.timestamp_ms(run.log_offset)
+        _, log_offset, first, _ = run
+        message_offset = self._store.message_offset(log_offset, first)
+        return message_offset, self._store.timestamp_ms(log_offset)
 
     def search_timestamp(self, timestamp_ms: int) -> int:
         """The queue offset of the first message stored at that time or later."""
@@ -203,7 +211,7 @@ class LightQueue:
         while low < high:
             middle = (low + high) // 2
             run = self.index.run_at(middle)
-            if run is None or self._store.timestamp_ms(run.log_offset) >= timestamp_ms:
+            if run is None or self._store.timestamp_ms(run[1]) >= timestamp_ms:
                 high = middle
             else:
                 low = middle + 1
@@ -231,7 +239,7 @@ class LightQueue:
         self.window.restore(settled, delivered_below)
         self._durable_end = durable_end
         self.ready_count = self.index.max_offset - self.window.floor
-        self.ready_count -= sum(end - start for start, end in self.window.settled)
+        self.ready_count -= sum(end - start for start, end in self.window.settled.items())
         self._trim()
 
     def drop(self) -> None:
@@ -249,7 +257,7 @@ class LightQueue:
         index, floor = self.index, self.window.floor
         if self.group_offsets:
             floor = min(floor, *self.group_offsets.values())
-        while (log_offset := index.pop_before(floor)) is not None:
+        for log_offset in index.drop_before(floor):
             if log_offset >= VOLATILE_BASE:
                 self._store.release(log_offset)
 
@@ -257,9 +265,9 @@ class LightQueue:
         """The offsets from `start` on at which nothing is held."""
         gaps = []
         while (run := self.index.run_at(start)) is not None:
-            if run.queue_offset > start:
-                gaps.append((start, run.queue_offset))
-            start = run.queue_offset + run.message_count
+            if run[0] > start:
+                gaps.append((start, run[0]))
+            start = run[0] + run[3]
         if start < self.index.max_offset:
             gaps.append((start, self.index.max_offset))
         return gaps

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from core.light_queue import LightQueue
 
 
 class Route:
-    """The queues of a message; `id` names the durable ones of them in log records.
+    """The queues of a message; `id` names the durable ones of them in log records, 0 none.
 
     `by_header` says that a header took part in the choice, so that another message with the same
     exchange and routing key may go elsewhere. A route without queues is unroutable.
     """
 
-    __slots__ = ("by_header", "durable", "id", "queues")
-
     def __init__(self, queues: tuple[LightQueue, ...], id: int, by_header: bool = False) -> None:
         self.queues = queues
         self.id = id
-        self.durable = any(queue.durable for queue in queues)
+        self.durable = id != 0
         self.by_header = by_header
+
+    @cached_property
+    def without_restart(self) -> Route:
+        """The same queues, for a message that no restart brings back."""
+        return Route(self.queues, 0, self.by_header) if self.id else self

@@ -54,7 +54,7 @@ class Window:
         self.in_flight_count = 0
         self.next_offset = self.floor
         self.redelivered_below = delivered_below
-        self._skips = deque(self.settled)
+        self._skips = deque(self.settled.in_order())
 
     def begin_run(self) -> int:
         """The next offset to deliver, behind what was settled before a restart."""
@@ -83,6 +83,11 @@ class Window:
         self.in_flight_count += count
         return count
 
+    def untake(self, count: int) -> None:
+        """The last `count` offsets of the last `take` are ready again."""
+        self.next_offset -= count
+        self.in_flight_count -= count
+
     def take_returned(self) -> int:
         """The lowest returned offset goes in flight again."""
         self.in_flight_count += 1
@@ -94,7 +99,10 @@ class Window:
         if self.delivery_counts:
             for offset in range(start, end):
                 self.delivery_counts.pop(offset, None)
-        self._settle(start, end)
+        if start == self.floor and not self.settled:
+            self.floor = end
+        else:
+            self._settle(start, end)
 
     def release(self, offset: int) -> None:
         """An offset in flight goes back to its place, to be delivered again."""
@@ -122,9 +130,6 @@ class Window:
 
     def _settle(self, start: int, end: int) -> None:
         if start == self.floor:
-            if not self.settled:
-                self.floor = end
-                return
             following = self.settled.pop_at(end)
             self.floor = end if following is None else following
         else:

@@ -150,10 +150,10 @@ class Queue:
             spans = self.light.take(count - len(deliveries))
             if not spans:
                 break
-            for span in spans:
-                for offset, message in enumerate(span.messages, span.first_offset):
-                    delivered = counts.get(offset, int(span.redelivered))
-                    deliveries.append(Delivery(offset, span.redelivered, message, delivered))
+            for first_offset, messages, redelivered in spans:
+                for offset, message in enumerate(messages, first_offset):
+                    delivered_count = counts.get(offset, int(redelivered))
+                    deliveries.append(Delivery(offset, redelivered, message, delivered_count))
         return deliveries
 
     def settle(self, start: int, end: int) -> None:
@@ -184,16 +184,19 @@ class Queue:
             self._call_watchers()
         if not self.light.ready_count or not self.consumers:
             return
-        if len(self.consumers) == 1:
-            consumer = self.consumers[0]
-            taken = self._deliver_to(consumer, consumer.credit())
+        takers = self._takers()
+        if not takers:
+            return
+        if len(takers) > 1:
+            self._deliver_in_turn(takers)
         else:
-            takers = self._takers()
-            if len(takers) > 1:
-                taken = self._deliver_in_turn(takers)
-            else:
-                taken = sum(self._deliver_to(consumer, credit) for consumer, credit in takers)
-        if taken and self.light.ready_count:
+            consumer, credit = takers[0]
+            light = self.light
+            for first_offset, messages, redelivered in light.take(min(credit, _TAKE_COUNT_MAX)):
+                consumer.deliver(self, first_offset, messages, redelivered)
+                if consumer.no_ack:
+                    light.settle(first_offset, first_offset + len(messages))
+        if self.light.ready_count:
             self._turn.dispatchers[self] = None
 
     # Reading, without taking anything
@@ -249,25 +252,16 @@ class Queue:
     def _takers(self) -> list[tuple[Consumer, int]]:
         """Who takes messages now, and how many, beginning with the one whose turn it is."""
         consumers = self.consumers
+        if len(consumers) == 1:
+            credit = consumers[0].credit()
+            return [(consumers[0], credit)] if credit > 0 else []
         start = self._turn_of % len(consumers)
         ordered = consumers[start:] + consumers[:start]
         return [(consumer, credit) for consumer in ordered if (credit := consumer.credit()) > 0]
 
-    def _deliver_to(self, consumer: Consumer, credit: int) -> int:
-        taken = 0
-        if credit <= 0:
-            return 0
-        for first_offset, messages, redelivered in self.light.take(min(credit, _TAKE_COUNT_MAX)):
-            consumer.deliver(self, first_offset, messages, redelivered)
-            taken += len(messages)
-            if consumer.no_ack:
-                self.light.settle(first_offset, first_offset + len(messages))
-        return taken
-
-    def _deliver_in_turn(self, takers: list[tuple[Consumer, int]]) -> int:
+    def _deliver_in_turn(self, takers: list[tuple[Consumer, int]]) -> None:
         rounds = min(credit for _, credit in takers)
         rounds = max(1, min(rounds, _TAKE_COUNT_MAX // len(takers)))
-        taken = 0
         turn = 0
         for first_offset, messages, redelivered in self.light.take(rounds * len(takers)):
             for offset, message in enumerate(messages, first_offset):
@@ -276,11 +270,9 @@ class Queue:
                 consumer.deliver(self, offset, [message], redelivered)
                 if consumer.no_ack:
                     self.light.settle(offset, offset + 1)
-            taken += len(messages)
         last = takers[(turn - 1) % len(takers)][0] if turn else None
         if last in self.consumers:
             self._turn_of = self.consumers.index(last) + 1
-        return taken
 
     def _call_watchers(self) -> None:
         if self._watchers and self.max_offset > self._watched_end:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from gateway.bindings import Arguments
+from gateway.bindings import Arguments, Destination
 from gateway.exchanges import Exchange
+from gateway.messages import Header
 from gateway.queues import Queue
 
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def find_queues(
-    virtual_host: VirtualHost, exchange: Exchange, routing_key: str, headers: Arguments
+    virtual_host: VirtualHost, exchange: Exchange, routing_key: str, header: Header | None
 ) -> tuple[list[Queue], bool]:
     """The queues that a message goes to, each once, and whether its headers mattered.
 
@@ -25,24 +27,31 @@ def find_queues(
         return ([queue] if queue is not None else []), False
     queues: dict[Queue, None] = {}
     by_header = False
+    headers: Arguments = {}  # Only decoded if an exchange asks for them.
     visited = {exchange.name}
     pending = [exchange]
     while pending:
         current = pending.pop()
-        by_header = by_header or current.matcher.by_header
+        if current.matcher.by_header and not by_header:
+            by_header = True
+            headers = header.properties.headers if header is not None else {}
         if current.tap is not None:
             queues[current.tap] = None
         found = list(current.matcher.match(routing_key, headers))
         if not found and current.alternate is not None:
-            alternate = virtual_host.exchanges.get(current.alternate)
-            found = [alternate] if alternate is not None else []
+            found = _alternate(virtual_host, current.alternate, routing_key)
         for destination in found:
             if isinstance(destination, Queue):
                 queues[destination] = None
             elif destination.name not in visited:
                 visited.add(destination.name)
-                if destination.name:
-                    pending.append(destination)
-                elif routing_key in virtual_host.queues:
-                    queues[virtual_host.queues[routing_key]] = None
+                pending.append(destination)
     return list(queues), by_header
+
+
+def _alternate(virtual_host: VirtualHost, name: str, routing_key: str) -> list[Destination]:
+    """Where an alternate exchange leads: the default one to a queue, a missing one nowhere."""
+    destinations: Mapping[str, Destination] = virtual_host.exchanges
+    if not name:
+        name, destinations = routing_key, virtual_host.queues
+    return [destinations[name]] if name in destinations else []

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.broker import Broker
+from core.record import Buffer
 from core.route import Route
 from gateway.bindings import Arguments, Binding, Destination
 from gateway.errors import (
@@ -261,8 +262,7 @@ class VirtualHost:
         found = self.find_exchange(exchange)
         if found.internal:
             raise AccessRefusedError(f"cannot publish to internal {found}")
-        headers: Arguments = header.properties.headers if header is not None else {}
-        queues, by_header = find_queues(self, found, routing_key, headers)
+        queues, by_header = find_queues(self, found, routing_key, header)
         return self._broker.route([queue.light for queue in queues], by_header)
 
     def publish(
@@ -272,26 +272,26 @@ class VirtualHost:
     ) -> None:
         """Append messages as one batch; `on_stored` is called when they are safe.
 
-        Each comes with the stored form of its language. Those that are persistent and go to a
-        durable queue are appended atomically; unroutable ones are dropped. Raises `OSError` if the
-        disk refuses.
+        Each comes with the stored form of its language. If one of them is persistent and goes to a
+        durable queue, all are one record of the log, in their order: a restart brings back those
+        that are persistent, all or none. Unroutable ones are dropped. Raises `OSError` if the disk
+        refuses.
         """
-        durable = [item for item in items if item[0].durable and item[1][1].persistent]
-        volatile = [
-            item
-            for item in items
-            if item[0].queues and not (item[0].durable and item[1][1].persistent)
-        ]
-        for group, is_durable in ((durable, True), (volatile, False)):
-            if group:
-                origin = group[0][1][1].language.number
-                routes = [route for route, _, _ in group]
-                payload = [stored for _, _, stored in group]
-                messages = [message for _, message, _ in group]
-                sizes = list(map(len, payload))
-                self._broker.append(origin, routes, sizes, list(payload), messages, is_durable)
+        items = [item for item in items if item[0].queues]
+        kept = [bool(route.id) and message[1].persistent for route, message, _ in items]
+        if items:
+            routes = [
+                route if is_kept else route.without_restart
+                for (route, _, _), is_kept in zip(items, kept, strict=True)
+            ]
+            payload: list[Buffer] = [stored for _, _, stored in items]
+            messages = [message for _, message, _ in items]
+            origin = messages[0][1].language.number
+            self._broker.append(
+                origin, routes, list(map(len, payload)), payload, messages, any(kept)
+            )
         if on_stored is not None:
-            if durable:
+            if any(kept):
                 self._broker.when_durable(on_stored)
             else:
                 on_stored()

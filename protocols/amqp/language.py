@@ -31,6 +31,7 @@ from protocols.amqp.codec import (
 )
 
 _CACHE_SIZE_MAX = 4096
+_TIMESTAMP_MAX = 253402300799  # The last second of the year 9999.
 _CONTENT_SIZE = 12  # Class, weight and body size, before the properties.
 
 
@@ -106,10 +107,12 @@ class AmqpLanguage:
 def encode_properties(properties: Properties) -> bytes:
     """Neutral properties -> AMQP ones, flags first."""
     timestamp = properties.timestamp
+    if timestamp is not None and not 0 <= timestamp <= _TIMESTAMP_MAX:
+        timestamp = None  # Not a time that AMQP clients could read.
     fields = commands.Basic.Properties(
-        content_type=properties.content_type,
-        content_encoding=properties.content_encoding,
-        headers=cast("Any", {k[:128]: v for k, v in properties.headers.items()}) or None,
+        content_type=_short(properties.content_type),
+        content_encoding=_short(properties.content_encoding),
+        headers=_encodable(properties.headers) or None,
         delivery_mode=None if properties.persistent is None else 1 + properties.persistent,
         priority=None if properties.priority is None else min(max(properties.priority, 0), 255),
         correlation_id=_short(properties.correlation_id),
@@ -138,7 +141,27 @@ def encode_stored(envelope: Envelope, raw_header: bytes, body: bytes) -> bytes:
 
 def _short(text: str | None) -> str | None:
     """What fits a short string."""
-    return None if text is None else text.encode()[:255].decode("utf-8", "ignore")
+    return None if text is None else _utf8(text).encode()[:255].decode("utf-8", "ignore")
+
+
+def _utf8(text: str) -> str:
+    """Text that can be encoded: what was not UTF-8 where it came from is replaced."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _encodable(value: Any) -> Any:
+    """A header value as pamqp can encode it."""
+    if isinstance(value, str):
+        return _utf8(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        return str(value)
+    if isinstance(value, dict):
+        return {_short(name): _encodable(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
+    return value
 
 
 def _neutral(value: Any) -> Value:
