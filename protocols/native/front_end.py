@@ -111,11 +111,10 @@ class RemotingFactory(ServerFactory):
             self._clock.seconds(),
             self._idle_timeout_s,
             self._frame_size_max,
-            on_lost=self._forget,
         )
         peer = (str(getattr(addr, "host", "0.0.0.0")), int(getattr(addr, "port", 0)))
         connection.attach(self._make_session(connection, transport, peer))
-        transport.attach(connection)
+        transport.attach(connection, lost=lambda: self._connections.pop(connection, None))
         self._connections[connection] = None
         return transport
 
@@ -124,9 +123,6 @@ class RemotingFactory(ServerFactory):
         for connection in list(self._connections):
             connection.close()
         self._gateway.turn.end()
-
-    def _forget(self, connection: NativeConnection) -> None:
-        self._connections.pop(connection, None)
 
 
 class NativeFrontEnd:
@@ -170,7 +166,9 @@ class NativeFrontEnd:
         def store_host() -> Address:
             return self._store_host(transport)
 
-        return NativeSession(self._broker, connection, OPERATIONS, peer, store_host)
+        return NativeSession(
+            self._broker, connection, OPERATIONS, peer, store_host, transport.throttle
+        )
 
     def _store_host(self, transport: ConnectionTransport) -> Address:
         """Our address in offset message ids, which clients dial: an IP address, never a name."""

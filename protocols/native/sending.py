@@ -171,6 +171,7 @@ class _Send:
         queue = self._queue(items[0][0])
         first = 0 if queue is None else queue.max_offset
         host.publish(items, self._on_durable)
+        self.session.note_published()
         self.response = self._response(items, queue, first)
         self._answer()
 

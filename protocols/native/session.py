@@ -28,12 +28,14 @@ class NativeSession:
         operations: Mapping[int, Operation],
         peer_host: Address,
         store_host: Callable[[], Address],
+        throttle: Callable[[], None],
     ) -> None:
         self.broker = broker
         self.peer_host = peer_host
         self._connection = connection
         self._operations = operations
         self._store_host = store_host
+        self._throttle = throttle
         self._held = HeldRequests(connection.wake)
         self._pulled: dict[Queue, set[int]] = {}
 
@@ -58,6 +60,11 @@ class NativeSession:
     def answer(self, request: RemotingCommand, response: RemotingCommand) -> None:
         """Send an answer that was not ready when the request came."""
         self._connection.answer(request, response)
+
+    def note_published(self) -> None:
+        """Read nothing more from a producer until the disk has caught up, if it has to."""
+        if self.broker.gateway.broker.congested:
+            self._throttle()
 
     def notify(self, command: RemotingCommand) -> None:
         """Send a request of ours."""
