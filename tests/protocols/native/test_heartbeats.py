@@ -70,6 +70,16 @@ def test_the_cpp_client_leaves_the_other_group_empty(peer: Peer) -> None:
     assert members(peer) == ["c1"]
 
 
+@pytest.mark.parametrize("kind", ["CONSUME_POP", 2])
+def test_who_pops_has_no_part_in_sharing_out_the_queues(
+    broker: NativeBroker, peer: Peer, kind: object
+) -> None:
+    beat(broker.connect(), "a", "T", consumeType=kind)
+    assert members(peer) == 1
+    beat(peer, "b", "T")
+    assert members(peer) == ["b"]
+
+
 @pytest.mark.parametrize("model", ["BROADCASTING", 0])
 def test_broadcast_groups_are_not_told(peer: Peer, model: object) -> None:
     assert beat(peer, "c1", "T", messageModel=model) == []
