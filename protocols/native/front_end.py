@@ -19,7 +19,7 @@ from protocols.transport import ConnectionTransport
 from rosettamq.remoting.codes import RequestCode
 from rosettamq.remoting.ids import Address
 
-from . import admin, heartbeats, offsets, popping, pulling, sending
+from . import admin, heartbeats, offsets, popping, pulling, retrying, sending
 from .broker import BROKER_NAME, CLUSTER_NAME, Broker, Limits
 from .connection import NativeConnection, Session
 from .language import NATIVE
@@ -45,8 +45,10 @@ OPERATIONS: Mapping[int, Operation] = {
     RequestCode.UNREGISTER_CLIENT: heartbeats.unregister_client,
     RequestCode.CHECK_CLIENT_CONFIG: heartbeats.check_client_config,
     RequestCode.GET_CONSUMER_LIST_BY_GROUP: heartbeats.get_consumer_list,
+    RequestCode.CONSUMER_SEND_MSG_BACK: retrying.send_back,
     RequestCode.LOCK_BATCH_MQ: heartbeats.lock_queues,
     RequestCode.UNLOCK_BATCH_MQ: heartbeats.unlock_queues,
+    RequestCode.UPDATE_AND_CREATE_TOPIC: admin.create_topic,
     RequestCode.GET_BROKER_RUNTIME_INFO: admin.get_broker_runtime_info,
     RequestCode.GET_BROKER_CONFIG: admin.get_broker_config,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from gateway.queues import Queue
 from rosettamq.remoting.command import RemotingCommand
@@ -11,7 +11,7 @@ from rosettamq.remoting.ids import Address
 from .broker import Broker
 from .connection import NativeConnection
 from .holding import Attempt, HeldRequest, HeldRequests
-from .progress import OwnGroup
+from .progress import OwnGroup, Taken
 from .replies import RefusalError, not_supported, refusal
 
 # Handles one request; None means that it is answered later.
@@ -37,7 +37,8 @@ class NativeSession:
         self._store_host = store_host
         self._throttle = throttle
         self._held = HeldRequests(connection.wake)
-        self._pulled: dict[Queue, set[int]] = {}
+        # What the queue's own group has in flight here: offsets, with earlier deliveries.
+        self._pulled: dict[Queue, dict[int, int]] = {}
 
     @property
     def store_host(self) -> Address:
@@ -96,15 +97,30 @@ class NativeSession:
         for request, response in self._held.take_expired(now):
             self.answer(request, response)
 
-    def note_pulled(self, queue: Queue, offsets: list[int]) -> None:
+    def note_pulled(self, queue: Queue, taken: Sequence[Taken]) -> None:
         """These messages of the queue's own group are in flight to this client."""
-        self._pulled.setdefault(queue, set()).update(offsets)
+        pulled = self._pulled.setdefault(queue, {})
+        pulled.update((entry.offset, entry.times) for entry in taken)
+
+    def take_pulled(self, group: str, log_offset: int) -> tuple[Queue, int, int] | None:
+        """Find what the client pulled by where it lies in the log; it is another's from now on.
+
+        Returns queue, offset and earlier deliveries.
+        """
+        for queue, pulled in self._pulled.items():
+            if queue.name != group or not self.broker.is_current(queue):
+                continue
+            for offset in pulled:
+                if queue.location(offset).log_offset == log_offset:
+                    return queue, offset, pulled.pop(offset)
+        return None
 
     def settle_pulled(self, queue: Queue, end: int) -> None:
         """The client has committed `end`: what it has in flight below is done."""
-        pulled = self._pulled.get(queue, set())
-        done = {offset for offset in pulled if offset < end}
-        pulled -= done
+        pulled = self._pulled.get(queue, {})
+        done = [offset for offset in pulled if offset < end]
+        for offset in done:
+            del pulled[offset]
         OwnGroup(queue).settle(done)
 
     def release_pulled(self, queue: Queue) -> None:
