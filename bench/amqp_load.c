@@ -916,7 +916,7 @@ static void consume_queues(void)
 
 struct usage {
     uint64_t wall, generator;
-    double broker;
+    double broker, machine;
 };
 
 /* CPU seconds of the broker with all its threads and the children that it has waited for. */
@@ -941,12 +941,26 @@ static double broker_cpu(void)
            (double)sysconf(_SC_CLK_TCK);
 }
 
+/* CPU seconds that the whole machine was not idle, with what a hypervisor took (proc(5), stat). */
+static double machine_cpu(void)
+{
+    unsigned long long user, nice, system, idle, wait, interrupt, soft_interrupt, steal;
+    FILE *file = fopen("/proc/stat", "r");
+    if (file == NULL || fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user, &nice,
+                               &system, &idle, &wait, &interrupt, &soft_interrupt, &steal) != 8)
+        fail("cannot read /proc/stat");
+    fclose(file);
+    return (double)(user + nice + system + interrupt + soft_interrupt + steal) /
+           (double)sysconf(_SC_CLK_TCK);
+}
+
 static struct usage usage_now(void)
 {
     return (struct usage){
         .wall = clock_ns(CLOCK_MONOTONIC),
         .generator = clock_ns(CLOCK_PROCESS_CPUTIME_ID),
         .broker = broker_cpu(),
+        .machine = machine_cpu(),
     };
 }
 
@@ -1018,6 +1032,7 @@ static void print_result(struct usage before, struct usage after)
            (unsigned long long)messages, (unsigned long long)state.consumed, seconds,
            (double)messages / seconds);
     printf(", \"generator_cpu_seconds\": %.6f", (double)(after.generator - before.generator) / 1e9);
+    printf(", \"machine_cpu_seconds\": %.2f", after.machine - before.machine);
     if (options.broker_pid)
         printf(", \"broker_cpu_seconds\": %.2f", after.broker - before.broker);
     if (options.mode == MODE_BOTH)

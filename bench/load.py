@@ -33,6 +33,7 @@ class Figures:
     generator_cpu_share: (
         float  # of one core; near 1 the figures are the generator's, not the broker's
     )
+    others_cpu_cores: float  # kept busy by anything but broker and generator
     p50_us: float | None
     p99_us: float | None
     p999_us: float | None
@@ -85,6 +86,8 @@ def run(
 
 def _figures(result: dict[str, Any]) -> Figures:
     latency: dict[str, float] = result.get("latency_us", {})
+    own_s = result["broker_cpu_seconds"] + result["generator_cpu_seconds"]
+    others_s = result["machine_cpu_seconds"] - own_s
     return Figures(
         messages=result["messages"],
         consumed=result["consumed"],
@@ -92,6 +95,7 @@ def _figures(result: dict[str, Any]) -> Figures:
         messages_per_s=result["rate"],
         broker_cpu_us=result["broker_cpu_seconds"] * 1e6 / result["messages"],
         generator_cpu_share=result["generator_cpu_seconds"] / result["seconds"],
+        others_cpu_cores=max(0.0, others_s) / result["seconds"],
         p50_us=latency.get("p50"),
         p99_us=latency.get("p99"),
         p999_us=latency.get("p999"),

@@ -25,6 +25,7 @@ _COLUMNS = (
     ("RSS MiB", 7),
     ("peak MiB", 8),
     ("generator", 9),
+    ("others", 6),
 )
 
 
@@ -78,6 +79,7 @@ def print_case(case: Case, outcomes: Outcomes) -> None:
                 _number(outcome.median("rss_bytes"), unit=_MIB),
                 _number(outcome.median("peak_rss_bytes"), unit=_MIB),
                 _number(outcome.median("generator_cpu_share"), digits=2),
+                _number(outcome.median("others_cpu_cores"), digits=2),
             ]
         )
 

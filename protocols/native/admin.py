@@ -6,10 +6,25 @@ import json
 
 from rosettamq.remoting.codes import VERSION
 from rosettamq.remoting.command import RemotingCommand
+from rosettamq.remoting.headers import TopicRequest
 
 from .broker import BROKER_NAME, CLUSTER_NAME
 from .replies import success
+from .sending import check_topic
 from .session import NativeSession
+
+
+def create_topic(session: NativeSession, request: RemotingCommand) -> RemotingCommand | None:
+    """UPDATE_AND_CREATE_TOPIC: a durable queue, unless there is one, or an exchange, by that name.
+
+    How many queues and what permission it asks for is ignored: a topic has one queue.
+    """
+    topic = TopicRequest.from_ext(request.ext_fields).topic
+    check_topic(session, topic)
+    if not session.broker.has_topic(topic):
+        session.broker.virtual_host.declare_queue(topic, durable=True)
+    session.broker.gateway.broker.when_durable(lambda: session.answer(request, success()))
+    return None
 
 
 def get_broker_runtime_info(session: NativeSession, request: RemotingCommand) -> RemotingCommand:

@@ -44,11 +44,9 @@ class NativeConnection:
         now: float,
         idle_timeout_s: float = 120.0,
         frame_size_max: int = FRAME_SIZE_MAX,
-        on_lost: Callable[[NativeConnection], None] | None = None,
     ) -> None:
         self.closed = False
         self._wake = wake
-        self._on_lost = on_lost
         self._frames = FrameReader(frame_size_max)
         self._outgoing: list[bytes] = []
         self._session: Session | None = None
@@ -83,8 +81,9 @@ class NativeConnection:
 
     def close(self) -> None:
         """Hang up after what is queued."""
-        self.closed = True
-        self._wake()
+        if not self.closed:
+            self.closed = True
+            self._wake()
 
     def receive_data(self, data: bytes, now: float) -> None:
         """Handle each request that is now whole."""
@@ -129,8 +128,6 @@ class NativeConnection:
         self.closed = True
         if self._session is not None:
             self._session.lost()
-        if self._on_lost is not None:
-            self._on_lost(self)
 
     def _queue(self, command: RemotingCommand) -> None:
         self._outgoing.append(encode_frame(command))

@@ -19,7 +19,7 @@ from protocols.transport import ConnectionTransport
 from rosettamq.remoting.codes import RequestCode
 from rosettamq.remoting.ids import Address
 
-from . import admin, heartbeats, offsets, popping, pulling, sending
+from . import admin, heartbeats, offsets, popping, pulling, retrying, sending
 from .broker import BROKER_NAME, CLUSTER_NAME, Broker, Limits
 from .connection import NativeConnection, Session
 from .language import NATIVE
@@ -45,8 +45,10 @@ OPERATIONS: Mapping[int, Operation] = {
     RequestCode.UNREGISTER_CLIENT: heartbeats.unregister_client,
     RequestCode.CHECK_CLIENT_CONFIG: heartbeats.check_client_config,
     RequestCode.GET_CONSUMER_LIST_BY_GROUP: heartbeats.get_consumer_list,
+    RequestCode.CONSUMER_SEND_MSG_BACK: retrying.send_back,
     RequestCode.LOCK_BATCH_MQ: heartbeats.lock_queues,
     RequestCode.UNLOCK_BATCH_MQ: heartbeats.unlock_queues,
+    RequestCode.UPDATE_AND_CREATE_TOPIC: admin.create_topic,
     RequestCode.GET_BROKER_RUNTIME_INFO: admin.get_broker_runtime_info,
     RequestCode.GET_BROKER_CONFIG: admin.get_broker_config,
 }
@@ -111,11 +113,10 @@ class RemotingFactory(ServerFactory):
             self._clock.seconds(),
             self._idle_timeout_s,
             self._frame_size_max,
-            on_lost=self._forget,
         )
         peer = (str(getattr(addr, "host", "0.0.0.0")), int(getattr(addr, "port", 0)))
         connection.attach(self._make_session(connection, transport, peer))
-        transport.attach(connection)
+        transport.attach(connection, lost=lambda: self._connections.pop(connection, None))
         self._connections[connection] = None
         return transport
 
@@ -124,9 +125,6 @@ class RemotingFactory(ServerFactory):
         for connection in list(self._connections):
             connection.close()
         self._gateway.turn.end()
-
-    def _forget(self, connection: NativeConnection) -> None:
-        self._connections.pop(connection, None)
 
 
 class NativeFrontEnd:
@@ -170,7 +168,9 @@ class NativeFrontEnd:
         def store_host() -> Address:
             return self._store_host(transport)
 
-        return NativeSession(self._broker, connection, OPERATIONS, peer, store_host)
+        return NativeSession(
+            self._broker, connection, OPERATIONS, peer, store_host, transport.throttle
+        )
 
     def _store_host(self, transport: ConnectionTransport) -> Address:
         """Our address in offset message ids, which clients dial: an IP address, never a name."""

@@ -37,7 +37,8 @@ class Subscription:
 
 @dataclass(slots=True)
 class _Group:
-    members: dict[Member, str] = field(default_factory=dict)  # With their client ids.
+    # With their client ids, or "" for those that pop.
+    members: dict[Member, str] = field(default_factory=dict)
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     is_broadcast: bool = False
 
@@ -55,11 +56,16 @@ class ConsumerGroups:
         client_id: str,
         subscriptions: Mapping[str, Subscription],
         is_broadcast: bool,
+        is_popping: bool = False,
     ) -> bool:
-        """Take in one heartbeat of a member; return whether the group changed by it."""
+        """Take in one heartbeat of a member; return whether the group changed by it.
+
+        A member that pops takes from any queue, so it has no part in sharing out the queues.
+        """
         group = self._groups.setdefault(name, _Group())
-        is_changed = group.members.get(member) != client_id
-        group.members[member] = client_id
+        shown = "" if is_popping else client_id
+        is_changed = group.members.get(member) != shown
+        group.members[member] = shown
         group.is_broadcast = is_broadcast
         is_changed |= group.subscriptions.keys() != subscriptions.keys()
         # What another member says may be newer; topics that this one does not name are dropped.
@@ -87,9 +93,9 @@ class ConsumerGroups:
             self.leave(name, member)
 
     def client_ids(self, name: str) -> list[str]:
-        """The members of a group."""
+        """The members of a group that share out its queues."""
         group = self._groups.get(name)
-        return [] if group is None else sorted(set(group.members.values()))
+        return [] if group is None else sorted(set(group.members.values()) - {""})
 
     def subscription(self, name: str, topic: str) -> Subscription | None:
         """What the group said that it wants of a topic."""

@@ -28,13 +28,18 @@ class _Subscription(msgspec.Struct, rename="camel"):
 
 class _Consumer(msgspec.Struct, rename="camel"):
     group_name: str
-    # Java sends names, C++ ordinals; BROADCASTING is 0.
+    # Java sends names, C++ ordinals.
     message_model: str | int = "CLUSTERING"
+    consume_type: str | int = "CONSUME_PASSIVELY"
     subscription_data_set: list[_Subscription] | None = None
 
     @property
     def is_broadcast(self) -> bool:
         return self.message_model in ("BROADCASTING", 0, "0")
+
+    @property
+    def is_popping(self) -> bool:
+        return self.consume_type in ("CONSUME_POP", 2, "2")
 
 
 class _Heartbeat(msgspec.Struct, rename={"client_id": "clientID", "consumers": "consumerDataSet"}):
@@ -74,6 +79,7 @@ def heart_beat(session: NativeSession, request: RemotingCommand) -> RemotingComm
             heartbeat.client_id,
             subscriptions,
             consumer.is_broadcast,
+            consumer.is_popping,
         )
     response = success()
     response.ext_fields = {"IS_SUPPORT_HEART_BEAT_V2": "false", "IS_SUB_CHANGE": "true"}

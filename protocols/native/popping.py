@@ -77,7 +77,12 @@ def change_invisible_time(session: NativeSession, request: RemotingCommand) -> R
     return success(ChangeInvisibleTimeResponse(now_ms, header.invisible_time, 0))
 
 
-class _Ack(msgspec.Struct):
+class _Ack(
+    msgspec.Struct,
+    rename={
+        "group": "c", "topic": "t", "start": "so", "time": "pt", "bits": "b", "queue_id": "q"
+    },
+):  # fmt: skip
     """One entry of a batch: bit i of `bits`, little-endian, means offset start + i."""
 
     group: str
@@ -88,26 +93,15 @@ class _Ack(msgspec.Struct):
     queue_id: int = 0
 
 
-class _ShortAck(
-    _Ack,
-    rename={
-        "group": "c", "topic": "t", "start": "so", "time": "pt", "bits": "b", "queue_id": "q"
-    },
-):  # fmt: skip
-    """As the Java client writes it."""
-
-
-class _LongAck(
-    _Ack,
-    rename={
-        "group": "consumerGroup",
-        "start": "startOffset",
-        "time": "popTime",
-        "bits": "bitSet",
-        "queue_id": "queueId",
-    },
-):
-    """The same with its long names."""
+# Other clients write the names in full.
+_SHORT_NAMES = {
+    "consumerGroup": "c",
+    "topic": "t",
+    "startOffset": "so",
+    "popTime": "pt",
+    "bitSet": "b",
+    "queueId": "q",
+}
 
 
 class _BatchAck(msgspec.Struct):
@@ -118,8 +112,12 @@ def batch_ack_message(session: NativeSession, request: RemotingCommand) -> Remot
     """BATCH_ACK_MESSAGE: what is no longer held is passed over."""
     try:
         batch = msgspec.json.decode(request.body, type=_BatchAck, strict=False)
-        acks: list[_Ack] = [
-            msgspec.convert(ack, _ShortAck if "c" in ack else _LongAck, strict=False)
+        acks = [
+            msgspec.convert(
+                {_SHORT_NAMES.get(name, name): value for name, value in ack.items()},
+                _Ack,
+                strict=False,
+            )
             for ack in batch.acks
         ]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

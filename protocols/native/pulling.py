@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gateway.messages import Message
 from gateway.queues import Queue
 from rosettamq.remoting.codes import PullFlag, ResponseCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import PullMessageRequest, PullMessageResponse
 
 from .holding import Attempt
-from .language import TagFilter
+from .language import NativeHeader, TagFilter
 from .progress import SCAN_COUNT_MAX, OwnGroup, Taken
 from .replies import RefusalError, refusal, topic_not_found
+from .retrying import DUE_PROPERTY, RETRY_PREFIX
 from .session import NativeSession
 
 
@@ -93,6 +95,7 @@ class _Pull:
         self._queue = queue
         self._header = header
         self._tag_filter = tag_filter
+        self._due_ms: int | None = None
 
     def answer(self, is_last: bool) -> RemotingCommand | None:
         """Read what is there."""
@@ -107,11 +110,15 @@ class _Pull:
         if offset == queue.max_offset:
             return _answer(ResponseCode.PULL_NOT_FOUND, offset, queue) if is_last else None
         next_offset, body = self._read(offset)
+        if self._due_ms is not None and next_offset == offset:
+            return _answer(ResponseCode.PULL_NOT_FOUND, offset, queue) if is_last else None
         code = ResponseCode.SUCCESS if body else ResponseCode.PULL_RETRY_IMMEDIATELY
         return _answer(code, next_offset, queue, body)
 
     def watch(self, stir: Callable[[], None]) -> Callable[[], None]:
-        """Wait for the next append."""
+        """Wait for the next append, or for the time of what is there."""
+        if self._due_ms is not None:
+            return self._session.broker.call_at(self._due_ms, stir)
         return self._queue.watch(stir)
 
     def abandon(self) -> None:
@@ -123,6 +130,7 @@ class _Pull:
 
     def _read(self, offset: int) -> tuple[int, bytes]:
         """Return where the next pull begins, and the records."""
+        self._due_ms = None
         broker, queue = self._session.broker, self._queue
         size_max = broker.limits.answer_size_max
         count = _count(self._session, self._header)
@@ -134,6 +142,8 @@ class _Pull:
                 return queue.max_offset, b"".join(records)
             for entry_offset, message in entries:
                 scanned += 1
+                if self._is_early(message):
+                    return entry_offset, b"".join(records)
                 if self._tag_filter.matches(message):
                     if records and size >= size_max:
                         return offset, b"".join(records)
@@ -143,6 +153,17 @@ class _Pull:
                     size += len(records[-1])
                 offset = entry_offset + 1
         return offset, b"".join(records)
+
+    def _is_early(self, message: Message) -> bool:
+        """Whether this, of a retry topic, must wait; then so must all that is behind it."""
+        header = message[1]
+        if not self._queue.name.startswith(RETRY_PREFIX) or not isinstance(header, NativeHeader):
+            return False
+        due_ms = header.texts.get(DUE_PROPERTY, "0")
+        if not due_ms.isdecimal() or int(due_ms) <= self._session.broker.now_ms():
+            return False
+        self._due_ms = int(due_ms)
+        return True
 
 
 class _OwnPull:
@@ -182,9 +203,9 @@ class _OwnPull:
         if not taken:
             offset = header.queue_offset
             return _answer(ResponseCode.PULL_NOT_FOUND, offset, queue) if is_last else None
-        offsets = [entry.offset for entry in taken]
-        session.note_pulled(queue, offsets)
-        return _answer(ResponseCode.SUCCESS, max(offsets) + 1, queue, body)
+        session.note_pulled(queue, taken)
+        next_offset = max(entry.offset for entry in taken) + 1
+        return _answer(ResponseCode.SUCCESS, next_offset, queue, body)
 
     def watch(self, stir: Callable[[], None]) -> Callable[[], None]:
         """Wait among the queue's consumers."""

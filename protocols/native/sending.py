@@ -52,7 +52,7 @@ def send_message(session: NativeSession, request: RemotingCommand) -> RemotingCo
         header = SendMessageRequest.from_ext(request.ext_fields)
     else:
         header = SendMessageRequest.from_letters(request.ext_fields)
-    _check_topic(session, header.topic)
+    check_topic(session, header.topic)
     if len(request.body) > session.broker.limits.message_size_max:
         raise RequestRefusedError(
             ResponseCode.MESSAGE_ILLEGAL,
@@ -79,7 +79,8 @@ def view_message_by_id(session: NativeSession, request: RemotingCommand) -> Remo
     return success(body=to_record(message, place))
 
 
-def _check_topic(session: NativeSession, topic: str) -> None:
+def check_topic(session: NativeSession, topic: str) -> None:
+    """Raise `RequestRefusedError` if clients may not send to a topic of this name."""
     if topic in _CLOSED_TOPICS:
         raise RequestRefusedError(
             ResponseCode.NO_PERMISSION, f"the topic[{topic}] is conflict with system topic."
@@ -171,6 +172,7 @@ class _Send:
         queue = self._queue(items[0][0])
         first = 0 if queue is None else queue.max_offset
         host.publish(items, self._on_durable)
+        self.session.note_published()
         self.response = self._response(items, queue, first)
         self._answer()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from gateway.queues import Queue
 from rosettamq.remoting.command import RemotingCommand
@@ -11,7 +11,7 @@ from rosettamq.remoting.ids import Address
 from .broker import Broker
 from .connection import NativeConnection
 from .holding import Attempt, HeldRequest, HeldRequests
-from .progress import OwnGroup
+from .progress import OwnGroup, Taken
 from .replies import RefusalError, not_supported, refusal
 
 # Handles one request; None means that it is answered later.
@@ -28,14 +28,17 @@ class NativeSession:
         operations: Mapping[int, Operation],
         peer_host: Address,
         store_host: Callable[[], Address],
+        throttle: Callable[[], None],
     ) -> None:
         self.broker = broker
         self.peer_host = peer_host
         self._connection = connection
         self._operations = operations
         self._store_host = store_host
+        self._throttle = throttle
         self._held = HeldRequests(connection.wake)
-        self._pulled: dict[Queue, set[int]] = {}
+        # What the queue's own group has in flight here: offsets, with earlier deliveries.
+        self._pulled: dict[Queue, dict[int, int]] = {}
 
     @property
     def store_host(self) -> Address:
@@ -58,6 +61,11 @@ class NativeSession:
     def answer(self, request: RemotingCommand, response: RemotingCommand) -> None:
         """Send an answer that was not ready when the request came."""
         self._connection.answer(request, response)
+
+    def note_published(self) -> None:
+        """Read nothing more from a producer until the disk has caught up, if it has to."""
+        if self.broker.gateway.broker.congested:
+            self._throttle()
 
     def notify(self, command: RemotingCommand) -> None:
         """Send a request of ours."""
@@ -89,15 +97,30 @@ class NativeSession:
         for request, response in self._held.take_expired(now):
             self.answer(request, response)
 
-    def note_pulled(self, queue: Queue, offsets: list[int]) -> None:
+    def note_pulled(self, queue: Queue, taken: Sequence[Taken]) -> None:
         """These messages of the queue's own group are in flight to this client."""
-        self._pulled.setdefault(queue, set()).update(offsets)
+        pulled = self._pulled.setdefault(queue, {})
+        pulled.update((entry.offset, entry.times) for entry in taken)
+
+    def take_pulled(self, group: str, log_offset: int) -> tuple[Queue, int, int] | None:
+        """Find what the client pulled by where it lies in the log; it is another's from now on.
+
+        Returns queue, offset and earlier deliveries.
+        """
+        for queue, pulled in self._pulled.items():
+            if queue.name != group or not self.broker.is_current(queue):
+                continue
+            for offset in pulled:
+                if queue.location(offset).log_offset == log_offset:
+                    return queue, offset, pulled.pop(offset)
+        return None
 
     def settle_pulled(self, queue: Queue, end: int) -> None:
         """The client has committed `end`: what it has in flight below is done."""
-        pulled = self._pulled.get(queue, set())
-        done = {offset for offset in pulled if offset < end}
-        pulled -= done
+        pulled = self._pulled.get(queue, {})
+        done = [offset for offset in pulled if offset < end]
+        for offset in done:
+            del pulled[offset]
         OwnGroup(queue).settle(done)
 
     def release_pulled(self, queue: Queue) -> None:

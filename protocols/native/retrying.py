@@ -1,0 +1,121 @@
+"""CONSUMER_SEND_MSG_BACK: a client could not consume a message, and wants it again later.
+
+Of the queue's own group the message stays in the queue, invisible for a time. For any other group
+it is appended once more, to the group's retry topic `%RETRY%<group>`, which RocketMQ's clients
+subscribe to by themselves; it is not given out before its time (see `pulling`). A retry topic is
+read in order, so a long delay holds up what is behind it: therefore delays grow to a minute only,
+where RocketMQ's grow to two hours. After the last attempt the message goes to `%DLQ%<group>`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gateway.messages import Message
+from gateway.queues import Queue
+from rosettamq.remoting.codes import ResponseCode
+from rosettamq.remoting.command import RemotingCommand
+from rosettamq.remoting.headers import SendBackRequest
+from rosettamq.remoting.ids import encode_offset_message_id
+from rosettamq.remoting.properties import decode_properties, encode_properties
+from rosettamq.remoting.records import NO_HOST, Record, decode_record
+
+from .language import Place, to_record, to_stored
+from .replies import RequestRefusedError, success
+from .session import NativeSession
+
+RETRY_PREFIX = "%RETRY%"
+DEAD_LETTER_PREFIX = "%DLQ%"
+# When a message of a retry topic may be given out, in ms since 1970.
+DUE_PROPERTY = "TIMER_DELIVER_MS"
+
+_ATTEMPTS_MAX = 16
+_LEVELS_S = (1, 5, 10, 30, 60)  # RocketMQ's delay levels, as far as we let them grow.
+_FIRST_LEVEL = 3
+
+
+def send_back(session: NativeSession, request: RemotingCommand) -> RemotingCommand | None:
+    """CONSUMER_SEND_MSG_BACK; `offset` is a log offset."""
+    header = SendBackRequest.from_ext(request.ext_fields)
+    pulled = session.take_pulled(header.group, header.offset)
+    if pulled is not None:
+        return _send_back_own(session, request, header, *pulled)
+    message = session.broker.gateway.read_at(header.offset) if header.offset >= 0 else None
+    if message is None:
+        raise RequestRefusedError(
+            ResponseCode.SYSTEM_ERROR, f"look message by offset failed, {header.offset}"
+        )
+    _Retry(session, request).publish(_record(session, header, message))
+    return None
+
+
+def _send_back_own(
+    session: NativeSession, request: RemotingCommand, header: SendBackRequest, queue: Queue,
+    offset: int, times: int,
+) -> RemotingCommand | None:  # fmt: skip
+    """Hide a message of the queue's own group, or move it to the dead letters."""
+    ((_, message),) = queue.read(offset, 1)
+    if _is_last(header, times):
+        _Retry(session, request).publish(_record(session, header, message, times))
+        queue.settle(offset, offset + 1)
+        return None
+    session.broker.hide(queue, header.group, [offset], _delay_s(header, times))
+    return success()
+
+
+def _is_last(header: SendBackRequest, times: int) -> bool:
+    attempts_max = _ATTEMPTS_MAX
+    if header.max_reconsume_times is not None and header.max_reconsume_times >= 0:
+        attempts_max = header.max_reconsume_times
+    return times >= attempts_max or header.delay_level < 0
+
+
+def _delay_s(header: SendBackRequest, times: int) -> int:
+    level = header.delay_level or _FIRST_LEVEL + times
+    return _LEVELS_S[min(level, len(_LEVELS_S)) - 1]
+
+
+def _record(
+    session: NativeSession, header: SendBackRequest, message: Message, times: int = 0
+) -> Record:
+    """The message as it is appended again."""
+    place = Place(header.origin_topic or "", 0, header.offset, 0, NO_HOST)
+    record = decode_record(to_record(message, place))
+    times = max(times, record.reconsume_times)
+    texts = decode_properties(record.properties)
+    texts.pop(DUE_PROPERTY, None)
+    envelope = message[0]
+    texts.setdefault("RETRY_TOPIC", envelope.exchange or envelope.routing_key)
+    texts.setdefault(
+        "ORIGIN_MESSAGE_ID", encode_offset_message_id(session.store_host, header.offset)
+    )
+    if _is_last(header, times):
+        topic = DEAD_LETTER_PREFIX + header.group
+    else:
+        topic = RETRY_PREFIX + header.group
+        due_ms = session.broker.now_ms() + 1000 * _delay_s(header, times)
+        texts[DUE_PROPERTY] = str(due_ms)
+    return replace(
+        record,
+        topic=topic,
+        properties=encode_properties(texts),
+        store_host=session.store_host,
+        reconsume_times=times + 1,
+    )
+
+
+class _Retry:
+    """One append on its way to the disk; answered when it is durable."""
+
+    def __init__(self, session: NativeSession, request: RemotingCommand) -> None:
+        self._session = session
+        self._request = request
+
+    def publish(self, record: Record) -> None:
+        host = self._session.broker.virtual_host
+        message, stored = to_stored(record, is_exchange=False)
+        route = host.topic_route(record.topic, "", message[1])
+        host.publish([(route, message, stored)], self._on_durable)
+
+    def _on_durable(self) -> None:
+        self._session.answer(self._request, success())

@@ -1,0 +1,104 @@
+from rosettamq.remoting.codes import RequestCode
+from rosettamq.remoting.command import RemotingCommand
+from rosettamq.remoting.headers import SendBackRequest, TopicRequest
+from rosettamq.remoting.properties import decode_properties
+from rosettamq.remoting.records import Record
+from tests.support.native_peer import NativeBroker, Peer, bodies, pull_header, records
+
+PULL = RequestCode.PULL_MESSAGE
+RETRY = "%RETRY%G"
+
+
+def send_back(peer: Peer, group: str, record: Record, level: int = 0, max_times: int = 16) -> int:
+    header = SendBackRequest(record.log_offset, group, level, max_reconsume_times=max_times)
+    return peer.call(RequestCode.CONSUMER_SEND_MSG_BACK, header).code
+
+
+def pull_one(peer: Peer, group: str, topic: str, offset: int = 0) -> Record:
+    (record,) = records(peer.call(PULL, pull_header(group, topic, offset, count=1)))
+    return record
+
+
+def retried(peer: Peer, offset: int, suspend_ms: int = 0) -> RemotingCommand:
+    return peer.call(PULL, pull_header("G", RETRY, offset, suspend_ms=suspend_ms))
+
+
+def test_another_group_gets_it_from_its_retry_topic_after_a_while(
+    broker: NativeBroker, peer: Peer
+) -> None:
+    peer.publish("T", b"x", "TAGS\x01a\x02UNIQ_KEY\x01ID\x02")
+    first = pull_one(peer, "G", "T")
+    assert send_back(peer, "G", first) == 0
+    assert retried(peer, 0).code == 19
+    broker.clock.advance(9.9)
+    assert retried(peer, 0).code == 19
+    broker.clock.advance(0.2)
+    (record,) = records(retried(peer, 0))
+    properties = decode_properties(record.properties)
+    assert (record.body, record.reconsume_times) == (b"x", 1)
+    assert (properties["RETRY_TOPIC"], properties["UNIQ_KEY"], properties["TAGS"]) == (
+        "T",
+        "ID",
+        "a",
+    )
+    assert int(properties["ORIGIN_MESSAGE_ID"][-16:], 16) == first.log_offset
+    assert send_back(peer, "G", record) == 0
+    broker.clock.advance(29)
+    assert retried(peer, 1).code == 19
+    broker.clock.advance(2)
+    assert records(retried(peer, 1))[0].reconsume_times == 2
+
+
+def test_a_long_poll_of_a_retry_topic_waits_for_the_time(broker: NativeBroker, peer: Peer) -> None:
+    peer.publish("T", b"x")
+    send_back(peer, "G", pull_one(peer, "G", "T"))
+    peer.request(PULL, pull_header("G", RETRY, 0, suspend_ms=15_000))
+    assert peer.received() == []
+    broker.clock.advance(10.1)
+    assert bodies(peer.received()[0]) == [b"x"]
+
+
+def test_after_the_last_attempt_it_is_a_dead_letter(peer: Peer) -> None:
+    peer.publish("T", b"x")
+    record = pull_one(peer, "G", "T")
+    assert send_back(peer, "G", record, max_times=0) == 0
+    assert send_back(peer, "G", record, level=-1) == 0
+    dead = records(peer.call(PULL, pull_header("any", "%DLQ%G", 0)))
+    assert [(letter.body, letter.reconsume_times) for letter in dead] == [(b"x", 1), (b"x", 1)]
+
+
+def test_of_the_queues_own_group_it_stays_in_the_queue(broker: NativeBroker, peer: Peer) -> None:
+    peer.publish("T", b"0")
+    peer.publish("T", b"1")
+    record = pull_one(peer, "T", "T")
+    pull_one(peer, "T", "T")
+    assert send_back(peer, "T", record) == 0
+    ext = {"consumerGroup": "T", "topic": "T", "queueId": "0", "commitOffset": "2"}
+    peer.call(RequestCode.UPDATE_CONSUMER_OFFSET, ext)
+    queue = broker.virtual_host.queues["T"]
+    assert (queue.ready_count, queue.unsettled_count) == (0, 1)
+    broker.clock.advance(10.1)
+    again = pull_one(peer, "T", "T")
+    assert (again.body, again.reconsume_times) == (b"0", 1)
+    assert send_back(peer, "T", again, max_times=1) == 0
+    assert (queue.ready_count, queue.unsettled_count) == (0, 0)
+    assert bodies(peer.call(PULL, pull_header("any", "%DLQ%T", 0))) == [b"0"]
+
+
+def test_what_is_not_there_cannot_be_sent_back(peer: Peer) -> None:
+    assert send_back(peer, "G", Record("T", b"", log_offset=12345)) == 1
+    assert send_back(peer, "G", Record("T", b"", log_offset=-1)) == 1
+
+
+def test_a_message_of_another_language(broker: NativeBroker, peer: Peer) -> None:
+    broker.virtual_host.declare_queue("T", durable=True)
+    broker.publish("", "T", b"x")
+    assert send_back(peer, "G", pull_one(peer, "G", "T")) == 0
+    broker.clock.advance(11)
+    assert bodies(retried(peer, 0)) == [b"x"]
+
+
+def test_a_topic_can_be_created(broker: NativeBroker, peer: Peer) -> None:
+    assert peer.call(RequestCode.UPDATE_AND_CREATE_TOPIC, TopicRequest("N")).code == 0
+    assert broker.virtual_host.queues["N"].durable
+    assert peer.call(RequestCode.UPDATE_AND_CREATE_TOPIC, TopicRequest("a b")).code == 29
