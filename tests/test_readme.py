@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+from codeop import compile_command
 
 import pytest
 
@@ -15,6 +15,16 @@ def test_one_for_each_language() -> None:
 
 
 @pytest.mark.parametrize("snippet", read_snippets(), ids=lambda s: s.code.split("\n")[0])
-def test_compiles_and_says_what_it_prints(snippet: Snippet) -> None:
-    ast.parse(snippet.code)
+def test_says_what_it_prints(snippet: Snippet) -> None:
     assert snippet.prints
+
+
+@pytest.mark.parametrize("snippet", read_snippets(), ids=lambda s: s.code.split("\n")[0])
+def test_can_be_pasted_into_a_prompt(snippet: Snippet) -> None:
+    """At a prompt a block ends with an empty line, and nothing else may follow it before."""
+    statement: list[str] = []
+    for line in [*snippet.code.splitlines(), ""]:
+        statement.append(line)
+        if compile_command("\n".join(statement)) is not None:
+            statement = []
+    assert statement == []

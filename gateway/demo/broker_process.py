@@ -62,11 +62,15 @@ class BrokerProcess:
 
     def stop(self) -> int:
         """Stop it cleanly; returns its exit code. One that does not stop in time is killed."""
-        self.process.terminate()
+        self.terminate()
         try:
             return self.process.wait(STOP_S)
         except subprocess.TimeoutExpired:
             return self.kill()
+
+    def terminate(self) -> None:
+        """Ask it to stop, and do not wait for it."""
+        self.process.terminate()
 
     def kill(self) -> int:
         """Kill it as a crash would; it gets no chance to write anything."""

@@ -21,6 +21,8 @@ _FRAME_METHOD = 1
 _FRAME_BODY = 3
 _BASIC_DELIVER = (60, 60)
 _BASIC_ACK = (60, 80)
+_CONNECTION_CLOSE = (10, 50)
+_ANSWERS = ((60, 11), (60, 21))  # basic.qos-ok, basic.consume-ok.
 _CHANNEL = 1
 _READ_SIZE = 1 << 18
 _TIMEOUT_S = 60.0
@@ -57,6 +59,7 @@ class WireConnection:
         self._socket = socket.create_connection(address, _TIMEOUT_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
+        self._dismissed = False  # The broker has said goodbye.
         self._socket.sendall(b"AMQP\x00\x00\x09\x01")
         self._wait_for(commands.Connection.Start)
         login = "\0guest\0guest"
@@ -100,23 +103,23 @@ class WireConnection:
         ]
 
     def read_deliveries(self) -> tuple[list[Delivered], int]:
-        """Wait for at least one read's worth; also counts the other methods in between.
+        """Wait for at least one read's worth; also counts the answers in between.
 
         A message that is not whole yet is kept for the next call. Raises `ConnectionGoneError`.
         """
         deliveries: list[Delivered] = []
-        others = 0
+        answers = 0
         for kind, payload in self._read_frames():
             if kind == _FRAME_METHOD:
                 if _METHOD.unpack_from(payload) == _BASIC_DELIVER:
                     self._pending = _parse_deliver(payload)
                 else:
-                    others += 1
+                    answers += _METHOD.unpack_from(payload) in _ANSWERS
             elif kind == _FRAME_BODY:
                 assert len(payload) == BODY_SIZE
                 tag, redelivered = self._pending
                 deliveries.append(Delivered(tag, int(payload[:_NUMBER_SIZE]), redelivered))
-        return deliveries, others
+        return deliveries, answers
 
     def _send(self, channel: int, method: base.Frame) -> None:
         self.send_bytes(frame.marshal(method, channel))
@@ -141,6 +144,8 @@ class WireConnection:
         return len(self._buffer) >= _FRAME.size + size + 1
 
     def _receive(self) -> None:
+        if self._dismissed:
+            raise ConnectionGoneError("the broker said goodbye")
         try:
             data = self._socket.recv(_READ_SIZE)
         except ConnectionError as error:
@@ -158,6 +163,8 @@ class WireConnection:
             start = position + _FRAME.size
             if len(data) <= start + size:
                 break
+            if kind == _FRAME_METHOD and _METHOD.unpack_from(data, start) == _CONNECTION_CLOSE:
+                self._dismissed = True
             yield kind, data[start : start + size]
             position = start + size + 1
         self._buffer = data[position:]

@@ -1,5 +1,6 @@
 """kill -9 in the middle of persistent publishes, again and again, on the same data folder.
 
+The same with a clean stop, after which even the last acknowledgement holds.
 The short form runs with all tests; `make crash` sets CRASH_ROUNDS and CRASH_MESSAGES for the long.
 """
 
@@ -7,7 +8,9 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -29,6 +32,20 @@ pytestmark = pytest.mark.crash
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "2"))
 MESSAGES = int(os.environ.get("CRASH_MESSAGES", "20000"))
 EXCHANGE = "amq.fanout"
+KEPT, WORKED = "kept", "worked"  # Nobody reads the one; the other is read.
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the broker ends; `loses` the acknowledgements of the last moment or keeps all."""
+
+    begin: Callable[[BrokerProcess], object]
+    exit_code: int
+    loses: bool
+
+
+KILLED = Ending(BrokerProcess.kill, -signal.SIGKILL, loses=True)
+STOPPED = Ending(BrokerProcess.terminate, 0, loses=False)
 
 
 @dataclass(frozen=True)
@@ -45,50 +62,59 @@ class Aftermath:
 def test_survives_kills_under_load(tmp_path: Path) -> None:
     choice = random.Random(MESSAGES)
     for round_number in range(ROUNDS):
-        kept, worked = f"kept-{round_number}", f"worked-{round_number}"
         kill_at = choice.randrange(MESSAGES // 4, MESSAGES - WINDOW)
-        begun = time.monotonic()
-        aftermath = run_until_killed(tmp_path, kept, worked, kill_at)
-        restarted = time.monotonic()
-        with BrokerProcess(tmp_path) as broker:
-            recovered = time.monotonic()
-            in_kept = drain(broker.addresses["amqp"], kept)
-            in_worked = drain(broker.addresses["amqp"], worked)
-            assert broker.stop() == 0
-        assert aftermath.settled
-        check_kept(in_kept, aftermath)
-        check_worked(in_worked, aftermath)
-        print(
-            f"round {round_number}: {aftermath.sent} sent, {len(aftermath.confirmed)} confirmed, "
-            f"{len(aftermath.acknowledged)} acknowledged ({len(aftermath.settled)} in time), "
-            f"killed after {restarted - begun:.1f} s, ready again after "
-            f"{recovered - restarted:.2f} s, {len(in_kept)} + {len(in_worked)} came back"
-        )
+        print(f"round {round_number}:", end=" ", flush=True)
+        run_and_check(tmp_path, KILLED, MESSAGES, kill_at)
 
 
-def run_until_killed(data_dir: Path, kept: str, worked: str, kill_at: int) -> Aftermath:
-    killed_at = 0.0
+def test_stops_cleanly_under_load(tmp_path: Path) -> None:
+    run_and_check(tmp_path, STOPPED, 20_000, 10_000)
 
-    def kill() -> None:
-        nonlocal killed_at
-        killed_at = time.monotonic()
-        broker.kill()
+
+def run_and_check(data_dir: Path, ending: Ending, count: int, end_at: int) -> None:
+    begun = time.monotonic()
+    aftermath = run_until_ended(data_dir, ending, count, end_at)
+    assert aftermath.settled
+    restarted = time.monotonic()
+    with BrokerProcess(data_dir) as broker:
+        recovered = time.monotonic()
+        in_kept = drain(broker.addresses["amqp"], KEPT)
+        in_worked = drain(broker.addresses["amqp"], WORKED)
+        assert broker.stop() == 0
+    check_kept(in_kept, aftermath)
+    check_worked(in_worked, aftermath)
+    print(
+        f"{aftermath.sent} sent, {len(aftermath.confirmed)} confirmed, "
+        f"{len(aftermath.acknowledged)} acknowledged ({len(aftermath.settled)} in time), "
+        f"ended after {restarted - begun:.1f} s, ready again after "
+        f"{recovered - restarted:.2f} s, {len(in_kept)} + {len(in_worked)} came back"
+    )
+
+
+def run_until_ended(data_dir: Path, ending: Ending, count: int, end_at: int) -> Aftermath:
+    ended_at = 0.0
+
+    def end_broker() -> None:
+        nonlocal ended_at
+        ended_at = time.monotonic()
+        ending.begin(broker)
 
     with BrokerProcess(data_dir) as broker:
         address = broker.addresses["amqp"]
-        declare(address, kept, worked)
-        consumer = AcknowledgingConsumer(address, worked)
+        declare(address, KEPT, WORKED)
+        consumer = AcknowledgingConsumer(address, WORKED)
         consumer.start()
         sent, confirmed = publish_until_killed(
-            address, EXCHANGE, MESSAGES, kill_at, kill, consumer.first_acknowledged
+            address, EXCHANGE, count, end_at, end_broker, consumer.first_acknowledged
         )
         consumer.join()
+    assert broker.process.returncode == ending.exit_code
     if consumer.problem is not None:
         raise consumer.problem
     settled = {
         number
         for number, proven in consumer.acknowledged.items()
-        if proven is not None and proven < killed_at - FORGETTABLE_ACKS_S
+        if proven is not None and (not ending.loses or proven < ended_at - FORGETTABLE_ACKS_S)
     }
     return Aftermath(sent, confirmed, consumer.delivered, set(consumer.acknowledged), settled)
 
