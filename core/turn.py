@@ -44,13 +44,14 @@ class Turn:
         self._ending = True
         try:
             while True:
-                while self.dispatchers:
-                    dispatchers, self.dispatchers = self.dispatchers, {}
-                    for dispatcher in dispatchers:
-                        dispatcher.dispatch()
+                # One round only: what is left of a long queue waits until this has been written,
+                # and comes next if the peer still takes it.
+                dispatchers, self.dispatchers = self.dispatchers, {}
+                for dispatcher in dispatchers:
+                    dispatcher.dispatch()
                 for write_journal in self.journals:
                     write_journal()
-                if not self.writers:
+                if not self.writers and not self.dispatchers:
                     break
                 writers, self.writers = self.writers, {}
                 for writer in writers:
