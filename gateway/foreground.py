@@ -48,7 +48,7 @@ def serve_until_stopped(
         config = load_config(config_file, settings, sections)
         service = Service(data_dir, config, front_ends, reactor)
         service.start()
-    except (ConfigError, CoreError, FrontEndLoadError, ListenError) as error:
+    except (ConfigError, CoreError, FrontEndLoadError, ListenError, OSError) as error:
         print(f"rosettamq: {error}", file=sys.stderr)
         return EXIT_UNUSABLE
     return _Run(service, data_dir, reactor).until_stopped()

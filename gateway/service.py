@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred, TimeoutError, inlineCallbacks
 from twisted.logger import Logger
 
+from gateway.addresses import format_address
 from gateway.blocking import BlockingThread
 from gateway.config import Config
 from gateway.data_folder import DataFolder
@@ -96,9 +97,8 @@ class Service:
 
     def ready_line(self) -> str:
         """What tells a person or a script that every port is open, and where."""
-        return " ".join(
-            ["rosettamq ready", *(f"{name}={h}:{p}" for name, (h, p) in self.addresses.items())]
-        )
+        listening = [f"{name}={format_address(*at)}" for name, at in self.addresses.items()]
+        return " ".join(["rosettamq ready", *listening])
 
     @inlineCallbacks
     def stop(self) -> Generator[Deferred[Any], Any, None]:

@@ -70,6 +70,13 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         assert broker.stop() == 0
 
 
+def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "metadata").mkdir()
+    refused = run("serve", "--data-dir", str(tmp_path))
+    assert refused.returncode == 2
+    assert refused.stderr == f"rosettamq: [Errno 21] Is a directory: '{tmp_path}/metadata'\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
