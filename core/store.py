@@ -117,12 +117,14 @@ class Store:
         return log_offset
 
     def refer(self, log_offset: int, count: int) -> None:
-        """`count` runs point to the transient batch that was just appended."""
+        """`count` runs point to the transient batch that was just appended; if none, it goes."""
         batch = self._volatile.get(log_offset)
         if batch is not None:
             batch.references = count
         else:
             self._spilled[log_offset] = (self._spilled[log_offset][0], count)
+        if not count:
+            self.release(log_offset)
 
     def release(self, log_offset: int) -> None:
         """One run less points to a transient batch; the last one lets it go."""
