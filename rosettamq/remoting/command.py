@@ -65,10 +65,10 @@ _SHORT = Struct(">h")
 
 
 def parse_integer(text: str) -> int:
-    """Read a decimal integer; raises `ProtocolError` for anything else."""
-    if _INTEGER.fullmatch(text) is None:
-        raise ProtocolError(f"not an integer: {text[:40]!r}")
-    return int(text)
+    """Read a decimal integer of 64 bits; raises `ProtocolError` for anything else."""
+    if _INTEGER.fullmatch(text) is None or not -(1 << 63) <= (number := int(text)) < 1 << 63:
+        raise ProtocolError(f"not an integer of 64 bits: {text[:40]!r}")
+    return number
 
 
 def encode_header(command: RemotingCommand) -> bytes:

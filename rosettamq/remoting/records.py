@@ -18,6 +18,7 @@ flag), body 4+n, property string 2+n.
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -71,7 +72,17 @@ class BatchedMessage:
 
 
 def encode_record(record: Record) -> bytes:
-    """Write one record; the host bits of the system flag follow from the hosts."""
+    """Write one record; the host bits of the system flag follow from the hosts.
+
+    Raises `ProtocolError` if a field does not fit into its place.
+    """
+    try:
+        return _encode_record(record)
+    except struct.error as error:
+        raise ProtocolError(f"a field of the record is out of range: {error}") from error
+
+
+def _encode_record(record: Record) -> bytes:
     born_host = pack_host(record.born_host[0])
     store_host = pack_host(record.store_host[0])
     system_flag = record.system_flag & ~(_BORN_HOST_V6 | _STORE_HOST_V6)
