@@ -137,6 +137,7 @@ class Broker:
                 start = new_group_offset(queue, init_mode)
                 queue.commit_group_offset(group, start)  # What comes after is kept for it.
             window = GroupWindow(queue, group, start, self.limits.in_flight_max)
+            self._forget_deleted()
             self._windows[(queue, group)] = window
         return window
 
@@ -181,12 +182,14 @@ class Broker:
 
     def is_current(self, queue: Queue) -> bool:
         """Whether the queue is still there; drops what is kept for it when not."""
-        if not queue.light.deleted:
-            return True
-        for key in [key for key in self._windows if key[0] is queue]:
+        if queue.light.deleted:
+            self._forget_deleted()
+        return not queue.light.deleted
+
+    def _forget_deleted(self) -> None:
+        for key in [key for key in self._windows if key[0].light.deleted]:
             del self._windows[key]
             self.invisible.forget(key)
-        return False
 
     def tag_filter(
         self, group: str, topic: str, expression: str | None, expression_type: str | None

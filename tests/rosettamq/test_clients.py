@@ -183,6 +183,21 @@ def test_two_members_share_two_topics_queues(producer: Producer, name_server: st
     second.close()
 
 
+def test_a_lost_connection_is_made_anew(producer: Producer, name_server: str) -> None:
+    got: list[bytes] = []
+    producer.send(Message("lost", b"0"))
+    consumer = PushConsumer("losers", name_server)
+    consumer.subscribe("lost", "*", lambda message: got.append(message.body))
+    consumer.start()
+    wait_until(lambda: got == [b"0"])
+    for client in (producer, consumer):
+        for channel in list(client.network._channels.values()):
+            channel.close()
+    producer.send(Message("lost", b"1"))
+    wait_until(lambda: got == [b"0", b"1"])
+    consumer.close()
+
+
 def test_threads_share_a_producer(producer: Producer, name_server: str) -> None:
     threads = [
         threading.Thread(target=lambda: [producer.send(Message("many", b"x")) for _ in range(20)])
