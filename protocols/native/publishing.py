@@ -64,10 +64,6 @@ class Publisher:
 
     def add(self, request: RemotingCommand, topic: str, items: list[Item]) -> None:
         """Append these when the read is handled; one request's messages stay together."""
-        # Transient messages go to another log, so that they would be appended out of order.
-        is_plain = all(route.durable and message[1].persistent for route, message, _ in items)
-        if not is_plain:
-            self.flush()
         append = self._append
         header = items[0][1][1]
         send = _Send(request, [], header.unique_key if isinstance(header, NativeHeader) else "")
@@ -75,8 +71,6 @@ class Publisher:
             append.items.append(item)
             send.places.append(self._place(append, topic, item[0]))
         append.sends.append(send)
-        if not is_plain:
-            self.flush()
 
     def flush(self) -> None:
         """Append what was added."""
