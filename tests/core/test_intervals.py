@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ def runs_of(numbers: set[int]) -> Runs:
 @st.composite
 def disjoint_runs(draw: st.DrawFn) -> Runs:
     edges = sorted(draw(st.sets(st.integers(0, 40), max_size=20)))
-    runs = [run for run in zip(edges, edges[1:], strict=False) if draw(st.booleans())]
+    runs = [run for run in pairwise(edges) if draw(st.booleans())]
     return draw(st.permutations(runs))
 
 

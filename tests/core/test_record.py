@@ -3,7 +3,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import CorruptRecordError
-from core.record import HEADER_SIZE, MAGIC, ROW_SIZE, decode, decode_header, decode_rows, encode_head
+from core.record import (
+    HEADER_SIZE,
+    MAGIC,
+    ROW_SIZE,
+    decode,
+    decode_header,
+    decode_rows,
+    encode_head,
+)
 
 BATCHES = st.lists(st.tuples(st.integers(0, (1 << 32) - 1), st.binary(max_size=20)), max_size=5)
 
