@@ -14,8 +14,9 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.errors import CorruptRecordError
-from core.record import HEADER_SIZE, Buffer, RecordHeader, decode_header
+from core.errors import CorruptRecordError, MessageTooLargeError
+from core.group_commit import open_directory
+from core.record import HEADER_SIZE, RECORD_SIZE_MAX, Buffer, RecordHeader, decode_header
 
 PREALLOCATION_SIZE = 64 << 20
 _PIECES_MAX = 512  # Below IOV_MAX, which is 1,024 on Linux.
@@ -63,6 +64,7 @@ class CommitLog:
         self._last = self._segments[-1]
         self._last.end = self._last.base + self._last.allocated_size
         self._unsynced: dict[int, None] = {}
+        self._is_segment_new = True  # Is the name of the last segment not durable yet?
 
     @property
     def start(self) -> int:
@@ -93,7 +95,14 @@ class CommitLog:
         self._unsynced[self._last.fd] = None
 
     def prepare(self, size: int) -> int:
-        """Make room for a record of `size` bytes; return the log offset that it will get."""
+        """Make room for a record of `size` bytes; return the log offset that it will get.
+
+        Raises `MessageTooLargeError` if no record may be so large.
+        """
+        if size > RECORD_SIZE_MAX:
+            raise MessageTooLargeError(
+                f"{size} bytes are too many for one record of the log; {RECORD_SIZE_MAX} are not"
+            )
         last = self._last
         used = last.end - last.base
         if used and used + size > self._segment_size:
@@ -138,10 +147,11 @@ class CommitLog:
             chunk, at = b"", 0
             while segment.base <= position < segment.end:
                 header = decode_header(chunk, at)
-                if header is None or at + header.size > len(chunk):
-                    wanted = max(chunk_size, header.size if header else HEADER_SIZE)
-                    chunk, at = self.read(position, wanted), 0
+                if header is None:
+                    chunk, at = self.read(position, max(chunk_size, HEADER_SIZE)), 0
                     header = decode_header(chunk)
+                if header is not None and at + header.size > len(chunk):
+                    chunk, at = self.read(position, max(chunk_size, header.size)), 0
                 if header is None or header.log_offset != position:
                     return
                 if header.size > len(chunk) - at:
@@ -153,7 +163,11 @@ class CommitLog:
     def begin_sync(self) -> list[int]:
         """Duplicates of the file descriptors to flush for all that was appended so far."""
         unsynced, self._unsynced = self._unsynced, {}
-        return [os.dup(descriptor) for descriptor in unsynced]
+        descriptors = [os.dup(descriptor) for descriptor in unsynced]
+        if self._is_segment_new:
+            self._is_segment_new = False
+            descriptors.append(open_directory(self._directory))
+        return descriptors
 
     def drop_before(self, log_offset: int) -> int:
         """Delete the segments that lie wholly before `log_offset`; return how many."""
@@ -179,6 +193,7 @@ class CommitLog:
         self._last = Segment(self._path(base), base)
         self._segments.append(self._last)
         self._bases.append(base)
+        self._is_segment_new = True
 
     def _append_rest(self, data: bytes, written: int) -> None:
         """A write was cut short: write the rest, or take back what was written."""

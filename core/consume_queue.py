@@ -20,7 +20,7 @@ from core.errors import OffsetOutOfRangeError
 
 _WIDTH = 3
 _COUNT_MASK = (1 << 32) - 1
-_TRIM_SIZE_MIN = 1024 * _WIDTH
+_TRIM_SIZE_MIN = 64 * _WIDTH  # Many queues are idle: what was read takes little room in each.
 
 
 # Queue offset of the first message, log offset of its record, its place there, message count.
