@@ -32,13 +32,12 @@ from protocols.amqp.codec import (
     METHOD_ID,
     PROTOCOL_HEADER,
     PUBLISH,
-    FieldError,
     decode_method,
     decode_publish,
     encode_method,
-    short_string,
 )
 from protocols.amqp.delivering import Subscription
+from protocols.amqp.fields import FieldError, encode_short
 from protocols.amqp.language import AmqpLanguage
 from protocols.amqp.publishing import Publishing, Target
 from protocols.amqp.replies import AmqpError, from_gateway
@@ -499,7 +498,7 @@ def _encode_close(
     number: int, class_id: int, code: int, text: str, method: tuple[int, int]
 ) -> bytes:
     method_id = 50 if class_id == 10 else 40
-    arguments = code.to_bytes(2, "big") + short_string(text) + METHOD_ID.pack(*method)
+    arguments = code.to_bytes(2, "big") + encode_short(text) + METHOD_ID.pack(*method)
     return encode_method(number, class_id, method_id, arguments)
 
 

@@ -11,8 +11,9 @@ from pamqp import commands
 
 from gateway.errors import NotFoundError
 from protocols.amqp.channel import Channel
-from protocols.amqp.codec import encode_method, encode_name, short_string
+from protocols.amqp.codec import encode_method
 from protocols.amqp.connection import AmqpConnection
+from protocols.amqp.fields import encode_name, encode_short
 from protocols.amqp.replies import AmqpError
 
 _Method = Callable[[AmqpConnection, Channel, Any], None]
@@ -119,7 +120,7 @@ def _queue_declare(connection: AmqpConnection, channel: Channel, command: Any) -
     channel.last_queue = queue.name
     if not command.nowait:
         counts = queue.ready_count.to_bytes(4, "big") + queue.consumer_count.to_bytes(4, "big")
-        _reply(channel, 50, 11, short_string(encode_name(queue.name)) + counts)
+        _reply(channel, 50, 11, encode_short(encode_name(queue.name)) + counts)
 
 
 def _queue_bind(connection: AmqpConnection, channel: Channel, command: Any) -> None:
@@ -186,13 +187,13 @@ def _basic_consume(connection: AmqpConnection, channel: Channel, command: Any) -
     tag = tag or "amq.ctag-" + urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
     channel.subscribe(tag, queue, command.no_ack, command.exclusive)
     if not command.nowait:
-        _reply(channel, 60, 21, short_string(encode_name(tag)))
+        _reply(channel, 60, 21, encode_short(encode_name(tag)))
 
 
 def _basic_cancel(connection: AmqpConnection, channel: Channel, command: Any) -> None:
     channel.unsubscribe(command.consumer_tag)
     if not command.nowait:
-        _reply(channel, 60, 31, short_string(encode_name(command.consumer_tag)))
+        _reply(channel, 60, 31, encode_short(encode_name(command.consumer_tag)))
 
 
 def _basic_get(connection: AmqpConnection, channel: Channel, command: Any) -> None:

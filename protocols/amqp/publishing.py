@@ -21,16 +21,8 @@ from typing import Protocol
 from core.broker import Broker
 from core.route import Route
 from gateway.messages import Envelope, Header, Message
-from protocols.amqp.codec import (
-    BASIC_CLASS,
-    BODY,
-    END_OCTET,
-    FRAME_HEAD,
-    HEADER,
-    METHOD,
-    PUBLISH,
-    FieldError,
-)
+from protocols.amqp.codec import BASIC_CLASS, BODY, END_OCTET, FRAME_HEAD, HEADER, METHOD, PUBLISH
+from protocols.amqp.fields import FieldError
 from protocols.amqp.language import AmqpLanguage
 
 _CONTENT = Struct(">HHQ")  # Class, weight, body size.
