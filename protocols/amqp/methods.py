@@ -9,7 +9,8 @@ from typing import Any
 
 from pamqp import commands
 
-from gateway.errors import NotFoundError
+from gateway.errors import AccessRefusedError, NotFoundError
+from gateway.vhosts import clean_name
 from protocols.amqp.channel import Channel
 from protocols.amqp.codec import encode_method
 from protocols.amqp.connection import AmqpConnection
@@ -58,7 +59,10 @@ def _channel_flow(connection: AmqpConnection, channel: Channel, command: Any) ->
 
 def _exchange_declare(connection: AmqpConnection, channel: Channel, command: Any) -> None:
     if command.passive:
-        connection.virtual_host.find_exchange(command.exchange)
+        name = clean_name(command.exchange)
+        if not name:
+            raise AccessRefusedError("operation not permitted on the default exchange")
+        connection.virtual_host.find_exchange(name)
     else:
         connection.virtual_host.declare_exchange(
             command.exchange,
@@ -105,7 +109,7 @@ def _exchange_unbind(connection: AmqpConnection, channel: Channel, command: Any)
 def _queue_declare(connection: AmqpConnection, channel: Channel, command: Any) -> None:
     virtual_host = connection.virtual_host
     if command.passive:
-        queue = virtual_host.find_queue(_queue_name(channel, command.queue), connection)
+        queue = virtual_host.find_queue(clean_name(command.queue), connection)
     else:
         queue = virtual_host.declare_queue(
             command.queue,
@@ -126,9 +130,10 @@ def _queue_declare(connection: AmqpConnection, channel: Channel, command: Any) -
 def _queue_bind(connection: AmqpConnection, channel: Channel, command: Any) -> None:
     name = _queue_name(channel, command.queue)
     routing_key = command.routing_key if command.queue or command.routing_key else name
-    virtual_host = connection.virtual_host
-    virtual_host.bind_queue(name, command.exchange, routing_key, command.arguments, connection)
-    if virtual_host.queues[name].durable:
+    queue = connection.virtual_host.bind_queue(
+        name, command.exchange, routing_key, command.arguments, connection
+    )
+    if queue.durable:
         connection.hold()
     if not command.nowait:
         _reply(channel, 50, 21)
