@@ -134,7 +134,8 @@ class Channel:
         left = content.body_size - len(payload)
         if left < 0:
             raise AmqpError("FRAME_ERROR", "the body is longer than its header says", _PUBLISH_ID)
-        content.parts.append(payload)
+        if payload:
+            content.parts.append(payload)
         self.content = content._replace(body_size=left)
         if not left:
             self._publish(content)

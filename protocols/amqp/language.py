@@ -25,6 +25,7 @@ from protocols.amqp.codec import (
 from protocols.amqp.fields import FieldError, decode_name, encode_name, encode_short
 
 _CACHE_SIZE_MAX = 4096
+_CACHED_SIZE_MAX = 4096
 _TIMESTAMP_MAX = 253402300799  # The last second of the year 9999.
 _SAME_IN_BOTH = (
     "content_type", "content_encoding", "correlation_id", "reply_to", "expiration", "message_id",
@@ -55,13 +56,14 @@ class AmqpLanguage:
         return envelope
 
     def header(self, raw: bytes) -> Header:
-        """The one header of these properties (flags first). Raises `FieldError`."""
+        """The header of these properties (flags first), mostly one for all. Raises `FieldError`."""
         header = self._headers.get(raw)
         if header is None:
             if len(self._headers) >= _CACHE_SIZE_MAX:
                 self._headers.clear()
             header = Header(self, raw, parse_delivery_mode(raw) == 2)
-            self._headers[raw] = header
+            if len(raw) <= _CACHED_SIZE_MAX:
+                self._headers[raw] = header
         return header
 
     def parse_stored(self, stored: bytes) -> Message:
