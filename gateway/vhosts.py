@@ -69,7 +69,7 @@ class VirtualHost:
 
         Raises `AccessRefusedError` or `PreconditionFailedError`.
         """
-        name = _clean(name)
+        name = clean_name(name)
         arguments = arguments or {}
         if not name:
             raise AccessRefusedError("operation not permitted on the default exchange")
@@ -100,14 +100,15 @@ class VirtualHost:
 
         Raises `AccessRefusedError` or `PreconditionFailedError`.
         """
-        name = _clean(name)
+        name = clean_name(name)
         if not name:
             raise AccessRefusedError("operation not permitted on the default exchange")
+        if name.startswith("amq."):
+            shown = f"exchange '{name}' in vhost '{self.name}'"
+            raise AccessRefusedError(f"deletion of system {shown} not allowed")
         exchange = self.exchanges.get(name)
         if exchange is None:
             return
-        if name.startswith("amq."):
-            raise AccessRefusedError(f"deletion of system {exchange} not allowed")
         if if_unused and exchange.bindings:
             raise PreconditionFailedError(f"{exchange} in use")
         self._remove_exchange(exchange)
@@ -137,7 +138,7 @@ class VirtualHost:
 
         Raises `AccessRefusedError`, `PreconditionFailedError` or `ResourceLockedError`.
         """
-        name = _clean(name)
+        name = clean_name(name)
         owner = owner if owner is not None else exclusive_owner
         durable = durable and exclusive_owner is None
         arguments = arguments or {}
@@ -175,7 +176,7 @@ class VirtualHost:
 
         Raises `PreconditionFailedError` or `ResourceLockedError`.
         """
-        name = _clean(name)
+        name = clean_name(name)
         if name not in self.queues:
             return 0
         queue = self.find_queue(name, owner)
@@ -214,10 +215,12 @@ class VirtualHost:
         routing_key: str,
         arguments: Arguments | None = None,
         owner: object | None = None,
-    ) -> None:
-        """Bind a queue to an exchange; doing it again changes nothing."""
+    ) -> Queue:
+        """Bind a queue to an exchange, and return it; doing it again changes nothing."""
         source = self._find_bindable(exchange)
-        self._bind(source, self.find_queue(queue, owner), routing_key, arguments or {})
+        destination = self.find_queue(clean_name(queue), owner)
+        self._bind(source, destination, routing_key, arguments or {})
+        return destination
 
     def unbind_queue(
         self,
@@ -228,6 +231,7 @@ class VirtualHost:
         owner: object | None = None,
     ) -> None:
         """Undo `bind_queue`; what is not there is no error."""
+        queue, exchange = clean_name(queue), clean_name(exchange)
         if not exchange:
             raise AccessRefusedError("operation not permitted on the default exchange")
         if queue in self.queues and exchange in self.exchanges:
@@ -246,6 +250,7 @@ class VirtualHost:
         self, destination: str, source: str, routing_key: str, arguments: Arguments | None = None
     ) -> None:
         """Undo `bind_exchange`; what is not there is no error."""
+        destination, source = clean_name(destination), clean_name(source)
         if not destination or not source:
             raise AccessRefusedError("operation not permitted on the default exchange")
         if destination in self.exchanges and source in self.exchanges:
@@ -360,6 +365,7 @@ class VirtualHost:
     # The rest is private
 
     def _find_bindable(self, exchange: str) -> Exchange:
+        exchange = clean_name(exchange)
         if not exchange:
             raise AccessRefusedError("operation not permitted on the default exchange")
         return self.find_exchange(exchange)
@@ -425,7 +431,7 @@ def _key(*parts: str) -> str:
     return "\0".join(parts)
 
 
-def _clean(name: str) -> str:
+def clean_name(name: str) -> str:
     """RabbitMQ strips line breaks from the names in declarations."""
     return name.replace("\r", "").replace("\n", "")
 
@@ -472,7 +478,8 @@ _COMPARED_ARGUMENTS = (
 
 def _check_arguments(wanted: Arguments, queue: Queue) -> None:
     for name in _COMPARED_ARGUMENTS:
-        _check_argument(name, wanted.get(name), queue.arguments.get(name), queue)
+        default = "classic" if name == "x-queue-type" else None
+        _check_argument(name, wanted.get(name, default), queue.arguments.get(name, default), queue)
 
 
 def _check_argument(name: str, wanted: object, current: object, owner: object) -> None:

@@ -82,6 +82,7 @@ class ConnectionTransport(Protocol):
         self._timer_due = 0.0
         self._reading = True
         self._peer_reads = True
+        self._hung_up = False
         self._lost: Callable[[], object] = _do_nothing
 
     def attach(self, connection: Connection, lost: Callable[[], object] | None = None) -> None:
@@ -122,7 +123,7 @@ class ConnectionTransport(Protocol):
     def flush(self) -> None:
         """Write what the connection has queued, then re-arm its deadline."""
         connection = self._connection
-        if connection is None or self.transport is None:
+        if connection is None or self.transport is None or self._hung_up:
             return
         try:
             outgoing = connection.data_to_send()
@@ -132,6 +133,7 @@ class ConnectionTransport(Protocol):
         if outgoing:
             self.transport.write(outgoing)
         if connection.closed:
+            self._hung_up = True
             self._cancel_timer()
             self.transport.unregisterProducer()
             self.transport.loseConnection()
@@ -214,4 +216,5 @@ class ConnectionTransport(Protocol):
 
     def _drop(self, doing: str) -> None:
         self._log.failure("dropping a connection: error {doing}", doing=doing)
+        self._hung_up = True
         self.transport.abortConnection()

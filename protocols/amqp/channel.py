@@ -17,13 +17,11 @@ from protocols.amqp.codec import (
     FRAME_OVERHEAD,
     HEADER,
     METHOD,
-    FieldError,
     PublishFields,
     encode_method,
-    encode_name,
-    short_string,
 )
 from protocols.amqp.delivering import Subscription, content_frames
+from protocols.amqp.fields import FieldError, encode_name, encode_short
 from protocols.amqp.language import encode_stored
 from protocols.amqp.publishing import Kind
 from protocols.amqp.replies import AmqpError
@@ -136,7 +134,8 @@ class Channel:
         left = content.body_size - len(payload)
         if left < 0:
             raise AmqpError("FRAME_ERROR", "the body is longer than its header says", _PUBLISH_ID)
-        content.parts.append(payload)
+        if payload:
+            content.parts.append(payload)
         self.content = content._replace(body_size=left)
         if not left:
             self._publish(content)
@@ -186,7 +185,7 @@ class Channel:
     def _return(self, envelope: Envelope, header: Header, body: bytes) -> None:
         """A mandatory message found no queue."""
         arguments = (312).to_bytes(2, "big") + b"".join(
-            map(short_string, ("NO_ROUTE", envelope.exchange, envelope.routing_key))
+            map(encode_short, ("NO_ROUTE", envelope.exchange, envelope.routing_key))
         )
         self.output.append(encode_method(self.number, 60, 50, arguments))
         self.output.extend(content_frames(self.number, header, body, self.frame_max))
@@ -278,7 +277,7 @@ class Channel:
         if self.subscriptions.pop(subscription.tag, None) is None:
             return
         if self.state is State.OPEN and self.connection.wants_cancel:
-            arguments = short_string(encode_name(subscription.tag)) + b"\x01"
+            arguments = encode_short(encode_name(subscription.tag)) + b"\x01"
             self.output.append(encode_method(self.number, 60, 30, arguments))
             self.wake()
 
@@ -289,8 +288,8 @@ class Channel:
         arguments = b"%b%c%b%b%b" % (
             self.delivery_tag.to_bytes(8, "big"),
             delivery.redelivered,
-            short_string(encode_name(envelope.exchange)),
-            short_string(encode_name(envelope.routing_key)),
+            encode_short(encode_name(envelope.exchange)),
+            encode_short(encode_name(envelope.routing_key)),
             queue.ready_count.to_bytes(4, "big"),
         )
         self.output.append(encode_method(self.number, 60, 71, arguments))

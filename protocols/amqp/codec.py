@@ -1,18 +1,29 @@
-"""Octets <-> frames. The framing is ours; the fields of cold methods are pamqp's.
+"""Octets <-> frames. The framing and the fields are ours; what fields a method has, pamqp says.
 
     | type (1) | channel (2) | size (4) | payload (size bytes) | 0xCE |      AMQP 0-9-1, 4.2.3
 
-pamqp is given whole, checked frames only. It refuses names that RabbitMQ allows, so the methods
-that a server sends with names in them are encoded here.
+pamqp refuses names that RabbitMQ allows, so the methods that a server sends with names in them are
+encoded here.
 """
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Mapping
 from struct import Struct
 from typing import Any, NamedTuple
 
-from pamqp import commands, common, decode, encode, exceptions, frame
+from pamqp import commands, frame
+
+from protocols.amqp.fields import (
+    FieldError,
+    decode_fixed,
+    decode_long,
+    decode_short,
+    decode_table,
+    encode_short,
+    encode_table,
+    encode_text,
+)
 
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 
@@ -32,21 +43,38 @@ PUBLISH = METHOD_ID.pack(60, 40)
 DELIVER = METHOD_ID.pack(60, 60)
 ACK = METHOD_ID.pack(60, 80)
 
-# What pamqp raises, one way or another, on fields that make no sense.
-_UNDECODABLE = (
-    exceptions.UnmarshalingException,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    OverflowError,
-    RecursionError,
-    struct.error,
+ACCESS_REQUEST = METHOD_ID.pack(30, 10)
+
+# The fields of methods that have a fixed size, by the name that pamqp gives their type.
+_NUMBERS = {
+    "octet": Struct(">B"),
+    "short": Struct(">H"),
+    "long": Struct(">I"),
+    "longlong": Struct(">Q"),
+}
+
+_PROPERTIES = (
+    (0x8000, "content_type"),
+    (0x4000, "content_encoding"),
+    (0x2000, "headers"),
+    (0x1000, "delivery_mode"),
+    (0x0800, "priority"),
+    (0x0400, "correlation_id"),
+    (0x0200, "reply_to"),
+    (0x0100, "expiration"),
+    (0x0080, "message_id"),
+    (0x0040, "timestamp"),
+    (0x0020, "type"),
+    (0x0010, "user_id"),
+    (0x0008, "app_id"),
+    (0x0004, "cluster_id"),
 )
+_OCTET = Struct(">B")
+_TIMESTAMP = Struct(">Q")
 
 
-class FieldError(Exception):
-    """The fields of a method or a content header cannot be decoded."""
+class UnknownMethodError(FieldError):
+    """There is no method of this class and number."""
 
 
 class PublishFields(NamedTuple):
@@ -73,30 +101,43 @@ def encode_command(channel: int, command: Any) -> bytes:
     return bytes(frame.marshal(command, channel))
 
 
-def short_string(text: str | bytes) -> bytes:
-    """A length octet and at most 255 bytes of UTF-8."""
-    data = encode_name(text) if isinstance(text, str) else text
-    if len(data) > 255:
-        data = data[:255].decode("utf-8", "ignore").encode()
-    return bytes((len(data),)) + data
-
-
-def encode_name(name: str) -> bytes:
-    """A name as it stands on the wire; bytes that are not UTF-8 pass through both ways."""
-    return name.encode("utf-8", "surrogateescape")
-
-
-def decode_name(data: bytes) -> str:
-    """The reverse of `encode_name`."""
-    return data.decode("utf-8", "surrogateescape")
-
-
 def decode_method(data: bytes) -> Any:
     """The pamqp command in a whole method frame. Raises `FieldError`."""
-    try:
-        return frame.unmarshal(data)[2]
-    except _UNDECODABLE as error:
-        raise FieldError(str(error)) from error
+    id = int.from_bytes(data[7:11], "big")
+    if len(data) < 12:
+        raise FieldError("a method frame without a method")
+    if id not in commands.INDEX_MAPPING:
+        raise UnknownMethodError(f"there is no method {id >> 16}.{id & 0xFFFF}")
+    command: Any = commands.INDEX_MAPPING[id]()
+    arguments = data[:-1]
+    position = 11
+    bits_left = 0
+    bits = 0
+    for name in command.__slots__:
+        type = command.amqp_type(name)
+        value: Any
+        if type == "bit":
+            if not bits_left:
+                bits, position = decode_fixed(_OCTET, arguments, position)
+                bits_left = 8
+            value = bool(bits & 1)
+            bits >>= 1
+            bits_left -= 1
+        else:
+            bits_left = 0
+            value, position = _decode_field(type, arguments, position)
+        setattr(command, name, value)
+    return command
+
+
+def _decode_field(type: str, data: bytes, position: int) -> tuple[Any, int]:
+    if type == "shortstr":
+        return decode_short(data, position)
+    if type == "table":
+        return decode_table(data, position)
+    if type == "longstr":
+        return decode_long(data, position)
+    return decode_fixed(_NUMBERS[type], data, position)
 
 
 def decode_publish(arguments: bytes) -> PublishFields:
@@ -112,32 +153,42 @@ def decode_publish(arguments: bytes) -> PublishFields:
     return PublishFields(exchange, routing_key, bool(bits & 1), bool(bits & 2))
 
 
-def decode_properties(raw: bytes) -> commands.Basic.Properties:
-    """The properties of a content header, flags first. Raises `FieldError`."""
-    properties = commands.Basic.Properties()
-    try:
-        (flags,) = struct.unpack_from(">H", raw)
-        properties.unmarshal(flags, raw[2:])
-    except _UNDECODABLE as error:
-        raise FieldError(str(error)) from error
+def decode_properties(raw: bytes) -> dict[str, Any]:
+    """The properties in a content header (flags first) by name. Raises `FieldError`."""
+    flags, position = decode_fixed(_NUMBERS["short"], raw, 0)
+    properties: dict[str, Any] = {}
+    for flag, name in _PROPERTIES:
+        if not flags & flag:
+            continue
+        if name == "headers":
+            properties[name], position = decode_table(raw, position)
+        elif name == "timestamp":
+            properties[name], position = decode_fixed(_TIMESTAMP, raw, position)
+        elif name in ("delivery_mode", "priority"):
+            properties[name], position = decode_fixed(_OCTET, raw, position)
+        else:
+            properties[name], position = decode_short(raw, position)
     return properties
 
 
-def decode_table(data: bytes) -> tuple[int, dict[str, Any]]:
-    """A field table with its length in front: how many bytes it took, and the fields.
-
-    Raises `FieldError`.
-    """
-    try:
-        size, table = decode.field_table(data)
-    except _UNDECODABLE as error:
-        raise FieldError(str(error)) from error
-    return size, dict(table)
-
-
-def encode_table(table: common.FieldTable) -> bytes:
-    """A field table with its length in front."""
-    return encode.field_table(table)
+def encode_properties(properties: Mapping[str, Any]) -> bytes:
+    """The reverse of `decode_properties`."""
+    flags = 0
+    parts = []
+    for flag, name in _PROPERTIES:
+        value = properties.get(name)
+        if value is None:
+            continue
+        flags |= flag
+        if name == "headers":
+            parts.append(encode_table(value))
+        elif name == "timestamp":
+            parts.append(_TIMESTAMP.pack(value))
+        elif name in ("delivery_mode", "priority"):
+            parts.append(_OCTET.pack(value))
+        else:
+            parts.append(encode_short(encode_text(value)))
+    return flags.to_bytes(2, "big") + b"".join(parts)
 
 
 def parse_delivery_mode(raw: bytes) -> int:

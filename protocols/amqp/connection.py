@@ -21,6 +21,7 @@ from protocols.amqp import handshake
 from protocols.amqp.channel import Channel
 from protocols.amqp.channel import State as ChannelState
 from protocols.amqp.codec import (
+    ACCESS_REQUEST,
     ACK,
     END_OCTET,
     FRAME_HEAD,
@@ -32,13 +33,13 @@ from protocols.amqp.codec import (
     METHOD_ID,
     PROTOCOL_HEADER,
     PUBLISH,
-    FieldError,
+    UnknownMethodError,
     decode_method,
     decode_publish,
     encode_method,
-    short_string,
 )
 from protocols.amqp.delivering import Subscription
+from protocols.amqp.fields import FieldError, encode_short
 from protocols.amqp.language import AmqpLanguage
 from protocols.amqp.publishing import Publishing, Target
 from protocols.amqp.replies import AmqpError, from_gateway
@@ -63,6 +64,7 @@ class State(Enum):
     OPEN = auto()
     CLOSING = auto()  # We sent connection.close: only its answer matters.
     REFUSED = auto()  # We hang up soon; nothing that comes matters.
+    LEAVING = auto()  # Closed by both: we hang up when what was answered is durable.
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,8 @@ class AmqpConnection:
         self.virtual_host: VirtualHost = gateway.default_virtual_host
         self._handle_cold = handle_method
         self._throttle = throttle
-        self._rest = b""
+        self._parts: list[bytes] = []  # The beginning of something that is not whole yet,
+        self._missing_size = 0  # and how much of it has to come before another look is worth it.
         self._generation = gateway.generation
         self._publishing = Publishing(gateway.broker, language, self._resolve, self.find_route)
         self._to_confirm: dict[Channel, bool] = {}
@@ -121,6 +124,7 @@ class AmqpConnection:
         self._sent = False
         self._received = False
         self._idle_checks_count = 0
+        self._throttled = False
         self._now = now
 
     @property
@@ -128,14 +132,20 @@ class AmqpConnection:
         """Does the client want to hear that a consumer was cancelled?"""
         return bool(self.capabilities.get("consumer_cancel_notify"))
 
+    @property
+    def _is_read(self) -> bool:
+        """Does the transport read? Where it does not, the peer is not silent."""
+        return not (self.paused or (self._throttled and self.gateway.broker.congested))
+
     # What the transport calls
 
     def receive_data(self, data: bytes, now: float) -> None:
         """Take in what arrived and work it off as far as it is whole."""
         self._now = now
         self._received = True
-        if self._rest:
-            data = self._rest + data
+        self._throttled = False
+        if self._missing_size:
+            data = self._gather(data)
         position = 0
         if self.state is State.STARTING:
             position = self._receive_protocol_header(data)
@@ -143,17 +153,20 @@ class AmqpConnection:
             self._forget_routes()
         log_end = self.gateway.broker.log_end
         size = len(data)
-        while position < size and not self.closed and self.state is not State.REFUSED:
+        while position < size:
+            if self.state is State.REFUSED or self.state is State.LEAVING:
+                break
             following = self._receive_run(data, position)
-            if following == position and not self._publishing.is_cut:
+            if following == position and not self._publishing.missing_size:
                 following = self._receive_frame(data, position)
             if following == position:
+                self._await_rest(data, position)
                 break
             position = following
-        self._rest = data[position:]
         if self._to_confirm:
             self._confirm()
         if self.gateway.broker.log_end != log_end and self.gateway.broker.congested:
+            self._throttled = True
             self._throttle()
 
     def data_to_send(self) -> bytes:
@@ -185,7 +198,8 @@ class AmqpConnection:
             self._sent = False
             self._send_check_at = now + self._heartbeat_s / 2
         if now >= self._receive_check_at:
-            self._idle_checks_count = 0 if self._received else self._idle_checks_count + 1
+            heard = self._received or not self._is_read
+            self._idle_checks_count = 0 if heard else self._idle_checks_count + 1
             self._received = False
             self._receive_check_at = now + self._heartbeat_s
             if self._idle_checks_count >= 2:
@@ -248,11 +262,14 @@ class AmqpConnection:
             self.output.append(PROTOCOL_HEADER)
             self.state = State.REFUSED
             self.closed = True
-        return 0
+        else:
+            self._parts.append(data)
+            self._missing_size = 1
+        return len(data)
 
     def _receive_run(self, data: bytes, position: int) -> int:
         """The hot paths: as many publishes or acknowledgements as stand here, if any do."""
-        self._publishing.is_cut = False
+        self._publishing.missing_size = 0
         if self.state is not State.OPEN:
             return position
         if data.startswith(PUBLISH, position + 7):
@@ -274,23 +291,46 @@ class AmqpConnection:
         type, number, size = FRAME_HEAD.unpack_from(data, position)
         start = position + FRAME_HEAD.size
         end: int = start + size
-        payload = data[start:end]
+        payload = b""
         explanation = None
-        if type not in FRAME_TYPES:
-            explanation = f"{_octets(payload)}: unknown_frame"
-        elif size > self.frame_max:
+        if size > self.frame_max:
             limit = self.frame_max - FRAME_OVERHEAD
             explanation = f"all octets = <<>>: {{frame_too_large,{size},{limit}}}"
         elif end >= len(data):
             return position
-        elif data[end] != END_OCTET:
-            explanation = f"{_octets(payload)}: {{invalid_frame_end_marker,{data[end]}}}"
+        else:
+            payload = data[start:end]
+            if data[end] != END_OCTET:
+                explanation = f"{_octets(payload)}: {{invalid_frame_end_marker,{data[end]}}}"
+            elif type not in FRAME_TYPES:
+                explanation = f"{_octets(payload)}: unknown_frame"
         if explanation is not None:
             # Where the next frame would begin cannot be known any more.
             self._fail(AmqpError("FRAME_ERROR", f"type {type}, {explanation}"), 0)
             return len(data)
         self._try_frame(type, number, payload, data[position : end + 1])
         return end + 1
+
+    def _gather(self, data: bytes) -> bytes:
+        """All that has come since something began, once it is whole; nothing before."""
+        self._parts.append(data)
+        self._missing_size = max(0, self._missing_size - len(data))
+        if self._missing_size:
+            return b""
+        data = b"".join(self._parts)
+        self._parts.clear()
+        return data
+
+    def _await_rest(self, data: bytes, position: int) -> None:
+        """Keep what is not whole, untouched until all that it lacks has come."""
+        missing_size = self._publishing.missing_size
+        if not missing_size:
+            end = position + FRAME_HEAD.size
+            if end <= len(data):
+                end += FRAME_HEAD.unpack_from(data, position)[2] + 1
+            missing_size = end - len(data)
+        self._parts.append(data[position:])
+        self._missing_size = missing_size
 
     def _try_frame(self, type: int, number: int, payload: bytes, frame: bytes) -> None:
         """Handle a whole frame, and answer what goes wrong with it."""
@@ -303,6 +343,8 @@ class AmqpConnection:
             self._refuse_login(str(error))
         except GatewayError as error:
             self._fail(from_gateway(error, method), number)
+        except UnknownMethodError:
+            self._fail(AmqpError("COMMAND_INVALID", "unimplemented method", method), 0)
         except FieldError:
             self._fail(AmqpError("FRAME_ERROR", f"cannot decode {_octets(payload)}", method), 0)
         if self.gateway.generation != self._generation:
@@ -337,6 +379,9 @@ class AmqpConnection:
         elif id == _CHANNEL_CLOSE:
             self._close_channel(channel)
             self.output.append(encode_method(channel.number, 20, 41))
+        elif id == ACCESS_REQUEST:
+            # Of AMQP 0-8; some clients still ask, and get the same ticket as all.
+            self.output.append(encode_method(channel.number, 30, 11, b"\x00\x01"))
         else:
             self._handle_cold(self, channel, decode_method(frame))
 
@@ -354,14 +399,15 @@ class AmqpConnection:
         if self.state is State.CLOSING:
             if type == METHOD and number == 0 and id == _CLOSE:
                 self.output.append(encode_method(0, 10, 51))
-            self.closed = type == METHOD and number == 0 and id in (_CLOSE, _CLOSE_OK)
+            if type == METHOD and number == 0 and id in (_CLOSE, _CLOSE_OK):
+                self._leave()
             return
         if type != METHOD or number:
             raise _unexpected_frame(type, payload)
         if id == _CLOSE and self.state is State.OPEN:
             self._release()
             self.output.append(encode_method(0, 10, 51))
-            self.closed = True
+            self._leave()
             return
         handshake.handle(self, decode_method(frame))
 
@@ -371,7 +417,7 @@ class AmqpConnection:
         """connection.tune-ok was acceptable."""
         self.channel_max = channel_max
         self.frame_max = frame_max
-        self._publishing.frame_max = frame_max
+        self._publishing.body_size_max = min(frame_max, self.message_size_max)
         self._heartbeat_s = float(heartbeat_s)
         self.state = State.OPENING
 
@@ -417,8 +463,14 @@ class AmqpConnection:
             return
         self.output.append(_encode_close(0, 10, error.code, error.text, error.method))
         self.state = State.CLOSING
-        framing = error.code == 501
-        self._hang_up_at = self._now + (_REFUSAL_PAUSE_S if framing else _CLOSE_OK_TIMEOUT_S)
+        timeout_s = min(self._heartbeat_s or _CLOSE_OK_TIMEOUT_S, _CLOSE_OK_TIMEOUT_S)
+        self._hang_up_at = self._now + (_REFUSAL_PAUSE_S if error.code == 501 else timeout_s)
+
+    def _leave(self) -> None:
+        """Nothing more will come: hang up when all that was answered is durable."""
+        self.state = State.LEAVING
+        self._hang_up_at = self._now + _CLOSE_OK_TIMEOUT_S
+        self.closed = not self._holds_count
 
     def _open_channel(self, number: int) -> None:
         if len(self.channels) >= self.channel_max:
@@ -487,6 +539,8 @@ class AmqpConnection:
 
     def _release_hold(self) -> None:
         self._holds_count -= 1
+        if self.state is State.LEAVING and not self._holds_count:
+            self.closed = True
         self.wake()
 
 
@@ -499,7 +553,7 @@ def _encode_close(
     number: int, class_id: int, code: int, text: str, method: tuple[int, int]
 ) -> bytes:
     method_id = 50 if class_id == 10 else 40
-    arguments = code.to_bytes(2, "big") + short_string(text) + METHOD_ID.pack(*method)
+    arguments = code.to_bytes(2, "big") + encode_short(text) + METHOD_ID.pack(*method)
     return encode_method(number, class_id, method_id, arguments)
 
 

@@ -29,10 +29,9 @@ from protocols.amqp.codec import (
     HEADER,
     METHOD,
     encode_frame,
-    encode_name,
-    short_string,
 )
-from protocols.amqp.language import AmqpLanguage, encode_properties
+from protocols.amqp.fields import encode_name, encode_short
+from protocols.amqp.language import AmqpLanguage, encode_neutral
 
 if TYPE_CHECKING:
     from protocols.amqp.channel import Channel
@@ -59,7 +58,7 @@ def _raw_properties(header: Header) -> bytes:
         return header.raw
     raw: bytes | None = header.translated.get(AmqpLanguage.number)
     if raw is None:
-        raw = header.translated[AmqpLanguage.number] = encode_properties(header.properties)
+        raw = header.translated[AmqpLanguage.number] = encode_neutral(header.properties)
     return raw
 
 
@@ -77,7 +76,7 @@ class Subscription:
         self.no_ack = no_ack
         self.prefetch = prefetch  # 0 is unlimited.
         self.in_flight_count = 0
-        self._encoded_tag = short_string(encode_name(tag))
+        self._encoded_tag = encode_short(encode_name(tag))
         self._envelope: Envelope | None = None
         self._header: Header | None = None
         self._size = -1
@@ -157,8 +156,8 @@ class Subscription:
         start = DELIVER + self._encoded_tag
         rest = b"%c%b%b" % (
             redelivered,
-            short_string(encode_name(envelope.exchange)),
-            short_string(encode_name(envelope.routing_key)),
+            encode_short(encode_name(envelope.exchange)),
+            encode_short(encode_name(envelope.routing_key)),
         )
         start = FRAME_HEAD.pack(METHOD, number, len(start) + 8 + len(rest)) + start
         middle = rest + END

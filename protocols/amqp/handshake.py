@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pamqp import commands
 
-from gateway.errors import LoginRefusedError
-from protocols.amqp.codec import decode_table, encode_command, encode_method
+from protocols.amqp.codec import encode_command, encode_method
+from protocols.amqp.fields import decode_table
 from protocols.amqp.replies import AmqpError
 
 if TYPE_CHECKING:
@@ -99,16 +99,18 @@ def _log_in(connection: AmqpConnection, command: Any) -> None:
     )
 
 
-def _credentials(mechanism: str, response: str | bytes) -> tuple[str, str]:
-    data = response.encode("utf-8", "surrogateescape") if isinstance(response, str) else response
+def _credentials(mechanism: str, response: bytes) -> tuple[str, str]:
+    """Name and password. RabbitMQ says nothing to one who gives neither, and so do we."""
     if mechanism == "PLAIN":
-        parts = data.split(b"\0")
+        parts = response.split(b"\0")
         if len(parts) == 3 and not parts[0]:
             return parts[1].decode("utf-8", "replace"), parts[2].decode("utf-8", "replace")
     elif mechanism == "AMQPLAIN":
-        _, table = decode_table(len(data).to_bytes(4, "big") + data)
+        table, _ = decode_table(len(response).to_bytes(4, "big") + response)
         return str(table.get("LOGIN", "")), str(table.get("PASSWORD", ""))
-    raise LoginRefusedError(f"mechanism '{mechanism}' is unknown, or its response malformed")
+    else:
+        raise AmqpError("COMMAND_INVALID", f"unknown authentication mechanism '{mechanism}'")
+    raise AmqpError("SYNTAX_ERROR", "the response is malformed")
 
 
 def _tune(connection: AmqpConnection, command: Any) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 
 from pamqp import commands
 
-from gateway.errors import NotFoundError
+from gateway.errors import AccessRefusedError, NotFoundError
+from gateway.vhosts import clean_name
 from protocols.amqp.channel import Channel
-from protocols.amqp.codec import encode_method, encode_name, short_string
+from protocols.amqp.codec import encode_method
 from protocols.amqp.connection import AmqpConnection
+from protocols.amqp.fields import encode_name, encode_short
 from protocols.amqp.replies import AmqpError
 
 _Method = Callable[[AmqpConnection, Channel, Any], None]
@@ -57,7 +59,10 @@ def _channel_flow(connection: AmqpConnection, channel: Channel, command: Any) ->
 
 def _exchange_declare(connection: AmqpConnection, channel: Channel, command: Any) -> None:
     if command.passive:
-        connection.virtual_host.find_exchange(command.exchange)
+        name = clean_name(command.exchange)
+        if not name:
+            raise AccessRefusedError("operation not permitted on the default exchange")
+        connection.virtual_host.find_exchange(name)
     else:
         connection.virtual_host.declare_exchange(
             command.exchange,
@@ -104,7 +109,7 @@ def _exchange_unbind(connection: AmqpConnection, channel: Channel, command: Any)
 def _queue_declare(connection: AmqpConnection, channel: Channel, command: Any) -> None:
     virtual_host = connection.virtual_host
     if command.passive:
-        queue = virtual_host.find_queue(_queue_name(channel, command.queue), connection)
+        queue = virtual_host.find_queue(clean_name(command.queue), connection)
     else:
         queue = virtual_host.declare_queue(
             command.queue,
@@ -119,15 +124,16 @@ def _queue_declare(connection: AmqpConnection, channel: Channel, command: Any) -
     channel.last_queue = queue.name
     if not command.nowait:
         counts = queue.ready_count.to_bytes(4, "big") + queue.consumer_count.to_bytes(4, "big")
-        _reply(channel, 50, 11, short_string(encode_name(queue.name)) + counts)
+        _reply(channel, 50, 11, encode_short(encode_name(queue.name)) + counts)
 
 
 def _queue_bind(connection: AmqpConnection, channel: Channel, command: Any) -> None:
     name = _queue_name(channel, command.queue)
     routing_key = command.routing_key if command.queue or command.routing_key else name
-    virtual_host = connection.virtual_host
-    virtual_host.bind_queue(name, command.exchange, routing_key, command.arguments, connection)
-    if virtual_host.queues[name].durable:
+    queue = connection.virtual_host.bind_queue(
+        name, command.exchange, routing_key, command.arguments, connection
+    )
+    if queue.durable:
         connection.hold()
     if not command.nowait:
         _reply(channel, 50, 21)
@@ -186,13 +192,13 @@ def _basic_consume(connection: AmqpConnection, channel: Channel, command: Any) -
     tag = tag or "amq.ctag-" + urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
     channel.subscribe(tag, queue, command.no_ack, command.exclusive)
     if not command.nowait:
-        _reply(channel, 60, 21, short_string(encode_name(tag)))
+        _reply(channel, 60, 21, encode_short(encode_name(tag)))
 
 
 def _basic_cancel(connection: AmqpConnection, channel: Channel, command: Any) -> None:
     channel.unsubscribe(command.consumer_tag)
     if not command.nowait:
-        _reply(channel, 60, 31, short_string(encode_name(command.consumer_tag)))
+        _reply(channel, 60, 31, encode_short(encode_name(command.consumer_tag)))
 
 
 def _basic_get(connection: AmqpConnection, channel: Channel, command: Any) -> None:

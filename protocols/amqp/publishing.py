@@ -21,20 +21,14 @@ from typing import Protocol
 from core.broker import Broker
 from core.route import Route
 from gateway.messages import Envelope, Header, Message
-from protocols.amqp.codec import (
-    BASIC_CLASS,
-    BODY,
-    END_OCTET,
-    FRAME_HEAD,
-    HEADER,
-    METHOD,
-    PUBLISH,
-    FieldError,
-)
+from protocols.amqp.codec import BASIC_CLASS, BODY, END_OCTET, FRAME_HEAD, HEADER, METHOD, PUBLISH
+from protocols.amqp.fields import FieldError
 from protocols.amqp.language import AmqpLanguage
 
 _CONTENT = Struct(">HHQ")  # Class, weight, body size.
 _ENTRIES_MAX = 4096
+_HEADER = bytes((HEADER,))
+_HEADER_SIZE_MAX = 4096  # Larger ones are not worth being remembered.
 _METHOD_SIZE_MAX = 4 + 2 + 256 + 256 + 1  # Of a basic.publish payload.
 
 
@@ -54,6 +48,10 @@ class Publisher(Protocol):
     number: int
     durable_kind: Kind
     transient_kind: Kind
+
+    @property
+    def content(self) -> object | None:
+        """The message that is arriving in parts, if one is: no other may begin."""
 
     def published(self, count: int, durable: bool) -> None:
         """Messages were appended."""
@@ -126,8 +124,8 @@ class Publishing:
         self._targets: dict[bytes, Target] = {}
         self._entries: dict[bytes, Entry] = {}
         self._predicted: Entry | None = None
-        self.frame_max = 0  # Larger payloads take the general path, which refuses them.
-        self.is_cut = False  # Did `receive` stop because the next message is not whole yet?
+        self.body_size_max = 0  # Larger ones take the general path, which refuses them.
+        self.missing_size = 0  # So much of the next message must come before `receive` goes on.
 
     def forget(self) -> None:
         """Drop all that was resolved: topology, or the channels, have changed."""
@@ -155,14 +153,15 @@ class Publishing:
             body_start = position + entry.prefix_size
             end = body_start + entry.body_size
             if end >= data_size:
-                self.is_cut = True
+                self.missing_size = end + 1 - data_size
                 break
             if data[end] != END_OCTET:
                 break
             if entry.kind is not kind:
-                if messages:
-                    self._append(kind, data, start, position, routes, sizes, messages)
-                    messages, routes, sizes = [], [], []
+                if entry.kind.channel.content is not None:
+                    break
+                self._append(kind, data, start, position, routes, sizes, messages)
+                messages, routes, sizes = [], [], []
                 kind = entry.kind
                 start = position
             messages.append((entry.envelope, entry.header, data[body_start:end]))
@@ -171,8 +170,7 @@ class Publishing:
             position = end + 1
             previous = entry
             entry = entry.next
-        if messages:
-            self._append(kind, data, start, position, routes, sizes, messages)
+        self._append(kind, data, start, position, routes, sizes, messages)
         self._predicted = entry
         return position
 
@@ -186,7 +184,8 @@ class Publishing:
         sizes: list[int],
         messages: list[Message],
     ) -> None:
-        assert kind is not None
+        if kind is None or not messages:
+            return
         payload = memoryview(data)[start:end]
         number = self._language.number
         self._broker.append(number, routes, sizes, [payload], messages, kind.durable)
@@ -200,18 +199,21 @@ class Publishing:
         if type != METHOD or size > _METHOD_SIZE_MAX:
             return None
         method_end = position + size + 8
-        if method_end + FRAME_HEAD.size + _CONTENT.size > len(data):
-            self.is_cut = True
+        if data[method_end : method_end + 1] not in (b"", _HEADER):
+            return None
+        content_end = method_end + FRAME_HEAD.size + _CONTENT.size
+        if content_end > len(data):
+            self.missing_size = content_end - len(data)
             return None
         target = self._target(data[position:method_end])
         if target is None:
             return None
         type, header_number, size = FRAME_HEAD.unpack_from(data, method_end)
-        if type != HEADER or header_number != number or size > self.frame_max:
+        if type != HEADER or header_number != number or size > _HEADER_SIZE_MAX:
             return None
         header_end = method_end + size + 8
         if header_end > len(data):
-            self.is_cut = True
+            self.missing_size = header_end - len(data)
             return None
         if size < _CONTENT.size + 2 or data[header_end - 1] != END_OCTET:
             return None
@@ -222,13 +224,13 @@ class Publishing:
     ) -> Entry | None:
         """The same, once the content header frame is known to be whole."""
         class_id, _, body_size = _CONTENT.unpack_from(data, method_end + FRAME_HEAD.size)
-        if class_id != BASIC_CLASS or body_size > self.frame_max:
+        if class_id != BASIC_CLASS or body_size > self.body_size_max:
             return None
         prefix_end = header_end - 1
         if body_size:
             prefix_end = header_end + FRAME_HEAD.size
             if prefix_end > len(data):
-                self.is_cut = True
+                self.missing_size = prefix_end - len(data)
                 return None
             if FRAME_HEAD.unpack_from(data, header_end) != (BODY, target.channel.number, body_size):
                 return None

@@ -4,14 +4,14 @@ from pathlib import Path
 import pytest
 
 from core.group_commit import GroupCommit, sync_files
-from tests.support.disk import Disk
+from tests.support.disk import HeldDisk
 
 
 class Flushes:
     """A group commit on a disk that the test holds; notes who is told what, in order."""
 
     def __init__(self) -> None:
-        self.disk = Disk()
+        self.disk = HeldDisk()
         self.disk.held = True
         self.notes: list[str] = []
         self.failures: list[BaseException] = []

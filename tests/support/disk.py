@@ -11,7 +11,7 @@ import pytest
 from core.group_commit import Done
 
 
-class Disk:
+class HeldDisk:
     """A `run_blocking` without a thread: what is to block runs at once, or when released."""
 
     def __init__(self) -> None:

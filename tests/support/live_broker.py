@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from core.broker import Broker, BrokerOptions
 from core.light_queue import LightQueue
 from core.route import Route
-from tests.support.disk import Disk
+from tests.support.disk import HeldDisk
 
 ORIGIN = 7
 SMALL = BrokerOptions(
@@ -33,7 +33,7 @@ class LiveBroker:
         self.directory = directory
         self.options = replace(options, **changes)
         self.clock = Clock()
-        self.disk = Disk()
+        self.disk = HeldDisk()
         self.failures: list[BaseException] = []
         self.broker = Broker(
             directory, self.clock, self.disk.run, self.options, self.failures.append

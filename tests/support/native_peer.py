@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 from twisted.internet.address import IPv4Address
@@ -21,28 +20,7 @@ from rosettamq.remoting.frames import FrameReader, encode_frame
 from rosettamq.remoting.headers import Header as TypedHeader
 from rosettamq.remoting.headers import PullMessageRequest, SendMessageRequest
 from rosettamq.remoting.records import Record, decode_records
-
-
-class HeldDisk:
-    """A `run_blocking` without a thread, which can be held: nothing is durable meanwhile."""
-
-    def __init__(self) -> None:
-        self.held = False
-        self._waiting: list[tuple[Callable[[], None], Callable[[BaseException | None], None]]] = []
-
-    def run(
-        self, function: Callable[[], None], done: Callable[[BaseException | None], None]
-    ) -> None:
-        self._waiting.append((function, done))
-        if not self.held:
-            self.release()
-
-    def release(self) -> None:
-        self.held = False
-        while self._waiting:
-            function, done = self._waiting.pop(0)
-            function()
-            done(None)
+from tests.support.disk import HeldDisk
 
 
 class OtherLanguage:

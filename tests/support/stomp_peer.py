@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from twisted.internet.address import IPv4Address
@@ -13,26 +12,7 @@ from gateway.gateway import Gateway
 from protocols.stomp.codec import Frame, parse_header_block
 from protocols.stomp.config import StompConfig
 from protocols.stomp.front_end import StompFactory, StompFrontEnd
-
-
-class Disk:
-    """A `run_blocking` without a thread, which can be held: nothing is durable meanwhile."""
-
-    def __init__(self) -> None:
-        self.held = False
-        self._waiting: list[tuple[Callable[[], object], Callable[[None], None]]] = []
-
-    def run(self, function: Callable[[], object], done: Callable[[None], None]) -> None:
-        self._waiting.append((function, done))
-        if not self.held:
-            self.release()
-
-    def release(self) -> None:
-        self.held = False
-        while self._waiting:
-            function, done = self._waiting.pop(0)
-            function()
-            done(None)
+from tests.support.disk import HeldDisk
 
 
 class StompBroker:
@@ -40,7 +20,7 @@ class StompBroker:
 
     def __init__(self, folder: Path, config: StompConfig | None = None) -> None:
         self.clock = Clock()
-        self.disk = Disk()
+        self.disk = HeldDisk()
         self.gateway = Gateway(folder, self.clock, self.disk.run)
         for language in StompFrontEnd.languages:
             self.gateway.add_language(language)
