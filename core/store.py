@@ -27,12 +27,14 @@ from core.record import (
     decode_header,
     decode_rows,
     encode_head,
+    verify,
 )
 
 VOLATILE_BASE = 1 << 62  # Log offsets from here on are of transient batches: serial numbers.
 _READ_AHEAD_SIZE = 1 << 20
 _HEAD_READ_SIZE = 4096  # The header and the rows of most records.
 _MESSAGE_OVERHEAD = 200  # What a message costs in memory beside its bytes, about.
+_VERIFIED_COUNT_MAX = 1 << 16
 _SPILL_SEGMENT_SIZE = 64 << 20
 
 
@@ -74,6 +76,7 @@ class Store:
         self._cache_order: deque[Batch] = deque()
         self._cache_size = 0
         self._cache_size_max = cache_size
+        self._verified: set[int] = set()  # Records whose checksum was right, of which some is read.
         self._volatile: dict[int, Batch] = {}
         self._volatile_next = VOLATILE_BASE
         self._volatile_size = 0
@@ -230,7 +233,12 @@ class Store:
     def _read_alone(
         self, log: CommitLog, header: RecordHeader, head: bytes, first: int, count: int
     ) -> tuple[list[Any], int]:
-        """Just these messages; the checksum covers the whole record, so it is not verified."""
+        """Just these messages; but the first time the whole record, for the checksum covers it."""
+        if log is self.commit_log and header.log_offset not in self._verified:
+            verify(log.read(header.log_offset, header.size), header)
+            if len(self._verified) >= _VERIFIED_COUNT_MAX:
+                self._verified.clear()
+            self._verified.add(header.log_offset)
         rows_size = ROW_SIZE * header.message_count
         if HEADER_SIZE + rows_size > len(head):
             head = log.read(header.log_offset, HEADER_SIZE + rows_size)

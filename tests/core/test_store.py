@@ -121,14 +121,28 @@ def test_a_damaged_head_is_reported_and_skipped(tmp_path: Path, place: str, whol
     assert fetch(store, behind, 0, 1) == [b"behind"]
 
 
-def test_a_damaged_body_is_reported_and_skipped(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [1, 8], ids=["alone", "among others"])
+def test_a_damaged_body_is_reported_and_skipped(tmp_path: Path, count: int) -> None:
     store = open_store(tmp_path)
-    damaged = append_durable(store, b"damaged")
+    damaged = append_durable(store, *[b"damaged"] * count)
     append_durable(store, b"which the cache holds")
     with store.commit_log.segments[0].path.open("r+b") as file:
-        file.seek(damaged + 44 + 3)
+        file.seek(damaged + 36 + 8 * count + 3)
         file.write(b"\xff")
     assert fetch(store, damaged, 0, 1) == []
+
+
+def test_a_message_of_many_is_read_alone_once_the_record_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand queues that share a record must not read it a thousand times."""
+    store = open_store(tmp_path)
+    log_offset = append_durable(store, *[b"x" * 1000] * 100)
+    append_durable(store, b"which the cache holds")
+    reads = count_reads(store.commit_log, monkeypatch)
+    for number in range(100):
+        assert fetch(store, log_offset, number, 1) == [b"x" * 1000]
+    assert sum(size > 4096 for size in reads) == 1
 
 
 @pytest.mark.parametrize("count", [1, 8])
