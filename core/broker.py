@@ -119,6 +119,11 @@ class Broker:
             self.queues[id].restore(
                 found.floor, found.delivered_below, found.settled, found.durable_end
             )
+        self._reserve_ids(recovered.ids_seen)
+        for queue in self.queues.values():
+            for group, offset in queue.group_offsets.items():
+                if offset > queue.max_offset:  # Of messages that power loss took away.
+                    self.commit_group_offset(queue, group, queue.max_offset)
         self._synced_at = self._store.commit_log.end
         self.turn.journals.append(self._end_turn)
 
@@ -278,6 +283,13 @@ class Broker:
             self._metadata.put("next_id", kind, end)
         self._next_ids[kind] = (next_id + 1, end)
         return next_id
+
+    def _reserve_ids(self, ids_seen: dict[str, int]) -> None:
+        """Power loss may take the document that reserved an id, and leave what bears the id."""
+        for kind, id in ids_seen.items():
+            if id >= self._next_ids.get(kind, (1, 1))[0]:
+                self._metadata.put("next_id", kind, id + 1)
+                self._next_ids[kind] = (id + 1, id + 1)
 
     def _load_metadata(self) -> None:
         for kind, next_id in self._metadata.items("next_id").items():
