@@ -114,7 +114,7 @@ def decode(data: Buffer, header: RecordHeader, position: int = 0) -> Record:
 
 
 def verify(data: Buffer, header: RecordHeader, position: int = 0) -> None:
-    """Raise `CorruptRecordError` unless the record at `position` is whole and its checksum right."""
+    """Raise `CorruptRecordError` unless the record at `position` is whole, with its checksum."""
     end = position + header.size
     if end > len(data):
         raise CorruptRecordError(f"record at {header.log_offset} is cut short")

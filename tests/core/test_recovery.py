@@ -97,7 +97,9 @@ def test_damage_in_the_middle_costs_what_it_hits(
         messages = [b"%d.%d" % (number, place) + b"x" * 30 for place in range(count)]
         chosen = [data.draw(st.integers(0, 1)) for _ in messages]
         live.append([routes[choice] for choice in chosen], *messages)
-        model += [(number, message, choice) for message, choice in zip(messages, chosen)]
+        model += [
+            (number, message, choice) for message, choice in zip(messages, chosen, strict=True)
+        ]
     hit = data.draw(st.integers(0, len(batches) - 2))
     at = data.draw(st.integers(0, starts[hit + 1] - starts[hit] - 1))
     rows = range(36, 36 + 8 * batches[hit])
@@ -231,7 +233,10 @@ def test_ids_are_never_used_again(live: LiveBroker) -> None:
     queue.settle(0, 1)
     live.broker.commit_group_offset(queue, "reader", 1)
 
-    live = live.crash(meanwhile=lambda folder: (folder / "metadata").write_bytes(before))
+    def forget(folder: Path) -> None:
+        (folder / "metadata").write_bytes(before)
+
+    live = live.crash(meanwhile=forget)
     new = live.declare()
     new_route = live.broker.route([new])
     assert new.id > queue.id
