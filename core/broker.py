@@ -25,7 +25,7 @@ from core.checkpoint import (
 from core.errors import CorruptRecordError
 from core.group_commit import GroupCommit, RunBlocking, sync_files
 from core.light_queue import LightQueue
-from core.metadata import Metadata
+from core.metadata import Metadata, sync_directory
 from core.progress import Progress
 from core.record import HEADER_SIZE, Buffer, decode, decode_header
 from core.recovery import Recovery
@@ -124,12 +124,16 @@ class Broker:
             for group, offset in queue.group_offsets.items():
                 if offset > queue.max_offset:  # Of messages that power loss took away.
                     self.commit_group_offset(queue, group, queue.max_offset)
+        for folder in (self._directory, self._directory.parent):
+            sync_directory(folder)  # Files that are new here must not be lost with their names.
         self._synced_at = self._store.commit_log.end
         self.turn.journals.append(self._end_turn)
 
     def stop(self) -> None:
         """Flush, checkpoint and close."""
         self.turn.end()
+        self.turn.journals.remove(self._end_turn)
+        self._commit.stop()  # A flush or checkpoint that is still on its way comes too late.
         if self._flush_call is not None:
             self._flush_call.cancel()
             self._flush_call = None
@@ -162,10 +166,9 @@ class Broker:
     def declare_queue(self, document: Any | None) -> LightQueue:
         """Make a queue; a durable one if there is a document to remember it by."""
         id = self._new_id("queue")
-        queue = self._new_queue(id, document is not None)
-        self.queues[id] = queue
         if document is not None:
             self._metadata.put("queue", str(id), document)
+        queue = self.queues[id] = self._new_queue(id, document is not None)
         return queue
 
     def update_queue(self, queue: LightQueue, document: Any) -> None:
@@ -188,18 +191,19 @@ class Broker:
             route_id = self._routes.get(ids, 0)
             if not route_id:
                 route_id = self._new_id("route")
+                self._metadata.put("route", str(route_id), list(ids))
                 self._routes[ids] = route_id
                 self._route_queues[route_id] = ids
-                self._metadata.put("route", str(route_id), list(ids))
         return Route(tuple(queues), route_id, by_header)
 
     def commit_group_offset(self, queue: LightQueue, group: str, offset: int) -> None:
         """Another group than the queue's own has consumed all below `offset`."""
         group_id = self._group_ids.get((queue.id, group))
         if group_id is None:
-            group_id = self._group_ids[queue.id, group] = self._new_id("group")
+            group_id = self._new_id("group")
             if queue.durable:
                 self._metadata.put("group", str(group_id), [queue.id, group])
+            self._group_ids[queue.id, group] = group_id
         queue.commit_group_offset(group, group_id, offset)
 
     # Messages
