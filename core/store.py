@@ -17,6 +17,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from core.commit_log import CommitLog
+from core.consume_queue import VOLATILE_BASE
 from core.errors import CorruptRecordError
 from core.record import (
     HEADER_SIZE,
@@ -29,7 +30,6 @@ from core.record import (
     encode_head,
 )
 
-VOLATILE_BASE = 1 << 62  # Log offsets from here on are of transient batches: serial numbers.
 _READ_AHEAD_SIZE = 1 << 20
 _HEAD_READ_SIZE = 4096  # The header and the rows of most records.
 _MESSAGE_OVERHEAD = 200  # What a message costs in memory beside its bytes, about.
