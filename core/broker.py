@@ -115,16 +115,17 @@ class Broker:
         self._checkpointed_at = checkpoint.log_offset
         for key in self._metadata.items("queue"):
             id = int(key)
-            found = recovered.queues.get(id)
-            queue = self._new_queue(id, True)
-            self.queues[id] = queue
-            if found is not None:
-                queue.index = found.index
-                queue.restore(found.floor, found.delivered_below, found.settled, found.durable_end)
+            self.queues[id] = self._new_queue(id, True)
         for key, (queue_id, group) in self._metadata.items("group").items():
             self._group_ids[queue_id, group] = int(key)
             if int(key) in recovered.group_offsets and queue_id in self.queues:
                 self.queues[queue_id].group_offsets[group] = recovered.group_offsets[int(key)]
+        # Last, since what no group needs is let go.
+        for id, found in recovered.queues.items():
+            self.queues[id].index = found.index
+            self.queues[id].restore(
+                found.floor, found.delivered_below, found.settled, found.durable_end
+            )
         self._synced_at = self._store.commit_log.end
         self.turn.journals.append(self._end_turn)
         self._keep_house()

@@ -88,6 +88,7 @@ class Store:
         shutil.rmtree(self._spill_directory, ignore_errors=True)
         self._spill: CommitLog | None = None
         self._spilled: dict[int, tuple[int, int]] = {}  # Spill offset, reference count.
+        self._spill_order: deque[int] = deque()  # Oldest first, until it is the oldest and gone.
 
     def append_durable(
         self,
@@ -117,6 +118,7 @@ class Store:
         if self._volatile_size + size > self._volatile_size_max:
             spill_offset = self._spill_batch(origin, sizes, payload)
             self._spilled[log_offset] = (spill_offset, 0)
+            self._spill_order.append(log_offset)
         else:
             self._volatile_size += size
             self._volatile[log_offset] = Batch(log_offset, messages, sizes, size, self._now_ms())
@@ -145,9 +147,8 @@ class Store:
         if references > 1:
             self._spilled[log_offset] = (spill_offset, references - 1)
             return
-        oldest = next(iter(self._spilled)) == log_offset
         del self._spilled[log_offset]
-        if oldest and self._spill is not None:
+        if self._spill_order[0] == log_offset:
             self._drop_spilled()
 
     def fetch(self, log_offset: int, first: int, count: int) -> tuple[Sequence[Any], int]:
@@ -258,10 +259,11 @@ class Store:
     def _read_ahead(self, log: CommitLog, header: RecordHeader) -> Batch:
         """The whole record; those of the commit log that follow it are remembered as well."""
         start = header.log_offset
-        data = log.read(start, max(_READ_AHEAD_SIZE, header.size))
+        is_durable = log is self.commit_log  # What was spilled is not remembered, nor read ahead.
+        data = log.read(start, max(_READ_AHEAD_SIZE, header.size) if is_durable else header.size)
         wanted = self._parse(data, 0, header)
         at = header.size
-        if log is self.commit_log:
+        if is_durable:
             self._remember(wanted)
             while (following := decode_header(data, at)) is not None:
                 if following.size > len(data) - at or following.log_offset != start + at:
@@ -297,8 +299,10 @@ class Store:
 
     def _drop_spilled(self) -> None:
         assert self._spill is not None
-        first = next(iter(self._spilled.values()), None)
-        self._spill.drop_before(self._spill.end if first is None else first[0])
+        order = self._spill_order
+        while order and order[0] not in self._spilled:
+            order.popleft()
+        self._spill.drop_before(self._spilled[order[0]][0] if order else self._spill.end)
 
 
 def _append(
