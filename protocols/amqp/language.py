@@ -6,6 +6,7 @@ the body is not empty, one body frame. The channel number in them means nothing.
 
 from __future__ import annotations
 
+from struct import error as StructError  # noqa: N812
 from typing import Any
 
 from core.errors import CorruptRecordError
@@ -75,7 +76,7 @@ class AmqpLanguage:
             _, _, header_size = FRAME_HEAD.unpack_from(stored, header_start)
             header_end = header_start + 7 + header_size
             header = self.header(stored[header_start + 7 + _CONTENT_SIZE : header_end])
-        except (FieldError, IndexError, ValueError) as error:
+        except (FieldError, IndexError, StructError) as error:
             raise CorruptRecordError(f"not a stored AMQP message: {error}") from error
         body = stored[header_end + 8 : -1] if len(stored) > header_end + 1 else b""
         return self.envelope(fields.exchange, fields.routing_key), header, body
