@@ -1,7 +1,8 @@
 """The commit log: one sequence of segment files, appended to by one writer.
 
-A log offset is a byte position in the sequence; a segment file is named by its first one. Segments
-join without a gap: a record never spans two, so a segment ends where the next one begins. Behind
+A log offset is a byte position in the sequence; a segment file is named by its first one. A record
+never spans two segments: one ends where the next one begins, or once began (segments that nothing
+refers to any more are deleted, and leave holes). Behind
 the end of the last one the file is preallocated, which makes appending faster than growing a file
 (and its bytes there mean nothing). Not thread-safe.
 """
@@ -14,8 +15,9 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.errors import CorruptRecordError
-from core.record import HEADER_SIZE, Buffer, RecordHeader, decode_header
+from core.errors import CorruptRecordError, MessageTooLargeError
+from core.group_commit import open_directory
+from core.record import HEADER_SIZE, RECORD_SIZE_MAX, Buffer, RecordHeader, decode_header
 
 PREALLOCATION_SIZE = 64 << 20
 _PIECES_MAX = 512  # Below IOV_MAX, which is 1,024 on Linux.
@@ -29,7 +31,9 @@ class Segment:
         self.base = base
         self.end = base
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        self.allocated_size = os.fstat(self.fd).st_size
+        status = os.fstat(self.fd)
+        self.allocated_size = status.st_size
+        self.modified_at = status.st_mtime  # Seconds since 1970, when opened or full.
 
     def preallocate(self, size: int) -> None:
         """Make the file `size` bytes long, if the file system can do so cheaply."""
@@ -56,13 +60,14 @@ class CommitLog:
         bases = sorted(int(path.name) for path in directory.iterdir() if path.name.isdigit())
         self._segments = [Segment(self._path(base), base) for base in bases]
         for segment, following in zip(self._segments, self._segments[1:], strict=False):
-            segment.end = following.base
+            segment.end = min(segment.base + segment.allocated_size, following.base)
         if not self._segments:
             self._segments.append(Segment(self._path(0), 0))
         self._bases = [segment.base for segment in self._segments]
         self._last = self._segments[-1]
         self._last.end = self._last.base + self._last.allocated_size
         self._unsynced: dict[int, None] = {}
+        self._is_segment_new = True  # Is the name of the last segment not durable yet?
 
     @property
     def start(self) -> int:
@@ -93,11 +98,19 @@ class CommitLog:
         self._unsynced[self._last.fd] = None
 
     def prepare(self, size: int) -> int:
-        """Make room for a record of `size` bytes; return the log offset that it will get."""
+        """Make room for a record of `size` bytes; return the log offset that it will get.
+
+        Raises `MessageTooLargeError` if no record may be so large.
+        """
+        if size > RECORD_SIZE_MAX:
+            raise MessageTooLargeError(
+                f"{size} bytes are too many for one record of the log; {RECORD_SIZE_MAX} are not"
+            )
         last = self._last
         used = last.end - last.base
         if used and used + size > self._segment_size:
             last.truncate()
+            last.modified_at = os.fstat(last.fd).st_mtime
             self._append_segment(last.end)
             last, used = self._last, 0
         if used + size > last.allocated_size:
@@ -128,6 +141,11 @@ class CommitLog:
         size = min(size, segment.end - log_offset)
         return os.pread(segment.fd, size, log_offset - segment.base) if size > 0 else b""
 
+    def holds(self, log_offset: int) -> bool:
+        """Is the byte at this log offset still there?"""
+        index = bisect_right(self._bases, log_offset) - 1
+        return index >= 0 and log_offset < self._segments[index].end
+
     def scan(self, start: int, chunk_size: int = 4 << 20) -> Iterator[tuple[RecordHeader, bytes]]:
         """Every record from `start` on: its header, and its bytes, not yet verified.
 
@@ -138,10 +156,11 @@ class CommitLog:
             chunk, at = b"", 0
             while segment.base <= position < segment.end:
                 header = decode_header(chunk, at)
-                if header is None or at + header.size > len(chunk):
-                    wanted = max(chunk_size, header.size if header else HEADER_SIZE)
-                    chunk, at = self.read(position, wanted), 0
+                if header is None:
+                    chunk, at = self.read(position, max(chunk_size, HEADER_SIZE)), 0
                     header = decode_header(chunk)
+                if header is not None and at + header.size > len(chunk):
+                    chunk, at = self.read(position, max(chunk_size, header.size)), 0
                 if header is None or header.log_offset != position:
                     return
                 if header.size > len(chunk) - at:
@@ -153,19 +172,27 @@ class CommitLog:
     def begin_sync(self) -> list[int]:
         """Duplicates of the file descriptors to flush for all that was appended so far."""
         unsynced, self._unsynced = self._unsynced, {}
-        return [os.dup(descriptor) for descriptor in unsynced]
+        descriptors = [os.dup(descriptor) for descriptor in unsynced]
+        if self._is_segment_new:
+            self._is_segment_new = False
+            descriptors.append(open_directory(self._directory))
+        return descriptors
 
     def drop_before(self, log_offset: int) -> int:
         """Delete the segments that lie wholly before `log_offset`; return how many."""
-        count = 0
-        while len(self._segments) > 1 and self._segments[0].end <= log_offset:
-            segment = self._segments.pop(0)
-            self._bases.pop(0)
-            self._unsynced.pop(segment.fd, None)
-            os.close(segment.fd)
-            os.unlink(segment.path)
-            count += 1
-        return count
+        doomed = [segment for segment in self._segments[:-1] if segment.end <= log_offset]
+        for segment in doomed:
+            self.drop(segment)
+        return len(doomed)
+
+    def drop(self, segment: Segment) -> None:
+        """Delete a segment, which must not be the last one; it leaves a hole in the log."""
+        assert segment is not self._last
+        index = self._segments.index(segment)
+        del self._segments[index], self._bases[index]
+        self._unsynced.pop(segment.fd, None)
+        os.close(segment.fd)
+        os.unlink(segment.path)
 
     def close(self) -> None:
         """Cut off what was preallocated, flush and close."""
@@ -179,6 +206,7 @@ class CommitLog:
         self._last = Segment(self._path(base), base)
         self._segments.append(self._last)
         self._bases.append(base)
+        self._is_segment_new = True
 
     def _append_rest(self, data: bytes, written: int) -> None:
         """A write was cut short: write the rest, or take back what was written."""

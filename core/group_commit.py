@@ -7,23 +7,30 @@ the next flush begins when this one has ended and somebody waits.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TypeAlias
 
 Done: TypeAlias = "Callable[[BaseException | None], None]"
 RunBlocking: TypeAlias = "Callable[[Callable[[], None], Done], None]"
 
 
-def sync_files(descriptors: Iterable[int]) -> None:
+def sync_files(descriptors: Sequence[int]) -> None:
     """Flush the data of all these files to the disk, and close the descriptors.
 
     They are duplicates, made for this: the files may be closed or replaced meanwhile.
     """
-    for descriptor in descriptors:
-        try:
+    with ExitStack() as closing:
+        for descriptor in descriptors:
+            closing.callback(os.close, descriptor)
+        for descriptor in descriptors:
             os.fdatasync(descriptor)
-        finally:
-            os.close(descriptor)
+
+
+def open_directory(directory: Path) -> int:
+    """A descriptor of a folder: flushed, it makes creations and renames there durable."""
+    return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 class GroupCommit:
@@ -46,13 +53,20 @@ class GroupCommit:
         self._failed = failed
         self._waiting: list[Callable[[], None]] = []
         self._running = False
-        self._broken = False
+        self._ended = False
 
     def when_durable(self, callback: Callable[[], None]) -> None:
         """Call `callback` once all that was written before this call is on the disk."""
+        if self._ended:
+            return
         self._waiting.append(callback)
-        if not self._running and not self._broken:
+        if not self._running:
             self._start()
+
+    def stop(self) -> None:
+        """Tell nobody anything any more, also not of a flush that is still running."""
+        self._ended = True
+        self._waiting.clear()
 
     def _start(self) -> None:
         self._running = True
@@ -61,8 +75,10 @@ class GroupCommit:
 
         def done(error: BaseException | None) -> None:
             self._running = False
+            if self._ended:
+                return
             if error is not None:
-                self._broken = True
+                self.stop()
                 self._failed(error)
                 return
             for callback in waiting:

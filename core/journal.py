@@ -2,7 +2,8 @@
 
     | size (4) | CRC-32 of the event (4) | event (size bytes) |
 
-A torn tail ends the replay: what was whole before it counts, and the next append cuts it off.
+A torn tail ends the replay: what was whole before it counts, and the next append cuts it off. No
+event is empty: a tail of zeros, as power loss may leave it, is torn as well.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def decode_events(data: bytes) -> Iterator[tuple[bytes, int]]:
         size, checksum = _FRAME.unpack_from(data, position)
         start = position + _FRAME.size
         event = data[start : start + size]
-        if len(event) != size or crc32(event) != checksum:
+        if not size or len(event) != size or crc32(event) != checksum:
             return
         position = start + size
         yield event, position
@@ -53,10 +54,19 @@ class Journal:
         os.lseek(self._fd, self.size, os.SEEK_SET)
 
     def append(self, data: bytes) -> None:
-        """Write already encoded events."""
+        """Write already encoded events.
+
+        Raises `OSError` if the disk is full or broken; the journal is then as it was before.
+        """
         view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError:
+            # Half an event would hide all that is appended behind it.
+            os.ftruncate(self._fd, self.size)
+            os.lseek(self._fd, self.size, os.SEEK_SET)
+            raise
         self.size += len(data)
         self._dirty = True
 

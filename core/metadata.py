@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from core.errors import StoreFormatError
+from core.group_commit import open_directory
 from core.journal import Journal, encode_event
 
 _COMPACT_SIZE_MIN = 1 << 20
@@ -42,7 +43,10 @@ class Metadata:
         return self._documents.get(kind, {})
 
     def put(self, kind: str, key: str, document: Any) -> None:
-        """Create or replace a document (anything that msgpack can say, but None)."""
+        """Create or replace a document (anything that msgpack can say, but None).
+
+        Raises `OSError` if the disk refuses; nothing is changed then.
+        """
         assert document is not None
         self._write(kind, key, document)
 
@@ -60,8 +64,8 @@ class Metadata:
         self._journal.close()
 
     def _write(self, kind: str, key: str, document: Any) -> None:
-        self._apply(kind, key, document)
         self._journal.append(encode_event(_encode((kind, key, document))))
+        self._apply(kind, key, document)
         self._compact_if_large()
 
     def _apply(self, kind: str, key: str, document: Any) -> None:
@@ -96,7 +100,7 @@ class Metadata:
 
 def sync_directory(directory: Path) -> None:
     """Make creations and renames in a folder durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = open_directory(directory)
     try:
         os.fsync(descriptor)
     finally:

@@ -18,6 +18,7 @@ from pathlib import Path
 from struct import Struct
 from typing import NamedTuple, Protocol
 
+from core.group_commit import open_directory
 from core.journal import Journal, encode_event
 
 
@@ -67,6 +68,7 @@ class Progress:
         self._entries: list[bytes] = []
         self._delivering: dict[Delivering, None] = {}
         self._gaps: dict[int, tuple[int, int]] = {}
+        self._is_new = False  # Is the name of the current file not durable yet?
 
     @property
     def size(self) -> int:
@@ -145,8 +147,12 @@ class Progress:
                 self._path(old).unlink()
 
     def begin_sync(self) -> list[int]:
-        """A duplicate of the file descriptor, if there is something to flush."""
-        return self._journal.begin_sync() if self._journal else []
+        """Descriptors to flush: the file's, if something was written, and a new file's folder."""
+        descriptors = self._journal.begin_sync() if self._journal else []
+        if self._is_new:
+            self._is_new = False
+            descriptors.append(open_directory(self._directory))
+        return descriptors
 
     def close(self) -> None:
         """Write what is left, flush and close."""
@@ -157,6 +163,7 @@ class Progress:
     def _begin(self, number: int) -> None:
         self.number = number
         self._journal = Journal(self._path(number))
+        self._is_new = True
         for _ in self._journal.replay():
             pass
 

@@ -17,6 +17,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from core.commit_log import CommitLog
+from core.consume_queue import VOLATILE_BASE
 from core.errors import CorruptRecordError
 from core.record import (
     HEADER_SIZE,
@@ -29,7 +30,6 @@ from core.record import (
     encode_head,
 )
 
-VOLATILE_BASE = 1 << 62  # Log offsets from here on are of transient batches: serial numbers.
 _READ_AHEAD_SIZE = 1 << 20
 _HEAD_READ_SIZE = 4096  # The header and the rows of most records.
 _MESSAGE_OVERHEAD = 200  # What a message costs in memory beside its bytes, about.
@@ -117,12 +117,14 @@ class Store:
         return log_offset
 
     def refer(self, log_offset: int, count: int) -> None:
-        """`count` runs point to the transient batch that was just appended."""
+        """`count` runs point to the transient batch that was just appended; if none, it goes."""
         batch = self._volatile.get(log_offset)
         if batch is not None:
             batch.references = count
         else:
             self._spilled[log_offset] = (self._spilled[log_offset][0], count)
+        if not count:
+            self.release(log_offset)
 
     def release(self, log_offset: int) -> None:
         """One run less points to a transient batch; the last one lets it go."""

@@ -10,7 +10,7 @@ system call is shared by all messages of the turn.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 
@@ -42,19 +42,26 @@ class Turn:
         if self._ending:
             return
         self._ending = True
+        dispatching: Iterator[Dispatcher] = iter(())
+        writing: Iterator[Writer] = iter(())
         try:
             while True:
                 # One round only: what is left of a long queue waits until this has been written,
                 # and comes next if the peer still takes it.
-                dispatchers, self.dispatchers = self.dispatchers, {}
-                for dispatcher in dispatchers:
+                dispatching, self.dispatchers = iter(self.dispatchers), {}
+                for dispatcher in dispatching:
                     dispatcher.dispatch()
                 for write_journal in self.journals:
                     write_journal()
                 if not self.writers and not self.dispatchers:
                     break
-                writers, self.writers = self.writers, {}
-                for writer in writers:
+                writing, self.writers = iter(self.writers), {}
+                for writer in writing:
                     writer.flush()
+        except BaseException:
+            # One that fails must not cost the others theirs: they come first in the next turn.
+            self.dispatchers = dict.fromkeys([*dispatching, *self.dispatchers])
+            self.writers = dict.fromkeys([*writing, *self.writers])
+            raise
         finally:
             self._ending = False

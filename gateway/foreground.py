@@ -6,6 +6,7 @@ never a traceback.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -46,12 +47,21 @@ def serve_until_stopped(
         front_ends = load_front_ends()
         sections = {front_end.section: front_end.config_class for front_end in front_ends}
         config = load_config(config_file, settings, sections)
-        service = Service(data_dir, config, front_ends, reactor)
+        service = Service(data_dir, config, front_ends, reactor, _die)
         service.start()
-    except (ConfigError, CoreError, FrontEndLoadError, ListenError) as error:
+    except (ConfigError, CoreError, FrontEndLoadError, ListenError, OSError) as error:
         print(f"rosettamq: {error}", file=sys.stderr)
         return EXIT_UNUSABLE
     return _Run(service, data_dir, reactor).until_stopped()
+
+
+def _die(error: BaseException) -> NoReturn:
+    """The disk refuses to flush: end as if killed, so that the next start recovers what is there.
+
+    A clean stop would write a checkpoint, and so vouch for what may be lost.
+    """
+    print(f"rosettamq: the disk refuses to flush, giving up: {error}", file=sys.stderr, flush=True)
+    os._exit(EXIT_FAILED)
 
 
 def _exit_at_once(number: int, frame: FrameType | None) -> NoReturn:

@@ -22,6 +22,8 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import ServerFactory
 from twisted.python.failure import Failure
 
+from gateway.addresses import format_address
+
 if TYPE_CHECKING:
     from protocols.front_end import Listener
 
@@ -55,7 +57,8 @@ class Listeners:
         except CannotListenError as error:
             reason = getattr(error.socketError, "strerror", None) or error.socketError
             raise ListenError(
-                f"cannot listen on {self._host}:{listener.port} for {listener.name}: {reason}"
+                f"cannot listen on {format_address(self._host, listener.port)} "
+                f"for {listener.name}: {reason}"
             ) from None
         self._ports.append(port)
         return self._host, cast(IPv4Address, port.getHost()).port

@@ -8,7 +8,7 @@ it had done, so nothing is left half open.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred, TimeoutError, inlineCallbacks
 from twisted.logger import Logger
 
+from gateway.addresses import format_address
 from gateway.blocking import BlockingThread
 from gateway.config import Config
 from gateway.data_folder import DataFolder
@@ -32,6 +33,8 @@ class Service:
     """A gateway, its front ends and their open ports.
 
     `reactor` is Twisted's: it gives the ports, the clock and the way back from the thread.
+    `disk_failed` is called when what was written cannot be made durable: then nothing that this
+    process believes about the disk is certain, and it must not go on.
     """
 
     _log = Logger()
@@ -42,8 +45,10 @@ class Service:
         config: Config,
         front_end_classes: Sequence[type[FrontEnd]],
         reactor: Any,
+        disk_failed: Callable[[BaseException], None] | None = None,
     ) -> None:
         self._data_dir = data_dir
+        self._disk_failed = disk_failed
         self._config = config
         self._front_end_classes = front_end_classes
         self._reactor = reactor
@@ -77,6 +82,7 @@ class Service:
             clock=self._reactor,
             run_blocking=blocking.run,
             store=self._config.store,
+            failed=self._disk_failed,
         )
         for front_end in self._front_end_classes:
             for language in front_end.languages:
@@ -96,9 +102,8 @@ class Service:
 
     def ready_line(self) -> str:
         """What tells a person or a script that every port is open, and where."""
-        return " ".join(
-            ["rosettamq ready", *(f"{name}={h}:{p}" for name, (h, p) in self.addresses.items())]
-        )
+        listening = [f"{name}={format_address(*at)}" for name, at in self.addresses.items()]
+        return " ".join(["rosettamq ready", *listening])
 
     @inlineCallbacks
     def stop(self) -> Generator[Deferred[Any], Any, None]:

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
+from gateway.addresses import format_address
+
 _FIRST_STEPS = """\
 import pika
 
@@ -22,14 +24,13 @@ def show_welcome(addresses: Mapping[str, tuple[str, int]], data_dir: Path) -> No
     console = Console(highlight=False)
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold")
-    for name, (host, port) in addresses.items():
-        facts.add_row(name.replace("_", " "), f"{host}:{port}")
+    for name, address in addresses.items():
+        facts.add_row(name.replace("_", " "), format_address(*address))
     facts.add_row("data", str(data_dir.resolve()))
     facts.add_row("login", "guest / guest")
     facts.add_row("stop", "Ctrl-C")
     console.print(Panel(facts, title="RosettaMQ", expand=False))
     if "amqp" in addresses:
-        host, port = addresses["amqp"]
         console.print("Try it in another terminal (pip install pika):\n", style="dim")
-        console.print(_FIRST_STEPS.format(amqp=f"{host}:{port}"), markup=False)
+        console.print(_FIRST_STEPS.format(amqp=format_address(*addresses["amqp"])), markup=False)
         console.print("\n... or run `rosettamq demo`.", style="dim", markup=False)

@@ -47,7 +47,7 @@ class Network:
         self._heartbeat: Callable[[], RemotingCommand] | None = None
         self._heartbeat_thread: threading.Thread | None = None
         self._closing = threading.Event()
-        self._used_brokers: set[str] = set()
+        self._greeted: dict[str, Channel] = {}  # Brokers that had a heartbeat, over which channel.
 
     def start_heartbeats(self, heartbeat: Callable[[], RemotingCommand]) -> None:
         """Tell every broker in use, now and again, what `heartbeat` makes."""
@@ -121,15 +121,19 @@ class Network:
         return channel
 
     def broker_channel(self, queue: MessageQueue) -> Channel:
-        """The connection to the broker of a queue; the first one brings a heartbeat."""
+        """The connection to the broker of a queue."""
         address = self.route(queue.topic).addresses.get(queue.broker_name)
         if address is None:
             raise BrokerConnectionError(f"no route to the broker {queue.broker_name}")
+        return self.broker_at(address)
+
+    def broker_at(self, address: str) -> Channel:
+        """The connection to a broker; a new one begins with a heartbeat."""
         channel = self.channel(address)
-        if address not in self._used_brokers and self._heartbeat is not None:
-            # Before anything else: a broker must know a group before it serves it.
+        if self._heartbeat is not None and self._greeted.get(address) is not channel:
+            # A broker must know a group before it serves it, and forgets it with the connection.
             requests.check(channel.call(self._heartbeat(), REQUEST_TIMEOUT_S))
-            self._used_brokers.add(address)
+            self._greeted[address] = channel
         return channel
 
     def call(self, queue: MessageQueue, command: RemotingCommand) -> RemotingCommand:
@@ -140,17 +144,17 @@ class Network:
         """Send a heartbeat now to every broker in use; failures show at the next use."""
         if self._heartbeat is None:
             return
-        for address in list(self._used_brokers):
+        for channel in list(self._greeted.values()):
             try:
-                self.channel(address).call(self._heartbeat(), REQUEST_TIMEOUT_S)
+                channel.call(self._heartbeat(), REQUEST_TIMEOUT_S)
             except RosettaMQError:
-                self._used_brokers.discard(address)
+                continue
 
     def say_goodbye(self, command: Callable[[], RemotingCommand]) -> None:
         """Unregister from every broker in use, as far as they are there."""
-        for address in list(self._used_brokers):
+        for channel in list(self._greeted.values()):
             try:
-                self.channel(address).call(command(), REQUEST_TIMEOUT_S)
+                channel.call(command(), REQUEST_TIMEOUT_S)
             except RosettaMQError:
                 continue
 

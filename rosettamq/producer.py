@@ -77,7 +77,7 @@ class Producer(Client):
             self._group, message, self._unique_keys.make(), _now_ms(), self._compress_over
         )
         queue, address = self._choose(self._route(network, message.topic), message.topic, None)
-        network.channel(address).send_one_way(outgoing.request(queue))
+        network.broker_at(address).send_one_way(outgoing.request(queue))
 
     def _connect(self) -> Network:
         network = Network(self._name_server)
@@ -109,7 +109,7 @@ class Producer(Client):
                 route = self._route(network, topic)
                 queue, address = self._choose(route, topic, last_broker)
                 last_broker = queue.broker_name
-                response = network.channel(address).call(outgoing.request(queue), left_s)
+                response = network.broker_at(address).call(outgoing.request(queue), left_s)
                 return outgoing.results(response, queue)
             except ResponseError as error:
                 if error.code not in requests.RETRIED_CODES:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from gateway.addresses import parse_address
 from gateway.demo.sample import Address
 
 READY_S = 20.0  # Includes recovery of whatever the data folder holds.
@@ -99,9 +100,3 @@ def _parse_ready_line(line: str) -> dict[str, Address]:
         name, _, address = word.partition("=")
         addresses[name] = parse_address(address)
     return addresses
-
-
-def parse_address(text: str) -> Address:
-    """Read "host:port"; raises `ValueError`."""
-    host, _, port = text.rpartition(":")
-    return host, int(port)

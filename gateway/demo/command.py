@@ -13,7 +13,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from gateway.demo.broker_process import BrokerFailedError, BrokerProcess, parse_address
+from gateway.addresses import format_address, parse_address
+from gateway.demo.broker_process import BrokerFailedError, BrokerProcess
 from gateway.demo.sample import Address, Client, Sample
 
 EXIT_UNUSABLE = 2
@@ -62,7 +63,7 @@ def _demonstrate(running: Mapping[str, Address]) -> int:
     console = Console(highlight=False)
     try:
         with _broker(running) as addresses:
-            where = ", ".join(f"{name} {host}:{port}" for name, (host, port) in addresses.items())
+            where = ", ".join(f"{name} {format_address(*at)}" for name, at in addresses.items())
             console.print(f"Broker: {where}", style="dim")
             journeys = list(travel(make_clients(addresses)))
     except (BrokerFailedError, *CLIENT_ERRORS) as error:

@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from core.light_queue import LightQueue
+from core.route import Route
 from gateway.gateway import Gateway
+from gateway.messages import Header
 from gateway.queues import Queue
 from gateway.vhosts import VirtualHost
 from rosettamq.remoting.codes import ResponseCode
@@ -20,6 +23,8 @@ from .replies import RequestRefusedError, topic_not_found
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
+
+_ROUTES_MAX = 10_000
 
 BROKER_NAME = "broker-a"
 CLUSTER_NAME = "DefaultCluster"
@@ -59,6 +64,8 @@ class Broker:
         # Which session was the last to pull a queue as the queue's own group.
         self.pullers: dict[Queue, Puller] = {}
         self._windows: dict[tuple[Queue, str], GroupWindow] = {}
+        self._routes: dict[tuple[str, str], Route] = {}
+        self._routes_generation = gateway.generation
 
     @property
     def virtual_host(self) -> VirtualHost:
@@ -73,6 +80,31 @@ class Broker:
         """Whether there is an exchange or a queue of this name."""
         host = self.virtual_host
         return bool(topic) and (topic in host.exchanges or topic in host.queues)
+
+    def route(self, topic: str, tag: str, header: Header) -> Route:
+        """Where a send to a topic goes, remembered until a binding or the like changes."""
+        self._check_routes()
+        route = self._routes.get((topic, tag))
+        if route is None:
+            route = self.virtual_host.topic_route(topic, tag, header)
+            self._check_routes()  # It may have declared a queue.
+            if not route.by_header:
+                self._routes[(topic, tag)] = route
+        return route
+
+    def _check_routes(self) -> None:
+        if self.gateway.generation != self._routes_generation or len(self._routes) >= _ROUTES_MAX:
+            self._routes_generation = self.gateway.generation
+            self._routes.clear()
+
+    def topic_light_queue(self, topic: str) -> LightQueue | None:
+        """What readers of a topic read, if it is there; asking makes no copy of an exchange."""
+        host = self.virtual_host
+        queue = host.queues.get(topic)
+        if queue is None:
+            exchange = host.exchanges.get(topic)
+            queue = None if exchange is None else exchange.tap
+        return None if queue is None else queue.light
 
     def find_queue(self, topic: str, queue_id: int = 0) -> Queue:
         """Find what a reader of a topic reads; raises `RequestRefusedError`.
@@ -105,6 +137,7 @@ class Broker:
                 start = new_group_offset(queue, init_mode)
                 queue.commit_group_offset(group, start)  # What comes after is kept for it.
             window = GroupWindow(queue, group, start, self.limits.in_flight_max)
+            self._forget_deleted()
             self._windows[(queue, group)] = window
         return window
 
@@ -149,12 +182,14 @@ class Broker:
 
     def is_current(self, queue: Queue) -> bool:
         """Whether the queue is still there; drops what is kept for it when not."""
-        if not queue.light.deleted:
-            return True
-        for key in [key for key in self._windows if key[0] is queue]:
+        if queue.light.deleted:
+            self._forget_deleted()
+        return not queue.light.deleted
+
+    def _forget_deleted(self) -> None:
+        for key in [key for key in self._windows if key[0].light.deleted]:
             del self._windows[key]
             self.invisible.forget(key)
-        return False
 
     def tag_filter(
         self, group: str, topic: str, expression: str | None, expression_type: str | None

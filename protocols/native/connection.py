@@ -22,6 +22,9 @@ class Session(Protocol):
     def handle(self, request: RemotingCommand, now: float) -> None:
         """Answer a request now, or later."""
 
+    def finish_read(self) -> None:
+        """Do what was put off until all requests of a read are known."""
+
     def finish_turn(self) -> None:
         """Answer what has become answerable in this turn."""
 
@@ -96,6 +99,7 @@ class NativeConnection:
                     self._session.handle(command, now)
         except ProtocolError:
             self.closed = True
+        self._session.finish_read()
 
     def data_to_send(self) -> bytes:
         """Everything queued for the client."""

@@ -138,7 +138,8 @@ class NativeFrontEnd:
         self._gateway = gateway
         self._config = section
         self._broker = Broker(gateway, clock, section.limits())
-        self._address: Address = ("127.0.0.1", section.port)
+        self._port = section.port
+        self._store_host: Address | None = None  # Unknown if the port is open on all interfaces.
         self._factory = RemotingFactory(
             gateway, clock, section.idle_timeout_s, section.frame_size_max, self._make_session
         )
@@ -149,7 +150,8 @@ class NativeFrontEnd:
 
     def listening(self, name: str, host: str, port: int) -> None:
         """Tell the name server where clients find us."""
-        self._address = (host, port)
+        self._port = port
+        self._store_host = _fixed_store_host(self._config.advertised_address, host, port)
         shown = f"[{host}]" if ":" in host else host
         advertised = self._config.advertised_address or f"{shown}:{port}"
         self._gateway.name_server.register(
@@ -166,21 +168,26 @@ class NativeFrontEnd:
         self, connection: NativeConnection, transport: ConnectionTransport, peer: Address
     ) -> NativeSession:
         def store_host() -> Address:
-            return self._store_host(transport)
+            return self._store_host or (_local_host(transport), self._port)
 
         return NativeSession(
             self._broker, connection, OPERATIONS, peer, store_host, transport.throttle
         )
 
-    def _store_host(self, transport: ConnectionTransport) -> Address:
-        """Our address in offset message ids, which clients dial: an IP address, never a name."""
-        host, _, port = self._config.advertised_address.rpartition(":")
-        if host and _is_ip(host.strip("[]")) and port.isdigit():
-            return host.strip("[]"), int(port)
-        if _is_ip(self._address[0]) and not ipaddress.ip_address(self._address[0]).is_unspecified:
-            return self._address
-        local = transport.transport.getHost() if transport.transport is not None else None
-        return str(getattr(local, "host", "127.0.0.1")), self._address[1]
+
+def _fixed_store_host(advertised: str, host: str, port: int) -> Address | None:
+    """Our address in offset message ids, which clients dial: an IP address, never a name."""
+    shown, _, shown_port = advertised.rpartition(":")
+    if _is_ip(shown.strip("[]")) and shown_port.isdecimal():
+        return shown.strip("[]"), int(shown_port)
+    if _is_ip(host) and not ipaddress.ip_address(host).is_unspecified:
+        return host, port
+    return None
+
+
+def _local_host(transport: ConnectionTransport) -> str:
+    local = None if transport.transport is None else transport.transport.getHost()
+    return str(getattr(local, "host", "127.0.0.1"))
 
 
 def _is_ip(host: str) -> bool:

@@ -30,12 +30,14 @@ from rosettamq.remoting.properties import (
     decode_properties,
     is_writable,
 )
-from rosettamq.remoting.records import NO_HOST, Record, decode_record, encode_record
+from rosettamq.remoting.records import Record, decode_record, encode_record
 
 NUMBER = 3
 
 # RocketMQ's own names that no other language has a use for.
 _UNSEEN = RESERVED - NATIVE_HEADERS
+_COMPRESSED = int(SystemFlag.COMPRESSED)
+_COMPRESSION_TYPE = int(SystemFlag.COMPRESSION_TYPE)
 # A body may unpack to this much; a native client's own limit for a message is 4 MiB.
 _PLAIN_SIZE_MAX = 16 * 1024 * 1024
 
@@ -43,8 +45,10 @@ _PLAIN_SIZE_MAX = 16 * 1024 * 1024
 class NativeHeader(Header):
     """The property string and the fields of a record that no other language has."""
 
-    def __init__(self, record: Record, compressed_body: bytes | None) -> None:
-        self.texts = decode_properties(record.properties)
+    def __init__(
+        self, record: Record, texts: dict[str, str], compressed_body: bytes | None
+    ) -> None:
+        self.texts = texts
         super().__init__(NATIVE, record.properties, self.texts.get("persistent") != "false")
         self.compressed_body = compressed_body
         self.flag = record.flag
@@ -76,7 +80,7 @@ class NativeLanguage:
             record = decode_record(stored)
         except ProtocolError as error:
             raise CorruptRecordError(f"a stored native message is damaged: {error}") from error
-        return _to_message(record, is_exchange=bool(record.queue_id))
+        return _to_message(record, decode_properties(record.properties))
 
     def decode_properties(self, raw: bytes) -> Properties:
         """Translate a property string; RocketMQ's own names are left out."""
@@ -90,16 +94,24 @@ class NativeLanguage:
 NATIVE = NativeLanguage()
 
 
-def to_stored(record: Record, is_exchange: bool) -> tuple[Message, bytes]:
-    """Make a message, and the form that is stored, of what a client sent."""
-    stored = replace(record, queue_id=int(is_exchange), queue_offset=0, log_offset=0)
-    return _to_message(stored, is_exchange), encode_record(stored)
+def to_stored(record: Record, texts: dict[str, str] | None = None) -> tuple[Message, bytes]:
+    """Make a message, and the form that is stored, of what a client sent.
+
+    The record's queue id says what the topic is, as above; `texts` are its properties, if they are
+    decoded already.
+    """
+    if texts is None:
+        texts = decode_properties(record.properties)
+    return _to_message(record, texts), encode_record(record)
 
 
-def _to_message(record: Record, is_exchange: bool) -> Message:
+def _to_message(record: Record, texts: dict[str, str]) -> Message:
     plain = _plain_body(record)
-    header = NativeHeader(record, None if plain is None else record.body)
-    envelope = _envelope(record.topic, header.tag) if is_exchange else _envelope("", record.topic)
+    header = NativeHeader(record, texts, None if plain is None else record.body)
+    if record.queue_id:
+        envelope = _envelope(record.topic, header.tag)
+    else:
+        envelope = _envelope("", record.topic)
     return envelope, header, record.body if plain is None else plain
 
 
@@ -114,8 +126,8 @@ def _plain_body(record: Record) -> bytes | None:
     The bits for the kind are 0 in old clients, which mean zlib, and 3. The standard library has
     neither LZ4 (1) nor ZSTD (2): such a body is carried as it is.
     """
-    kind = (record.system_flag & SystemFlag.COMPRESSION_TYPE) >> 8
-    if not record.system_flag & SystemFlag.COMPRESSED or kind not in (0, 3):
+    kind = (record.system_flag & _COMPRESSION_TYPE) >> 8
+    if not record.system_flag & _COMPRESSED or kind not in (0, 3):
         return None
     unpacker = zlib.decompressobj()
     try:
@@ -138,33 +150,35 @@ class Place(NamedTuple):
 def to_record(message: Message, place: Place, reconsume_times: int = 0) -> bytes:
     """Write any message as the record that a native reader expects."""
     envelope, header, body = message
-    record = Record(
-        topic=place.topic,
-        body=body,
-        properties=b"",
-        queue_offset=place.queue_offset,
-        log_offset=place.log_offset,
-        born_timestamp=place.store_timestamp_ms,
-        born_host=NO_HOST,
-        store_timestamp=place.store_timestamp_ms,
-        store_host=place.store_host,
-        reconsume_times=reconsume_times,
-    )
     if isinstance(header, NativeHeader):
         packed = header.compressed_body
-        flag = header.system_flag
-        record = replace(
-            record,
-            body=body if packed is None else packed,
-            properties=header.raw,
-            flag=header.flag,
-            system_flag=flag,
-            born_timestamp=header.born_timestamp,
-            born_host=header.born_host,
-            reconsume_times=reconsume_times + header.reconsume_times,
+        record = Record(
+            place.topic,
+            body if packed is None else packed,
+            header.raw,
+            0,
+            header.flag,
+            place.queue_offset,
+            place.log_offset,
+            header.system_flag,
+            header.born_timestamp,
+            header.born_host,
+            place.store_timestamp_ms,
+            place.store_host,
+            reconsume_times + header.reconsume_times,
         )
     else:
-        record = replace(record, properties=_translated(envelope, header))
+        record = Record(
+            place.topic,
+            body,
+            _translated(envelope, header),
+            queue_offset=place.queue_offset,
+            log_offset=place.log_offset,
+            born_timestamp=place.store_timestamp_ms,
+            store_timestamp=place.store_timestamp_ms,
+            store_host=place.store_host,
+            reconsume_times=reconsume_times,
+        )
     return encode_record(record)
 
 

@@ -98,6 +98,10 @@ def _record(
     return replace(
         record,
         topic=topic,
+        queue_id=0,
+        queue_offset=0,
+        log_offset=0,
+        store_timestamp=0,
         properties=encode_properties(texts),
         store_host=session.store_host,
         reconsume_times=times + 1,
@@ -113,7 +117,7 @@ class _Retry:
 
     def publish(self, record: Record) -> None:
         host = self._session.broker.virtual_host
-        message, stored = to_stored(record, is_exchange=False)
+        message, stored = to_stored(record)
         route = host.topic_route(record.topic, "", message[1])
         host.publish([(route, message, stored)], self._on_durable)
 

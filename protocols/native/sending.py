@@ -1,22 +1,17 @@
 """SEND_MESSAGE, its one-letter form and SEND_BATCH_MESSAGE; VIEW_MESSAGE_BY_ID.
 
-A send is answered when what it appended is durable. Its offset message id is where the record lies
+A send is checked here, and appended by `publishing`. Its offset message id is where the record lies
 in the log, so that the id can be looked up.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
-from core.light_queue import LightQueue
-from core.route import Route
-from gateway.messages import Message
 from rosettamq.errors import ProtocolError
 from rosettamq.remoting.codes import RequestCode, ResponseCode
 from rosettamq.remoting.command import RemotingCommand
-from rosettamq.remoting.headers import SendMessageRequest, SendMessageResponse, ViewMessageRequest
-from rosettamq.remoting.ids import encode_offset_message_id
+from rosettamq.remoting.headers import SendMessageRequest, ViewMessageRequest
 from rosettamq.remoting.properties import (
     DELAY,
     POP_CK,
@@ -30,6 +25,7 @@ from rosettamq.remoting.properties import (
 from rosettamq.remoting.records import BatchedMessage, Record, decode_batch
 
 from .language import NativeHeader, Place, to_record, to_stored
+from .publishing import Item
 from .replies import RequestRefusedError, success
 from .session import NativeSession
 
@@ -40,10 +36,6 @@ _CLOSED_TOPICS = frozenset(
     TRANS_CHECK_MAX_TIME_TOPIC SELF_TEST_TOPIC OFFSET_MOVED_EVENT TBW102""".split()  # noqa: SIM905
 )
 _TIMER_PROPERTIES = (DELAY, "TIMER_DELAY_SEC", "TIMER_DELAY_MS", "TIMER_DELIVER_MS")
-# Java's producer reads these from every answer to a send.
-_REGION = {"MSG_REGION": "DefaultRegion", "TRACE_ON": "true"}
-
-_Item = tuple[Route, Message, bytes]
 
 
 def send_message(session: NativeSession, request: RemotingCommand) -> RemotingCommand | None:
@@ -60,7 +52,7 @@ def send_message(session: NativeSession, request: RemotingCommand) -> RemotingCo
             f" the limit is {session.broker.limits.message_size_max}",
         )
     items = [_item(session, header, message) for message in _messages(request, header)]
-    _Send(session, request, header.topic).publish(items)
+    session.publisher.add(request, header.topic, items)
     return None
 
 
@@ -112,7 +104,7 @@ def _messages(request: RemotingCommand, header: SendMessageRequest) -> list[Batc
     return [BatchedMessage(request.body, properties, header.flag)]
 
 
-def _item(session: NativeSession, header: SendMessageRequest, message: BatchedMessage) -> _Item:
+def _item(session: NativeSession, header: SendMessageRequest, message: BatchedMessage) -> Item:
     broker = session.broker
     texts = decode_properties(message.properties)
     _check_properties(message.properties, texts)
@@ -121,12 +113,14 @@ def _item(session: NativeSession, header: SendMessageRequest, message: BatchedMe
         properties = encode_properties(texts)
     if UNIQ_KEY not in texts:
         separator = b"" if not properties or properties.endswith(b"\x02") else b"\x02"
-        unique_key = f"{UNIQ_KEY}\x01{broker.unique_keys.make()}\x02"
-        properties += separator + unique_key.encode()
+        unique_key = broker.unique_keys.make()
+        properties += separator + f"{UNIQ_KEY}\x01{unique_key}\x02".encode()
+        texts[UNIQ_KEY] = unique_key
     record = Record(
         topic=header.topic,
         body=message.body,
         properties=properties,
+        queue_id=int(header.topic in broker.virtual_host.exchanges),
         flag=message.flag,
         system_flag=header.sys_flag,
         born_timestamp=header.born_timestamp,
@@ -134,8 +128,8 @@ def _item(session: NativeSession, header: SendMessageRequest, message: BatchedMe
         store_host=session.store_host,
         reconsume_times=header.reconsume_times,
     )
-    stored_message, stored = to_stored(record, header.topic in broker.virtual_host.exchanges)
-    route = broker.virtual_host.topic_route(header.topic, texts.get(TAGS, ""), stored_message[1])
+    stored_message, stored = to_stored(record, texts)
+    route = broker.route(header.topic, texts.get(TAGS, ""), stored_message[1])
     return route, stored_message, stored
 
 
@@ -155,56 +149,3 @@ def _check_properties(properties: bytes, texts: dict[str, str]) -> None:
         raise RequestRefusedError(
             ResponseCode.MESSAGE_ILLEGAL, "delayed messages are not supported yet"
         )
-
-
-@dataclass(slots=True)
-class _Send:
-    """One send on its way to the disk: answered when it is both appended and durable."""
-
-    session: NativeSession
-    request: RemotingCommand
-    topic: str
-    response: RemotingCommand | None = None
-    is_durable: bool = False
-
-    def publish(self, items: list[_Item]) -> None:
-        host = self.session.broker.virtual_host
-        queue = self._queue(items[0][0])
-        first = 0 if queue is None else queue.max_offset
-        host.publish(items, self._on_durable)
-        self.session.note_published()
-        self.response = self._response(items, queue, first)
-        self._answer()
-
-    def _queue(self, route: Route) -> LightQueue | None:
-        """The queue whose offset the answer tells: what readers of the topic read, or else any."""
-        host = self.session.broker.virtual_host
-        exchange = host.exchanges.get(self.topic)
-        topic_queue = host.queues.get(self.topic) or (exchange and exchange.tap)
-        if topic_queue and topic_queue.light in route.queues:
-            return topic_queue.light
-        return route.queues[0] if route.queues else None
-
-    def _response(
-        self, items: list[_Item], queue: LightQueue | None, first: int
-    ) -> RemotingCommand:
-        store_host = self.session.store_host
-        log_offsets = [-1] * len(items)  # An id that no look-up finds: it went to no queue.
-        if queue is not None:
-            offsets = range(first, min(queue.max_offset, first + len(items)))
-            for index, offset in enumerate(offsets):
-                log_offsets[index] = queue.location(offset)[0]
-        ids = [encode_offset_message_id(store_host, log_offset) for log_offset in log_offsets]
-        header = items[0][1][1]
-        unique_key = header.unique_key if isinstance(header, NativeHeader) else ""
-        response = success(SendMessageResponse(",".join(ids), 0, first, unique_key))
-        response.ext_fields |= _REGION
-        return response
-
-    def _on_durable(self) -> None:
-        self.is_durable = True
-        self._answer()
-
-    def _answer(self) -> None:
-        if self.is_durable and self.response is not None:
-            self.session.answer(self.request, self.response)

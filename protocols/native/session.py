@@ -12,6 +12,7 @@ from .broker import Broker
 from .connection import NativeConnection
 from .holding import Attempt, HeldRequest, HeldRequests
 from .progress import OwnGroup, Taken
+from .publishing import SEND_CODES, Publisher
 from .replies import RefusalError, not_supported, refusal
 
 # Handles one request; None means that it is answered later.
@@ -36,6 +37,7 @@ class NativeSession:
         self._operations = operations
         self._store_host = store_host
         self._throttle = throttle
+        self.publisher = Publisher(self)
         self._held = HeldRequests(connection.wake)
         # What the queue's own group has in flight here: offsets, with earlier deliveries.
         self._pulled: dict[Queue, dict[int, int]] = {}
@@ -47,6 +49,8 @@ class NativeSession:
 
     def handle(self, request: RemotingCommand, now: float) -> None:
         """Answer a request, or refuse it; `now` is that of the broker's clock."""
+        if request.code not in SEND_CODES:
+            self.publisher.flush()  # What was sent before is there to be read.
         operation = self._operations.get(request.code)
         if operation is None:
             self.answer(request, not_supported(request.code))
@@ -57,6 +61,10 @@ class NativeSession:
             response = refusal(error)
         if response is not None:
             self.answer(request, response)
+
+    def finish_read(self) -> None:
+        """Append what this read has sent."""
+        self.publisher.flush()
 
     def answer(self, request: RemotingCommand, response: RemotingCommand) -> None:
         """Send an answer that was not ready when the request came."""

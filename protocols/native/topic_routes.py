@@ -48,6 +48,9 @@ class NameServerSession:
                 response = refusal(error)
         self._connection.answer(request, response)
 
+    def finish_read(self) -> None:
+        """Nothing is put off."""
+
     def finish_turn(self) -> None:
         """Nothing waits."""
 

@@ -24,6 +24,11 @@ class HeaderForm(IntEnum):
     BINARY = 1
 
 
+# Plain numbers: the operators of an IntFlag cost more than the rest of reading a header.
+_RESPONSE = int(CommandFlag.RESPONSE)
+_ONE_WAY = int(CommandFlag.ONE_WAY)
+
+
 @dataclass(slots=True)
 class RemotingCommand:
     """One request or response: `ext_fields` are its typed header as text, `body` is opaque."""
@@ -41,12 +46,12 @@ class RemotingCommand:
     @property
     def is_response(self) -> bool:
         """Whether this answers the request with the same `opaque`."""
-        return bool(self.flag & CommandFlag.RESPONSE)
+        return bool(self.flag & _RESPONSE)
 
     @property
     def is_one_way(self) -> bool:
         """Whether the sender wants no answer."""
-        return bool(self.flag & CommandFlag.ONE_WAY)
+        return bool(self.flag & _ONE_WAY)
 
 
 _INT32 = range(-(1 << 31), 1 << 31)
@@ -60,10 +65,10 @@ _SHORT = Struct(">h")
 
 
 def parse_integer(text: str) -> int:
-    """Read a decimal integer; raises `ProtocolError` for anything else."""
-    if _INTEGER.fullmatch(text) is None:
-        raise ProtocolError(f"not an integer: {text[:40]!r}")
-    return int(text)
+    """Read a decimal integer of 64 bits; raises `ProtocolError` for anything else."""
+    if _INTEGER.fullmatch(text) is None or not -(1 << 63) <= (number := int(text)) < 1 << 63:
+        raise ProtocolError(f"not an integer of 64 bits: {text[:40]!r}")
+    return number
 
 
 def encode_header(command: RemotingCommand) -> bytes:
@@ -136,7 +141,13 @@ def _integer_member(header: dict[str, object], name: str, required: bool = False
 
 
 def _ext_fields(ext: dict[str, object]) -> dict[str, str]:
-    return {_text(name): _text(value) for name, value in ext.items() if value is not None}
+    return {
+        name if name.isascii() else _text(name): (
+            value if type(value) is str and value.isascii() else _text(value)
+        )
+        for name, value in ext.items()
+        if value is not None
+    }
 
 
 def _text(value: object) -> str:

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from datetime import datetime
+from functools import lru_cache
 from struct import Struct
 
 from rosettamq.errors import ProtocolError
@@ -17,6 +18,7 @@ _PORT_AND_OFFSET = Struct(">iq")
 _UNIQUE_KEY_END = Struct(">HIIH")
 
 
+@lru_cache(maxsize=1024)
 def pack_host(host: str) -> bytes:
     """Give an IP address as its 4 or 16 bytes; a name or nothing becomes 0.0.0.0."""
     for family in (socket.AF_INET, socket.AF_INET6):

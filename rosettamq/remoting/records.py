@@ -18,6 +18,7 @@ flag), body 4+n, property string 2+n.
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -37,7 +38,8 @@ _INT = Struct(">i")
 _SHORT = Struct(">h")
 _RETRIES = Struct(">iq")
 _BATCHED_START = Struct(">iiiii")
-_V6_FLAGS = SystemFlag.BORN_HOST_V6 | SystemFlag.STORE_HOST_V6
+_BORN_HOST_V6 = int(SystemFlag.BORN_HOST_V6)
+_STORE_HOST_V6 = int(SystemFlag.STORE_HOST_V6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +72,24 @@ class BatchedMessage:
 
 
 def encode_record(record: Record) -> bytes:
-    """Write one record; the host bits of the system flag follow from the hosts."""
+    """Write one record; the host bits of the system flag follow from the hosts.
+
+    Raises `ProtocolError` if a field does not fit into its place.
+    """
+    try:
+        return _encode_record(record)
+    except struct.error as error:
+        raise ProtocolError(f"a field of the record is out of range: {error}") from error
+
+
+def _encode_record(record: Record) -> bytes:
     born_host = pack_host(record.born_host[0])
     store_host = pack_host(record.store_host[0])
-    system_flag = record.system_flag & ~_V6_FLAGS
+    system_flag = record.system_flag & ~(_BORN_HOST_V6 | _STORE_HOST_V6)
     if len(born_host) == 16:
-        system_flag |= SystemFlag.BORN_HOST_V6
+        system_flag |= _BORN_HOST_V6
     if len(store_host) == 16:
-        system_flag |= SystemFlag.STORE_HOST_V6
+        system_flag |= _STORE_HOST_V6
     topic = record.topic.encode("utf-8", "replace")
     magic = MAGIC_V2 if len(topic) > 127 else MAGIC_V1
     rest = b"".join(
@@ -122,9 +134,9 @@ def decode_record(data: bytes) -> Record:
     if magic not in (MAGIC_V1, MAGIC_V2):
         raise ProtocolError(f"a record with the magic code {magic:#x}")
     cursor = _Cursor(data, _START.size)
-    born_host = cursor.host(bool(system_flag & SystemFlag.BORN_HOST_V6))
+    born_host = cursor.host(bool(system_flag & _BORN_HOST_V6))
     (store_timestamp,) = _LONG.unpack(cursor.take(8))
-    store_host = cursor.host(bool(system_flag & SystemFlag.STORE_HOST_V6))
+    store_host = cursor.host(bool(system_flag & _STORE_HOST_V6))
     reconsume_times, prepared = _RETRIES.unpack(cursor.take(_RETRIES.size))
     body = cursor.sized(_INT)
     topic = cursor.sized(_SHORT) if magic == MAGIC_V2 else cursor.take(cursor.take(1)[0])

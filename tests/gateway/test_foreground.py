@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway import foreground
 from gateway.demo.broker_process import BrokerProcess
 
 TIMEOUT_S = 60
@@ -70,6 +72,13 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         assert broker.stop() == 0
 
 
+def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "metadata").mkdir()
+    refused = run("serve", "--data-dir", str(tmp_path))
+    assert refused.returncode == 2
+    assert refused.stderr == f"rosettamq: [Errno 21] Is a directory: '{tmp_path}/metadata'\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -86,3 +95,14 @@ def test_a_bad_setting_is_one_line(
     assert refused.stderr.startswith(message)
     assert refused.stderr.count("\n") == 1
     assert not (tmp_path / "data").exists()
+
+
+def test_a_disk_that_refuses_to_flush_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At once, without the checkpoint of a clean stop."""
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    foreground._die(OSError(5, "Input/output error"))
+    assert codes == [1]
+    assert "the disk refuses to flush" in capsys.readouterr().err

@@ -61,8 +61,10 @@ def test_properties_there_and_back(properties: Properties) -> None:
 @given(st.binary(max_size=30), st.booleans())
 def test_stored_there_and_back(body: bytes, is_exchange: bool) -> None:
     properties = encode_properties({"TAGS": "a", "x": "y"})
-    sent = Record("T", body, properties, flag=7, born_timestamp=5, reconsume_times=2)
-    message, stored = to_stored(sent, is_exchange)
+    sent = Record(
+        "T", body, properties, int(is_exchange), flag=7, born_timestamp=5, reconsume_times=2
+    )
+    message, stored = to_stored(sent)
     again = NATIVE.parse_stored(stored)
     for envelope, header, plain in (message, again):
         assert (envelope.exchange, envelope.routing_key) == (
@@ -74,7 +76,7 @@ def test_stored_there_and_back(body: bytes, is_exchange: bool) -> None:
 
 
 def test_the_stored_form_is_stamped_when_read() -> None:
-    message, stored = to_stored(Record("T", b"x"), is_exchange=False)
+    message, stored = to_stored(Record("T", b"x"))
     assert decode_record(stored) == Record("T", b"x")
     record = decode_record(to_record(message, PLACE, reconsume_times=3))
     assert (record.queue_offset, record.log_offset) == (5, 1024)
@@ -90,7 +92,7 @@ def test_junk_is_a_corrupt_record(junk: bytes) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"plain", packed(b"x")[:-1], packed(b"x") + b"y"])
 def test_a_body_that_cannot_be_unpacked_stays_as_it_is(body: bytes) -> None:
-    message, _ = to_stored(Record("T", body, system_flag=1), is_exchange=False)
+    message, _ = to_stored(Record("T", body, system_flag=1))
     assert message[2] == body
     record = decode_record(to_record(message, PLACE))
     assert (record.body, record.system_flag) == (body, 1)
@@ -98,13 +100,13 @@ def test_a_body_that_cannot_be_unpacked_stays_as_it_is(body: bytes) -> None:
 
 def test_a_kind_that_we_cannot_unpack_stays_as_it_is() -> None:
     body = packed(b"x")
-    message, _ = to_stored(Record("T", body, system_flag=0x201), is_exchange=False)
+    message, _ = to_stored(Record("T", body, system_flag=0x201))
     assert message[2] == body
 
 
 def test_a_small_body_that_unpacks_to_a_huge_one_is_not_unpacked() -> None:
     body = packed(bytes(20 * 1024 * 1024))
-    message, _ = to_stored(Record("T", body, system_flag=1), is_exchange=False)
+    message, _ = to_stored(Record("T", body, system_flag=1))
     assert message[2] == body
 
 
@@ -137,7 +139,7 @@ def test_what_does_not_fit_is_left_out() -> None:
 
 def test_a_native_message_says_when_it_is_not_persistent() -> None:
     sent = Record("T", b"", encode_properties({"persistent": "false"}))
-    (_, header, _), _ = to_stored(sent, is_exchange=False)
+    (_, header, _), _ = to_stored(sent)
     assert not header.persistent
     assert header.properties.persistent is False
 
@@ -154,5 +156,5 @@ def test_a_native_message_says_when_it_is_not_persistent() -> None:
     ],
 )
 def test_tag_filters(expression: str, tag: str, matches: bool) -> None:
-    message, _ = to_stored(Record("T", b"", f"TAGS\x01{tag}\x02".encode()), is_exchange=True)
+    message, _ = to_stored(Record("T", b"", f"TAGS\x01{tag}\x02".encode(), 1))
     assert parse_tag_filter(expression).matches(message) is matches

@@ -1,52 +1,24 @@
 """The blocking clients against a live gateway: what only threads and sockets can show."""
 
 import logging
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 import rosettamq
+from gateway.addresses import format_address
+from interop.servers import rosettamq_server
 from rosettamq import Message, Producer, PushConsumer, ReceivedMessage, SimpleConsumer
 
 pytestmark = pytest.mark.interop
 
-SERVE = """
-import sys
-from pathlib import Path
-from twisted.internet import reactor
-from gateway.config import load_config
-from gateway.service import Service
-from protocols.native.front_end import NativeFrontEnd
-from protocols.native.name_server import NameServerFrontEnd
-
-classes = [NativeFrontEnd, NameServerFrontEnd]
-sections = {front_end.section: front_end.config_class for front_end in classes}
-config = load_config(None, ["native.port=0", "name_server.port=0"], sections)
-service = Service(Path(sys.argv[1]), config, classes, reactor)
-service.start()
-reactor.addSystemEventTrigger("before", "shutdown", service.stop)
-reactor.callWhenRunning(lambda: print(service.ready_line(), flush=True))
-reactor.run()
-"""
-
 
 @pytest.fixture(scope="module")
-def name_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder: Path = tmp_path_factory.mktemp("gateway") / "data"
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(folder)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    ready = process.stdout.readline()
-    yield ready.rsplit("name_server=", 1)[1].strip()
-    process.terminate()
-    process.communicate(timeout=10)
-    assert process.returncode == 0
+def name_server() -> Iterator[str]:
+    with rosettamq_server() as server:
+        yield format_address(*server.addresses["name_server"])
 
 
 @pytest.fixture(autouse=True)
@@ -181,6 +153,21 @@ def test_two_members_share_two_topics_queues(producer: Producer, name_server: st
     producer.send(Message("members", b"1"))
     wait_until(lambda: got == ["first", "second"])
     second.close()
+
+
+def test_a_lost_connection_is_made_anew(producer: Producer, name_server: str) -> None:
+    got: list[bytes] = []
+    producer.send(Message("lost", b"0"))
+    consumer = PushConsumer("losers", name_server)
+    consumer.subscribe("lost", "*", lambda message: got.append(message.body))
+    consumer.start()
+    wait_until(lambda: got == [b"0"])
+    for client in (producer, consumer):
+        for channel in list(client.network._channels.values()):
+            channel.close()
+    producer.send(Message("lost", b"1"))
+    wait_until(lambda: got == [b"0", b"1"])
+    consumer.close()
 
 
 def test_threads_share_a_producer(producer: Producer, name_server: str) -> None:

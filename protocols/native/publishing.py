@@ -1,0 +1,122 @@
+"""The hot path in: all sends of one read are appended together, and answered when durable.
+
+One append costs a system call and one flush covers it, however many messages it has; a client that
+does not wait for each answer gets the benefit. The queue offsets that the answers tell are known
+before the append, as nobody else appends meanwhile; where the records lie is asked after it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from core.light_queue import LightQueue
+from core.route import Route
+from gateway.messages import Message
+from rosettamq.remoting.codes import RequestCode
+from rosettamq.remoting.command import RemotingCommand
+from rosettamq.remoting.headers import SendMessageResponse
+from rosettamq.remoting.ids import encode_offset_message_id
+
+from .language import NativeHeader
+from .replies import success
+
+if TYPE_CHECKING:
+    from .session import NativeSession
+
+SEND_CODES = frozenset(
+    (RequestCode.SEND_MESSAGE, RequestCode.SEND_MESSAGE_V2, RequestCode.SEND_BATCH_MESSAGE)
+)
+# Java's producer reads these from every answer to a send.
+_REGION = {"MSG_REGION": "DefaultRegion", "TRACE_ON": "true"}
+_NOWHERE = -1  # As a log offset: an id that no look-up finds.
+
+Item = tuple[Route, Message, bytes]
+Place = tuple[LightQueue, int]
+
+
+@dataclass(slots=True)
+class _Send:
+    """One request, and where its messages go: a queue that they are in, and the offset there."""
+
+    request: RemotingCommand
+    places: list[Place | None]
+    unique_key: str
+
+
+@dataclass(slots=True)
+class _Append:
+    """What is appended together."""
+
+    items: list[Item] = field(default_factory=list)
+    sends: list[_Send] = field(default_factory=list)
+    ends: dict[LightQueue, int] = field(default_factory=dict)  # The next offset of each queue.
+    responses: list[tuple[RemotingCommand, RemotingCommand]] | None = None
+    is_durable: bool = False
+
+
+class Publisher:
+    """The sends of one session that are not appended yet."""
+
+    def __init__(self, session: NativeSession) -> None:
+        self._session = session
+        self._append = _Append()
+
+    def add(self, request: RemotingCommand, topic: str, items: list[Item]) -> None:
+        """Append these when the read is handled; one request's messages stay together."""
+        append = self._append
+        header = items[0][1][1]
+        send = _Send(request, [], header.unique_key if isinstance(header, NativeHeader) else "")
+        for item in items:
+            append.items.append(item)
+            send.places.append(self._place(append, topic, item[0]))
+        append.sends.append(send)
+
+    def flush(self) -> None:
+        """Append what was added."""
+        append = self._append
+        if not append.items:
+            return
+        self._append = _Append()
+        session = self._session
+
+        def on_durable() -> None:
+            append.is_durable = True
+            self._answer(append)
+
+        session.broker.virtual_host.publish(append.items, on_durable)
+        session.note_published()
+        append.responses = [(send.request, self._response(send)) for send in append.sends]
+        self._answer(append)
+
+    def _place(self, append: _Append, topic: str, route: Route) -> Place | None:
+        """Count the message in all of its queues; choose the one that readers of the topic read."""
+        place: Place | None = None
+        chosen = self._session.broker.topic_light_queue(topic)
+        for queue in route.queues:
+            offset = append.ends.get(queue)
+            if offset is None:
+                offset = queue.max_offset
+            append.ends[queue] = offset + 1
+            if place is None or queue is chosen:
+                place = queue, offset
+        return place
+
+    def _response(self, send: _Send) -> RemotingCommand:
+        store_host = self._session.store_host
+        ids = []
+        for place in send.places:
+            log_offset = _NOWHERE
+            if place is not None and place[1] < place[0].max_offset:
+                log_offset = place[0].location(place[1])[0]
+            ids.append(encode_offset_message_id(store_host, log_offset))
+        first = send.places[0]
+        queue_offset = 0 if first is None else first[1]
+        response = success(SendMessageResponse(",".join(ids), 0, queue_offset, send.unique_key))
+        response.ext_fields |= _REGION
+        return response
+
+    def _answer(self, append: _Append) -> None:
+        if append.is_durable and append.responses is not None:
+            for request, response in append.responses:
+                self._session.answer(request, response)

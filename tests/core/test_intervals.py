@@ -1,0 +1,43 @@
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.intervals import Intervals
+
+Runs = list[tuple[int, int]]
+
+
+def runs_of(numbers: set[int]) -> Runs:
+    """The slow and obvious way."""
+    starts = sorted(number for number in numbers if number - 1 not in numbers)
+    ends = sorted(number + 1 for number in numbers if number + 1 not in numbers)
+    return list(zip(starts, ends, strict=True))
+
+
+@st.composite
+def disjoint_runs(draw: st.DrawFn) -> Runs:
+    edges = sorted(draw(st.sets(st.integers(0, 40), max_size=20)))
+    runs = [run for run in pairwise(edges) if draw(st.booleans())]
+    return draw(st.permutations(runs))
+
+
+@given(runs=disjoint_runs(), popped=st.integers(0, 40))
+def test_is_a_set_of_numbers(runs: Runs, popped: int) -> None:
+    intervals = Intervals()
+    numbers: set[int] = set()
+    for start, end in runs:
+        intervals.add(start, end)
+        numbers |= set(range(start, end))
+        assert intervals.in_order() == runs_of(numbers)
+    expected = dict(runs_of(numbers)).get(popped)
+    assert intervals.pop_at(popped) == expected
+    numbers -= set(range(popped, expected or popped))
+    assert intervals.in_order() == runs_of(numbers)
+    assert len(intervals._start_of) == len(intervals)
+
+
+def test_an_interval_is_not_empty() -> None:
+    with pytest.raises(AssertionError):
+        Intervals().add(3, 3)

@@ -1,0 +1,109 @@
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import StoreFormatError
+from core.journal import encode_event
+from core.metadata import Metadata
+from tests.support.disk import FullDisk
+
+NAMES = st.sampled_from(["a", "b", "c"])
+DOCUMENTS = st.one_of(
+    st.integers(0, 9), st.text(max_size=5), st.lists(st.integers(0, 9), max_size=3)
+)
+CHANGES = st.lists(st.tuples(NAMES, NAMES, st.none() | DOCUMENTS), max_size=12)
+
+
+def state(metadata: Metadata) -> dict[str, dict[str, Any]]:
+    return {kind: dict(metadata.items(kind)) for kind in "abc" if metadata.items(kind)}
+
+
+def change(metadata: Metadata, kind: str, key: str, document: Any) -> None:
+    if document is None:
+        metadata.delete(kind, key)
+    else:
+        metadata.put(kind, key, document)
+
+
+@pytest.mark.parametrize("compact_size_min", [1, 60, 1 << 20])
+@given(changes=CHANGES, data=st.data())
+def test_cut_at_any_byte_some_moment_of_its_past_comes_back(
+    compact_size_min: int,
+    tmp_path_factory: pytest.TempPathFactory,
+    changes: list[tuple[str, str, Any]],
+    data: st.DataObject,
+) -> None:
+    """The last one, if nothing is cut off."""
+    path = tmp_path_factory.mktemp("metadata") / "metadata"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("core.metadata._COMPACT_SIZE_MIN", compact_size_min)
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        metadata = Metadata(path)
+        past = [state(metadata)]
+        for kind, key, document in changes:
+            change(metadata, kind, key, document)
+            past.append(state(metadata))
+        metadata.close()
+        whole = Metadata(path)
+        assert state(whole) == past[-1]
+        whole.close()
+        if compact_size_min == 1 << 20:
+            os.truncate(path, data.draw(st.integers(0, path.stat().st_size)))
+            cut = Metadata(path)
+            assert state(cut) in past
+            cut.close()
+
+
+def test_history_is_replaced_by_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.metadata._COMPACT_SIZE_MIN", 1000)
+    metadata = Metadata(tmp_path / "metadata")
+    metadata.put("a", "kept", "x" * 100)
+    for number in range(1000):
+        metadata.put("a", "changing", number)
+    assert (tmp_path / "metadata").stat().st_size < 1100
+    metadata.close()
+    assert Metadata(tmp_path / "metadata").items("a") == {"kept": "x" * 100, "changing": 999}
+    assert [path.name for path in tmp_path.iterdir()] == ["metadata"]
+
+
+def test_a_compaction_that_a_crash_cut_off_changes_nothing(tmp_path: Path) -> None:
+    metadata = Metadata(tmp_path / "metadata")
+    metadata.put("a", "b", 1)
+    metadata.close()
+    (tmp_path / "metadata.new").write_bytes(b"half")
+    assert Metadata(tmp_path / "metadata").items("a") == {"b": 1}
+
+
+def test_a_full_disk_leaves_the_documents_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = Metadata(tmp_path / "metadata")
+    metadata.put("a", "b", 1)
+    disk = FullDisk(monkeypatch, 5)
+    with pytest.raises(OSError, match="No space left"):
+        metadata.put("a", "b", 2)
+    with pytest.raises(OSError, match="No space left"):
+        metadata.delete("a", "b")
+    assert metadata.items("a") == {"b": 1}
+    disk.room = 1 << 20
+    metadata.put("a", "c", 3)
+    metadata.close()
+    assert Metadata(tmp_path / "metadata").items("a") == {"b": 1, "c": 3}
+
+
+def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "metadata").write_bytes(encode_event(b"\xc1"))
+    with pytest.raises(StoreFormatError):
+        Metadata(tmp_path / "metadata")
+
+
+def test_deleting_what_is_not_there_writes_nothing(tmp_path: Path) -> None:
+    metadata = Metadata(tmp_path / "metadata")
+    metadata.delete("a", "b")
+    assert metadata.begin_sync() == []
