@@ -49,7 +49,7 @@ class BrokerOptions:
     volatile_size: int = 64 << 20
     sync_flush: bool = True
     async_flush_interval_s: float = 0.2
-    progress_flush_interval_s: float = 0.1
+    progress_flush_interval_s: float = 1.0  # A crash of the machine forgets so much of it.
     checkpoint_distance: int = 64 << 20
     unflushed_size_max: int = 64 << 20
     retention_s: float = 72 * 3600.0
