@@ -22,15 +22,18 @@ from core.checkpoint import (
     read_checkpoint,
     replace_checkpoint,
 )
+from core.commit_log import Segment
+from core.consume_queue import VOLATILE_BASE
 from core.errors import CorruptRecordError
 from core.group_commit import GroupCommit, RunBlocking, sync_files
 from core.light_queue import LightQueue
 from core.metadata import Metadata, sync_directory
 from core.progress import Progress
+from core.reclaim import find_reclaimable
 from core.record import HEADER_SIZE, Buffer, decode, decode_header
 from core.recovery import Recovery
 from core.route import Route
-from core.store import VOLATILE_BASE, Store
+from core.store import Store
 from core.turn import Turn
 
 _ID_BLOCK = 1000  # Ids are reserved so many at a time; a restart skips the unused ones.
@@ -46,9 +49,12 @@ class BrokerOptions:
     volatile_size: int = 64 << 20
     sync_flush: bool = True
     async_flush_interval_s: float = 0.2
-    progress_flush_interval_s: float = 0.1
+    progress_flush_interval_s: float = 1.0  # A crash of the machine forgets so much of it.
     checkpoint_distance: int = 64 << 20
     unflushed_size_max: int = 64 << 20
+    retention_s: float = 72 * 3600.0
+    retained_size_max: int = 10 << 30
+    housekeeping_interval_s: float = 60.0
 
 
 class Broker:
@@ -86,6 +92,7 @@ class Broker:
         self._checkpoint_size = 0
         self._checkpointing = False
         self._flush_call: IDelayedCall | None = None
+        self._housekeeping_call: IDelayedCall | None = None
         self._progress_synced_at = 0.0
         self._synced_at = 0
         self._relief: list[Callable[[], None]] = []
@@ -128,15 +135,17 @@ class Broker:
             sync_directory(folder)  # Files that are new here must not be lost with their names.
         self._synced_at = self._store.commit_log.end
         self.turn.journals.append(self._end_turn)
+        self._keep_house()
 
     def stop(self) -> None:
         """Flush, checkpoint and close."""
         self.turn.end()
         self.turn.journals.remove(self._end_turn)
         self._commit.stop()  # A flush or checkpoint that is still on its way comes too late.
-        if self._flush_call is not None:
-            self._flush_call.cancel()
-            self._flush_call = None
+        for call in (self._flush_call, self._housekeeping_call):
+            if call is not None:
+                call.cancel()
+        self._flush_call = self._housekeeping_call = None
         self._progress.write()
         sync_files(self._unsynced_files())
         number = self._progress.begin_next()
@@ -251,7 +260,7 @@ class Broker:
         position = max(mark, log.start)
         while position < log_offset:
             header = decode_header(log.read(position, HEADER_SIZE))
-            if header is None:
+            if header is None or header.log_offset != position:
                 return None
             if position + header.size > log_offset:
                 return _message_at(log.read(position, header.size), position, log_offset)
@@ -353,7 +362,7 @@ class Broker:
             return
         self._checkpointing = True
         number = self._progress.begin_next()
-        self._checkpointed_at = self.log_end
+        log_offset = self._checkpointed_at = self.log_end
         content = encode_checkpoint(self._checkpoint(number))
         self._checkpoint_size = len(content)
         path = self._directory / "checkpoint"
@@ -362,6 +371,7 @@ class Broker:
             self._checkpointing = False
             if error is None:
                 self._progress.delete_before(number)
+                self._reclaim(log_offset)
             else:
                 self._log.error("no checkpoint could be written: {error}", error=error)
 
@@ -369,6 +379,31 @@ class Broker:
         self._commit.when_durable(
             lambda: self._run_blocking(lambda: replace_checkpoint(path, content), replaced)
         )
+
+    def _keep_house(self) -> None:
+        """Now and then, make a checkpoint if it may let segments go that nobody needs."""
+        self._housekeeping_call = self._clock.callLater(
+            self._options.housekeeping_interval_s, self._keep_house
+        )
+        if len(self._store.commit_log.segments) > 1 and self._find_reclaimable(self.log_end):
+            self._begin_checkpoint()
+
+    def _find_reclaimable(self, safe_end: int) -> list[Segment]:
+        return find_reclaimable(
+            self._store.commit_log.segments,
+            safe_end,
+            (queue.index for queue in self.queues.values()),
+            self._options.retention_s,
+            self._options.retained_size_max,
+            self._clock.seconds(),
+        )
+
+    def _reclaim(self, safe_end: int) -> None:
+        """Delete the segments that nothing refers to, now that a checkpoint covers them."""
+        for segment in self._find_reclaimable(safe_end):
+            self._store.commit_log.drop(segment)
+            self._log.info("segment {log_offset} is reclaimed", log_offset=segment.base)
+        self._marks = [mark for mark in self._marks if self._store.commit_log.holds(mark)]
 
     def _checkpoint(self, progress_number: int) -> Checkpoint:
         queues = {}

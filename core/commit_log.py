@@ -1,7 +1,8 @@
 """The commit log: one sequence of segment files, appended to by one writer.
 
-A log offset is a byte position in the sequence; a segment file is named by its first one. Segments
-join without a gap: a record never spans two, so a segment ends where the next one begins. Behind
+A log offset is a byte position in the sequence; a segment file is named by its first one. A record
+never spans two segments: one ends where the next one begins, or once began (segments that nothing
+refers to any more are deleted, and leave holes). Behind
 the end of the last one the file is preallocated, which makes appending faster than growing a file
 (and its bytes there mean nothing). Not thread-safe.
 """
@@ -30,7 +31,9 @@ class Segment:
         self.base = base
         self.end = base
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        self.allocated_size = os.fstat(self.fd).st_size
+        status = os.fstat(self.fd)
+        self.allocated_size = status.st_size
+        self.modified_at = status.st_mtime  # Seconds since 1970, when opened or full.
 
     def preallocate(self, size: int) -> None:
         """Make the file `size` bytes long, if the file system can do so cheaply."""
@@ -57,7 +60,7 @@ class CommitLog:
         bases = sorted(int(path.name) for path in directory.iterdir() if path.name.isdigit())
         self._segments = [Segment(self._path(base), base) for base in bases]
         for segment, following in zip(self._segments, self._segments[1:], strict=False):
-            segment.end = following.base
+            segment.end = min(segment.base + segment.allocated_size, following.base)
         if not self._segments:
             self._segments.append(Segment(self._path(0), 0))
         self._bases = [segment.base for segment in self._segments]
@@ -107,6 +110,7 @@ class CommitLog:
         used = last.end - last.base
         if used and used + size > self._segment_size:
             last.truncate()
+            last.modified_at = os.fstat(last.fd).st_mtime
             self._append_segment(last.end)
             last, used = self._last, 0
         if used + size > last.allocated_size:
@@ -140,6 +144,11 @@ class CommitLog:
     def segment_end(self, log_offset: int) -> int:
         """Where the segment ends that this log offset lies in."""
         return self._segments[bisect_right(self._bases, log_offset) - 1].end
+
+    def holds(self, log_offset: int) -> bool:
+        """Is the byte at this log offset still there?"""
+        index = bisect_right(self._bases, log_offset) - 1
+        return index >= 0 and log_offset < self._segments[index].end
 
     def scan(self, start: int, chunk_size: int = 4 << 20) -> Iterator[tuple[RecordHeader, bytes]]:
         """Every record from `start` on: its header, and its bytes, not yet verified.
@@ -175,15 +184,19 @@ class CommitLog:
 
     def drop_before(self, log_offset: int) -> int:
         """Delete the segments that lie wholly before `log_offset`; return how many."""
-        count = 0
-        while len(self._segments) > 1 and self._segments[0].end <= log_offset:
-            segment = self._segments.pop(0)
-            self._bases.pop(0)
-            self._unsynced.pop(segment.fd, None)
-            os.close(segment.fd)
-            os.unlink(segment.path)
-            count += 1
-        return count
+        doomed = [segment for segment in self._segments[:-1] if segment.end <= log_offset]
+        for segment in doomed:
+            self.drop(segment)
+        return len(doomed)
+
+    def drop(self, segment: Segment) -> None:
+        """Delete a segment, which must not be the last one; it leaves a hole in the log."""
+        assert segment is not self._last
+        index = self._segments.index(segment)
+        del self._segments[index], self._bases[index]
+        self._unsynced.pop(segment.fd, None)
+        os.close(segment.fd)
+        os.unlink(segment.path)
 
     def close(self) -> None:
         """Cut off what was preallocated, flush and close."""

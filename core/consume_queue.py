@@ -13,11 +13,13 @@ derived data: it is rebuilt from the log and the checkpoint.
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import TypeAlias
 
 from core.errors import OffsetOutOfRangeError
 
+VOLATILE_BASE = 1 << 62  # Log offsets from here on are of transient batches: serial numbers.
 _WIDTH = 3
 _COUNT_MASK = (1 << 31) - 1
 _TRANSIENT = 1 << 31  # Beside the count: in a record of the log, but no restart brings it back.
@@ -112,6 +114,17 @@ class ConsumeQueue:
     def log_offsets(self) -> list[int]:
         """The log offsets of all runs, oldest first."""
         return self._runs[self._head + 1 :: _WIDTH].tolist()
+
+    def refers_to(self, start: int, end: int) -> bool:
+        """Does a run lie in the log between these offsets?
+
+        Durable records came in the order of their log offsets; transient ones are between them.
+        """
+        offsets = self._runs[self._head + 1 :: _WIDTH]
+        if offsets and max(offsets) >= VOLATILE_BASE:
+            offsets = array("q", [offset for offset in offsets if offset < VOLATILE_BASE])
+        index = bisect_left(offsets, start)
+        return index < len(offsets) and offsets[index] < end
 
     def to_bytes(self, log_offset_end: int) -> bytes:
         """The runs whose record lies below `log_offset_end`, for a checkpoint."""

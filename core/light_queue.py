@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
-from core.consume_queue import ConsumeQueue
+from core.consume_queue import VOLATILE_BASE, ConsumeQueue
 from core.progress import Progress
-from core.store import VOLATILE_BASE, Store
+from core.store import Store
 from core.turn import Dispatcher, Turn
 from core.window import Window
 

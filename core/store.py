@@ -17,6 +17,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from core.commit_log import CommitLog
+from core.consume_queue import VOLATILE_BASE
 from core.errors import CorruptRecordError
 from core.record import (
     HEADER_SIZE,
@@ -30,7 +31,6 @@ from core.record import (
     verify,
 )
 
-VOLATILE_BASE = 1 << 62  # Log offsets from here on are of transient batches: serial numbers.
 _READ_AHEAD_SIZE = 1 << 20
 _HEAD_READ_SIZE = 4096  # The header and the rows of most records.
 _MESSAGE_OVERHEAD = 200  # What a message costs in memory beside its bytes, about.
@@ -41,13 +41,19 @@ _SPILL_SEGMENT_SIZE = 64 << 20
 class Batch:
     """The messages of one record, parsed; `size` is about what they cost in memory."""
 
-    __slots__ = ("log_offset", "messages", "references", "size", "timestamp_ms")
+    __slots__ = ("log_offset", "messages", "references", "size", "sizes", "timestamp_ms")
 
     def __init__(
-        self, log_offset: int, messages: Sequence[Any], size: int, timestamp_ms: int
+        self,
+        log_offset: int,
+        messages: Sequence[Any],
+        sizes: Sequence[int],
+        size: int,
+        timestamp_ms: int,
     ) -> None:
         self.log_offset = log_offset
         self.messages = messages
+        self.sizes = sizes  # Of the messages as they are stored.
         self.size = size
         self.timestamp_ms = timestamp_ms
         self.references = 0  # Runs that point here; only counted for transient batches.
@@ -102,7 +108,7 @@ class Store:
         timestamp_ms = self._now_ms()
         log_offset = _append(self.commit_log, origin, route_ids, sizes, payload, timestamp_ms)
         size = sum(sizes) + _MESSAGE_OVERHEAD * len(sizes)
-        self._remember(Batch(log_offset, messages, size, timestamp_ms))
+        self._remember(Batch(log_offset, messages, sizes, size, timestamp_ms))
         return log_offset
 
     def append_volatile(
@@ -118,7 +124,7 @@ class Store:
             self._spill_order.append(log_offset)
         else:
             self._volatile_size += size
-            self._volatile[log_offset] = Batch(log_offset, messages, size, self._now_ms())
+            self._volatile[log_offset] = Batch(log_offset, messages, sizes, size, self._now_ms())
         return log_offset
 
     def refer(self, log_offset: int, count: int) -> None:
@@ -181,6 +187,10 @@ class Store:
         """The log offset of one message's own bytes; a serial number for a transient one."""
         if log_offset >= VOLATILE_BASE:
             return log_offset + index
+        batch = self._cache.get(log_offset)
+        if batch is not None:
+            rows_size = ROW_SIZE * len(batch.sizes)
+            return log_offset + HEADER_SIZE + rows_size + sum(batch.sizes[:index])
         data = self.commit_log.read(log_offset, HEADER_SIZE)
         header = decode_header(data)
         if header is None:
@@ -279,7 +289,8 @@ class Store:
         parser = self._parser(header)
         messages = [parser(message) for message in record.messages]
         size = header.size + _MESSAGE_OVERHEAD * header.message_count
-        return Batch(header.log_offset, messages, size, header.timestamp_ms)
+        sizes = list(map(len, record.messages))
+        return Batch(header.log_offset, messages, sizes, size, header.timestamp_ms)
 
     def _parser(self, header: RecordHeader) -> Callable[[bytes], Any]:
         parser = self.parsers.get(header.origin)

@@ -39,6 +39,10 @@ class StoreConfig:
     flush: Literal["sync", "async"] = "sync"
     # How much of the transient messages stays in memory before they spill to a file.
     volatile_memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 64 << 20
+    # A file of the log to which no queue refers any more goes after so many hours ...
+    retention_hours: Annotated[float, msgspec.Meta(ge=0)] = 72.0
+    # ... or as soon as the whole log is larger than this.
+    retained_bytes: Annotated[int, msgspec.Meta(ge=0)] = 10 << 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,8 @@ def _options(store: StoreConfig | None) -> BrokerOptions:
         segment_size=store.segment_size_bytes,
         volatile_size=store.volatile_memory_bytes,
         sync_flush=store.flush == "sync",
+        retention_s=store.retention_hours * 3600,
+        retained_size_max=store.retained_bytes,
     )
 
 

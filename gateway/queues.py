@@ -37,11 +37,15 @@ class Consumer(Protocol):
     """One subscriber of a queue, as a front end implements it.
 
     With `no_ack` the queue settles what it delivers. `counted` is False for those who only wait
-    for one answer.
+    for one answer. With `shares_credit` a delivery to this one may leave less for others.
     """
 
     no_ack: bool
     counted: bool
+
+    @property
+    def shares_credit(self) -> bool:
+        """See above."""
 
     def credit(self) -> int:
         """How many more messages it takes right now."""
@@ -262,6 +266,8 @@ class Queue:
     def _deliver_in_turn(self, takers: list[tuple[Consumer, int]]) -> None:
         rounds = min(credit for _, credit in takers)
         rounds = max(1, min(rounds, _TAKE_COUNT_MAX // len(takers)))
+        if any(consumer.shares_credit for consumer, _ in takers):
+            takers, rounds = takers[:1], 1  # Then all are asked again.
         turn = 0
         for first_offset, messages, redelivered in self.light.take(rounds * len(takers)):
             for offset, message in enumerate(messages, first_offset):

@@ -8,7 +8,7 @@ it had done, so nothing is left half open.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,8 @@ class Service:
     """A gateway, its front ends and their open ports.
 
     `reactor` is Twisted's: it gives the ports, the clock and the way back from the thread.
+    `disk_failed` is called when what was written cannot be made durable: then nothing that this
+    process believes about the disk is certain, and it must not go on.
     """
 
     _log = Logger()
@@ -43,8 +45,10 @@ class Service:
         config: Config,
         front_end_classes: Sequence[type[FrontEnd]],
         reactor: Any,
+        disk_failed: Callable[[BaseException], None] | None = None,
     ) -> None:
         self._data_dir = data_dir
+        self._disk_failed = disk_failed
         self._config = config
         self._front_end_classes = front_end_classes
         self._reactor = reactor
@@ -78,6 +82,7 @@ class Service:
             clock=self._reactor,
             run_blocking=blocking.run,
             store=self._config.store,
+            failed=self._disk_failed,
         )
         for front_end in self._front_end_classes:
             for language in front_end.languages:

@@ -47,7 +47,7 @@ class Connection(Port):
         """The socket is gone: give back what was in flight, forget the rest."""
 
 
-_BUFFER_SIZE = 256 << 10
+_BUFFER_SIZE = 128 << 10
 
 
 class Congestion(Port):

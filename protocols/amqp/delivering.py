@@ -97,6 +97,11 @@ class Subscription:
             credit = min(credit, channel.prefetch - channel.in_flight_count)
         return credit
 
+    @property
+    def shares_credit(self) -> bool:
+        """Does the channel have a prefetch, for all its subscriptions together?"""
+        return bool(self.channel.prefetch) and not self.no_ack
+
     def deliver(
         self, queue: Queue, first_offset: int, messages: Sequence[Message], redelivered: bool
     ) -> None:

@@ -83,7 +83,8 @@ def decode_fixed(struct: Struct, data: bytes, position: int) -> tuple[Any, int]:
 def encode_table(table: Mapping[str, Any], depth: int = 0) -> bytes:
     """A field table with its length in front; what no field can hold becomes text."""
     fields = b"".join(
-        encode_short(name) + _encode_value(value, depth) for name, value in table.items()
+        encode_short(encode_text(name)) + _encode_value(value, depth)
+        for name, value in table.items()
     )
     return _SIZE.pack(len(fields)) + fields
 
@@ -98,7 +99,10 @@ def encode_short(text: str | bytes) -> bytes:
 
 def encode_name(name: str) -> bytes:
     """A name as it stands on the wire; bytes that are not UTF-8 pass through both ways."""
-    return name.encode("utf-8", "surrogateescape")
+    try:
+        return name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # Another language can say what no bytes decode to.
+        return encode_text(name)
 
 
 def decode_name(data: bytes) -> str:

@@ -27,7 +27,6 @@ from protocols.amqp.language import AmqpLanguage
 
 _CONTENT = Struct(">HHQ")  # Class, weight, body size.
 _ENTRIES_MAX = 4096
-_HEADER = bytes((HEADER,))
 _HEADER_SIZE_MAX = 4096  # Larger ones are not worth being remembered.
 _METHOD_SIZE_MAX = 4 + 2 + 256 + 256 + 1  # Of a basic.publish payload.
 
@@ -195,21 +194,31 @@ class Publishing:
         """The entry for the message at `position`; None if it is not one for the hot path."""
         if not data.startswith(PUBLISH, position + 7):
             return None
-        type, number, size = FRAME_HEAD.unpack_from(data, position)
+        type, _, size = FRAME_HEAD.unpack_from(data, position)
         if type != METHOD or size > _METHOD_SIZE_MAX:
             return None
         method_end = position + size + 8
-        if data[method_end : method_end + 1] not in (b"", _HEADER):
-            return None
-        content_end = method_end + FRAME_HEAD.size + _CONTENT.size
-        if content_end > len(data):
-            self.missing_size = content_end - len(data)
+        if method_end > len(data):
+            self.missing_size = method_end - len(data)
             return None
         target = self._target(data[position:method_end])
         if target is None:
             return None
-        type, header_number, size = FRAME_HEAD.unpack_from(data, method_end)
-        if type != HEADER or header_number != number or size > _HEADER_SIZE_MAX:
+        return self._find_header(data, position, method_end, target)
+
+    def _find_header(
+        self, data: bytes, position: int, method_end: int, target: Target
+    ) -> Entry | None:
+        """The same, once the basic.publish frame is known to be whole."""
+        content_end = method_end + FRAME_HEAD.size + _CONTENT.size
+        if content_end > len(data):
+            if method_end == len(data):
+                self.missing_size = 1
+            elif data[method_end] == HEADER:
+                self.missing_size = content_end - len(data)
+            return None
+        type, number, size = FRAME_HEAD.unpack_from(data, method_end)
+        if type != HEADER or number != target.channel.number or size > _HEADER_SIZE_MAX:
             return None
         header_end = method_end + size + 8
         if header_end > len(data):

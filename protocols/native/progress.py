@@ -124,6 +124,7 @@ class _WaitingConsumer:
 
     no_ack = False
     counted = False
+    shares_credit = False
 
     def __init__(self, count: int, arrived: list[Taken], stir: Callable[[], None]) -> None:
         self._credit = count

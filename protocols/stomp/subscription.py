@@ -39,6 +39,7 @@ class Subscription:
     """A consumer (see `gateway.queues.Consumer`) that writes MESSAGE frames."""
 
     counted = True
+    shares_credit = False
 
     def __init__(
         self,

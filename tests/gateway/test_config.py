@@ -71,7 +71,8 @@ def test_a_setting_is_parsed_by_its_type(setting: str, field: str, value: object
         (
             "store.fluhs=sync",
             "--set unknown key store.fluhs "
-            "(there are: flush, segment_size_bytes, volatile_memory_bytes)",
+            "(there are: flush, retained_bytes, retention_hours, segment_size_bytes,"
+            " volatile_memory_bytes)",
         ),
         ("pigeon.port=many", "--set pigeon.port: expected int, got str ('many')"),
         ("pigeon.port=65536", "--set pigeon.port: a port is 0 to 65535, not 65536"),

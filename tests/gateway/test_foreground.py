@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway import foreground
 from gateway.demo.broker_process import BrokerProcess
 
 TIMEOUT_S = 60
@@ -93,3 +95,14 @@ def test_a_bad_setting_is_one_line(
     assert refused.stderr.startswith(message)
     assert refused.stderr.count("\n") == 1
     assert not (tmp_path / "data").exists()
+
+
+def test_a_disk_that_refuses_to_flush_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At once, without the checkpoint of a clean stop."""
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    foreground._die(OSError(5, "Input/output error"))
+    assert codes == [1]
+    assert "the disk refuses to flush" in capsys.readouterr().err

@@ -29,7 +29,7 @@ class FakeGateway:
     fails = False
 
     def __init__(self, data_dir: Path, **collaborators: Any) -> None:
-        assert set(collaborators) == {"clock", "run_blocking", "store"}
+        assert set(collaborators) == {"clock", "run_blocking", "store", "failed"}
 
     def add_language(self, language: Any) -> None:
         events.append(f"language {language}")

@@ -229,6 +229,7 @@ class TestTheQueuesOwnGroup:
         class Alone:
             no_ack = False
             counted = True
+            shares_credit = False
 
             def credit(self) -> int:
                 return 0
