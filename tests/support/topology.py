@@ -65,7 +65,8 @@ class LiveGateway:
         **headers: Value,
     ) -> int:
         """Publish a message; return to how many queues it went."""
-        made = header(persistent, **headers)
+        made = header(persistent)
+        made.properties = Properties(headers=headers)
         route = self.host.route(exchange, routing_key, made)
         self.host.publish([(route, (Envelope(exchange, routing_key), made, body), body)])
         self.gateway.turn.end()
