@@ -334,7 +334,7 @@ class AmqpConnection:
 
     def _try_frame(self, type: int, number: int, payload: bytes, frame: bytes) -> None:
         """Handle a whole frame, and answer what goes wrong with it."""
-        method = _ids(payload[:4]) if type == METHOD else (0, 0)
+        method = _ids(payload[:4]) if type == METHOD else (60, 40)  # Content is of a publish.
         try:
             self._handle_frame(type, number, payload, frame)
         except AmqpError as error:

@@ -83,7 +83,8 @@ def decode_fixed(struct: Struct, data: bytes, position: int) -> tuple[Any, int]:
 def encode_table(table: Mapping[str, Any], depth: int = 0) -> bytes:
     """A field table with its length in front; what no field can hold becomes text."""
     fields = b"".join(
-        encode_short(encode_text(name)) + _encode_value(value, depth) for name, value in table.items()
+        encode_short(encode_text(name)) + _encode_value(value, depth)
+        for name, value in table.items()
     )
     return _SIZE.pack(len(fields)) + fields
 
