@@ -204,6 +204,7 @@ class AmqpConnection:
             self._receive_check_at = now + self._heartbeat_s
             if self._idle_checks_count >= 2:
                 self.closed = True
+                self._release()  # The socket may take its time to notice.
 
     def pause_delivery(self) -> None:
         """The peer does not read: its consumers have no credit."""
