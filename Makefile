@@ -1,6 +1,6 @@
 # The one door: `make run` is all that a newcomer needs, `make check` what every change must pass.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format interop crash bench demo clean
+.PHONY: help setup run test check format interop crash fuzz bench demo clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -36,6 +36,8 @@ interop: setup ## Real clients in every direction, as a matrix
 	$(BIN)/python -m interop
 crash: setup ## Kill the broker under load, ten times; takes minutes
 	CRASH_ROUNDS=10 CRASH_MESSAGES=200000 $(BIN)/pytest -s tests/crash
+fuzz: setup ## 100,000 mutated AMQP conversations; takes minutes
+	$(BIN)/python -m tests.fuzz.amqp $${SEED:-1} $${COUNT:-100000}
 bench: setup ## Measure it
 	$(BIN)/python -m bench
 demo: setup ## Orders in three languages, each read in the other two

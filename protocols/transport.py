@@ -48,6 +48,7 @@ class Connection(Port):
 
 
 _BUFFER_SIZE = 128 << 10
+_LINGER_S = 30.0  # How long a peer may take to read our last words.
 
 
 class Congestion(Port):
@@ -137,6 +138,8 @@ class ConnectionTransport(Protocol):
             self._cancel_timer()
             self.transport.unregisterProducer()
             self.transport.loseConnection()
+            # What is left is still written; a peer that does not read must not keep the socket.
+            self._timer = self._clock.callLater(_LINGER_S, self.transport.abortConnection)
             return
         due = connection.next_deadline()
         if due is None:
@@ -182,7 +185,7 @@ class ConnectionTransport(Protocol):
 
     def _relieved(self) -> None:
         self._reading = True
-        if self._connection is not None:
+        if self._connection is not None and not self._hung_up:
             self._apply_reading()
 
     def _apply_reading(self) -> None:
@@ -217,4 +220,5 @@ class ConnectionTransport(Protocol):
     def _drop(self, doing: str) -> None:
         self._log.failure("dropping a connection: error {doing}", doing=doing)
         self._hung_up = True
+        self._cancel_timer()
         self.transport.abortConnection()

@@ -204,6 +204,7 @@ class AmqpConnection:
             self._receive_check_at = now + self._heartbeat_s
             if self._idle_checks_count >= 2:
                 self.closed = True
+                self._release()  # The socket may take its time to notice.
 
     def pause_delivery(self) -> None:
         """The peer does not read: its consumers have no credit."""
@@ -334,7 +335,7 @@ class AmqpConnection:
 
     def _try_frame(self, type: int, number: int, payload: bytes, frame: bytes) -> None:
         """Handle a whole frame, and answer what goes wrong with it."""
-        method = _ids(payload[:4]) if type == METHOD else (0, 0)
+        method = _ids(payload[:4]) if type == METHOD else (60, 40)  # Content is of a publish.
         try:
             self._handle_frame(type, number, payload, frame)
         except AmqpError as error:

@@ -379,6 +379,16 @@ class TestHeartbeats:
         assert peer.hung_up
         assert peer.receive_all() == []
 
+    def test_a_dead_peer_gives_back_at_once(self, broker: AmqpBroker) -> None:
+        """Though its socket may take longer to close."""
+        peer, other = broker.connect(heartbeat=1), broker.connect()
+        peer.declare()
+        peer.publish("q", b"1")
+        peer.consume()
+        broker.clock.pump([1.0] * 3)
+        assert peer.hung_up
+        assert [delivery.body for delivery in other.consume()] == [b"1"]
+
     def test_any_octet_counts(self, broker: AmqpBroker) -> None:
         peer = broker.connect(heartbeat=10)
         for octet in publish_frames(1, "", "q", b"body"):

@@ -1,0 +1,283 @@
+"""Mutated AMQP conversations against a real gateway: `python -m tests.fuzz.amqp SEED COUNT`.
+
+Whatever comes, no exception leaves a connection, it ends closed or goes on as the protocol says,
+what it keeps is bounded, and another connection is not disturbed. A failure prints the seed and the
+number of the conversation: the same two find it again.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pamqp import commands
+
+from protocols.amqp import methods
+from protocols.amqp.codec import HEARTBEAT_FRAME, PROTOCOL_HEADER, encode_method
+from protocols.amqp.connection import AmqpConnection, Limits, State
+from protocols.amqp.front_end import AmqpFrontEnd
+from protocols.amqp.language import AmqpLanguage
+from tests.support.amqp_peer import (
+    PERSISTENT,
+    AmqpBroker,
+    method_frame,
+    publish_frames,
+    split,
+    start_ok_frame,
+)
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    RECOVER_ASYNC = commands.Basic.RecoverAsync(requeue=True)
+
+LIMITS = Limits(
+    channel_max=8, frame_max=8192, heartbeat_s=60, handshake_timeout_s=10, message_size_max=20_000
+)
+KEPT_SIZE_MAX = 4 * LIMITS.frame_max
+OPENING = [
+    PROTOCOL_HEADER,
+    start_ok_frame(b"\0guest\0guest", capabilities=("consumer_cancel_notify",)),
+    method_frame(0, commands.Connection.TuneOk(8, 8192, 60)),
+    method_frame(0, commands.Connection.Open()),
+    method_frame(1, commands.Channel.Open()),
+    method_frame(2, commands.Channel.Open()),
+]
+COMMANDS: list[Any] = [
+    commands.Queue.Declare(queue="a"),
+    commands.Queue.Declare(queue="b", durable=True, arguments={"x-max-length": 5, "t": {"u": [1]}}),
+    commands.Queue.Declare(queue="c", exclusive=True, auto_delete=True),
+    commands.Queue.Declare(queue=""),
+    commands.Queue.Declare(queue="a", passive=True),
+    commands.Queue.Bind(queue="a", exchange="amq.topic", routing_key="k.#"),
+    commands.Queue.Bind(queue="b", exchange="amq.headers", arguments={"x-match": "any", "h": 1}),
+    commands.Queue.Unbind(queue="a", exchange="amq.topic", routing_key="k.#"),
+    commands.Queue.Purge(queue="b"),
+    commands.Queue.Delete(queue="a"),
+    commands.Exchange.Declare(exchange="x", exchange_type="fanout", auto_delete=True),
+    commands.Exchange.Bind(destination="x", source="amq.fanout"),
+    commands.Exchange.Unbind(destination="x", source="amq.fanout"),
+    commands.Exchange.Delete(exchange="x"),
+    commands.Basic.Qos(prefetch_count=2),
+    commands.Basic.Qos(prefetch_count=1, global_=True),
+    commands.Basic.Consume(queue="a", consumer_tag="t"),
+    commands.Basic.Consume(queue="b", consumer_tag="u", no_ack=True),
+    commands.Basic.Consume(queue="a", exclusive=True),
+    commands.Basic.Cancel(consumer_tag="t"),
+    commands.Basic.Get(queue="a"),
+    commands.Basic.Get(queue="b", no_ack=True),
+    commands.Basic.Ack(1),
+    commands.Basic.Ack(2, True),
+    commands.Basic.Ack(0, True),
+    commands.Basic.Nack(1),
+    commands.Basic.Nack(0, True, False),
+    commands.Basic.Reject(1),
+    commands.Basic.Recover(requeue=True),
+    RECOVER_ASYNC,
+    commands.Confirm.Select(),
+    commands.Tx.Select(),
+    commands.Channel.Open(),
+    commands.Channel.Flow(active=True),
+    commands.Channel.Close(200, "", 0, 0),
+    commands.Channel.CloseOk(),
+    commands.Connection.Close(200, "", 0, 0),
+    commands.Connection.CloseOk(),
+    commands.Connection.UpdateSecret("s", "r"),
+]
+PROPERTIES = [
+    b"\0\0",
+    PERSISTENT,
+    b"\x20\x00\x00\x00\x00\x07\x01hI\x00\x00\x00\x01",
+    b"\x20\x00\x00\x00\x00\x13\x01hA\x00\x00\x00\x0cF\x00\x00\x00\x07\x01aS\x00\x00\x00\x00",
+    b"\x00\x40" + b"\xff" * 8,
+]
+INTERESTING = [0, 1, 2, 3, 7, 8, 10, 60, 85, 127, 128, 206, 255]
+
+
+def frames(choose: random.Random) -> list[bytes]:
+    """A conversation that makes sense, more or less."""
+    conversation = list(OPENING)
+    for _ in range(choose.randint(0, 12)):
+        channel = choose.choice([1, 1, 1, 2, 2, 3])
+        kind = choose.random()
+        if kind < 0.4:
+            command = choose.choice(COMMANDS)
+            is_connections = type(command).__qualname__.startswith("Connection")
+            conversation.append(method_frame(0 if is_connections else channel, command))
+        elif kind < 0.9:
+            size = choose.choice([0, 1, 5, 300, 9000, 30_000])
+            conversation.append(
+                publish_frames(
+                    channel,
+                    choose.choice(["", "", "amq.topic", "amq.headers", "amq.fanout", "none"]),
+                    choose.choice(["a", "b", "c", "k.1", "none"]),
+                    bytes(size),
+                    choose.choice(PROPERTIES),
+                    mandatory=choose.random() < 0.3,
+                    part_size=choose.choice([8184, 8184, 100]),
+                )
+                * choose.choice([1, 1, 3])
+            )
+        elif kind < 0.95:
+            conversation.append(HEARTBEAT_FRAME)
+        else:
+            class_id, method_id = choose.choice([(30, 10), (60, 60), (99, 1), (50, 12)])
+            conversation.append(encode_method(channel, class_id, method_id, b"\x01a" * 3))
+    return conversation
+
+
+def mutate(choose: random.Random, octets: bytes) -> bytes:
+    """Change it a little, or more than a little."""
+    data = bytearray(octets)
+    for _ in range(choose.choice([0, 1, 1, 1, 2, 5])):
+        if not data:
+            break
+        at = choose.randrange(len(data))
+        kind = choose.randrange(6)
+        if kind == 0:
+            data[at] = choose.choice(INTERESTING)
+        elif kind == 1:
+            data[at] ^= 1 << choose.randrange(8)
+        elif kind == 2:
+            del data[at : at + choose.randint(1, 20)]
+        elif kind == 3:
+            data[at:at] = choose.randbytes(choose.randint(1, 20))
+        elif kind == 4:
+            data[at : at + 4] = choose.choice(
+                [b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff"]
+            )
+        else:
+            start = choose.randrange(len(data))
+            data[at:at] = data[start : start + choose.randint(1, 60)]
+    return bytes(data)
+
+
+def chunks(choose: random.Random, octets: bytes) -> list[bytes]:
+    """The same octets in pieces."""
+    size = choose.choice([1, 7, 100, 4096, len(octets) or 1])
+    if size < 100 and len(octets) > 5000:
+        size = 1000
+    return [octets[start : start + size] for start in range(0, len(octets), size)]
+
+
+class Fuzzer:
+    """A broker, a bystander, and one conversation after another."""
+
+    def __init__(self, broker: AmqpBroker, seed: int) -> None:
+        self.broker = broker
+        self.seed = seed
+        self.outcomes: dict[str, int] = {}
+        self.bystander = broker.connect()
+        self.bystander.declare("bystander")
+        self.bystander.consume("bystander", no_ack=True)
+        (language,) = AmqpFrontEnd.languages
+        assert isinstance(language, AmqpLanguage)
+        self._language = language
+
+    def connect(self) -> AmqpConnection:
+        """Without a transport, which would log and forget what goes wrong."""
+        return AmqpConnection(
+            self.broker.gateway,
+            self._language,
+            LIMITS,
+            "127.0.0.1",
+            methods.handle,
+            _do_nothing,
+            _do_nothing,
+            0.0,
+        )
+
+    def run(self, number: int) -> None:
+        """One conversation. Raises what should not be."""
+        choose = random.Random(f"{self.seed} {number}")
+        conversation = frames(choose)
+        first = len(OPENING) if choose.random() < 0.9 else 0  # Mostly it gets to a channel.
+        untouched, rest = b"".join(conversation[:first]), b"".join(conversation[first:])
+        self.talk(chunks(choose, untouched + mutate(choose, rest)))
+        if number % 100 == 0:
+            self.tidy()
+
+    def talk(self, parts: list[bytes]) -> None:
+        connection = self.connect()
+        turn = self.broker.gateway.turn
+        answers = b""
+        for part in parts:
+            connection.receive_data(part, 0.0)
+            turn.end()
+            answers += connection.data_to_send()
+            assert sum(map(len, connection._parts)) <= KEPT_SIZE_MAX, "too much is kept"
+            if connection.closed:
+                break
+        check_answers(connection, answers)
+        outcome = "closed" if connection.closed else connection.state.name.lower()
+        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
+        while not connection.closed and (due := connection.next_deadline()) is not None:
+            connection.handle_deadline(due)
+        connection.connection_lost()
+        turn.end()
+
+    def tidy(self) -> None:
+        """Nothing is left behind, and the bystander has noticed nothing."""
+        host = self.broker.virtual_host
+        for name, queue in list(host.queues.items()):
+            if name != "bystander":
+                assert (queue.consumer_count, queue.unsettled_count) == (0, 0), name
+                assert not queue.exclusive, name
+                host.delete_queue(name)
+        for name in [name for name in host.exchanges if name and not name.startswith("amq.")]:
+            host.delete_exchange(name)
+        bodies = [body for body in self.bystander.bodies() if body == b"still here"]
+        assert bodies == []
+        self.bystander.publish("bystander", b"still here")
+        assert self.bystander.bodies() == [b"still here"]
+
+
+def check_answers(connection: AmqpConnection, answers: bytes) -> None:
+    """They are whole frames, unless the peer did not even speak AMQP."""
+    if answers.startswith(b"AMQP"):
+        assert answers == PROTOCOL_HEADER
+        return
+    closes = 0
+    for type, channel, payload in split(answers):
+        assert type in (1, 2, 3, 8)
+        assert len(payload) <= LIMITS.frame_max - 8
+        closes += (type, channel, payload[:4]) == (1, 0, b"\x00\x0a\x00\x32")
+    assert closes <= 1
+    assert not closes or connection.closed or connection.state is State.CLOSING
+
+
+def _do_nothing() -> None:
+    """Nobody waits for a wake or a throttle here."""
+
+
+def fuzz(folder: Path, seed: int, count: int, progress: Callable[[int], None]) -> dict[str, int]:
+    """Run `count` conversations; return how many came to which end."""
+    broker = AmqpBroker(folder)
+    fuzzer = Fuzzer(broker, seed)
+    for number in range(count):
+        try:
+            fuzzer.run(number)
+        except BaseException:
+            sys.stderr.write(f"seed {seed}, conversation {number}\n")
+            raise
+        if number % 10_000 == 9_999:
+            progress(number + 1)
+    fuzzer.tidy()
+    broker.stop()
+    return fuzzer.outcomes
+
+
+def main() -> None:
+    """The command line: a seed, and how many conversations."""
+    seed, count = (int(argument) for argument in sys.argv[1:3])
+    with tempfile.TemporaryDirectory() as folder:
+        outcomes = fuzz(Path(folder), seed, count, lambda done: print(done, "conversations"))
+    print(f"{count} conversations: {outcomes}")
+
+
+if __name__ == "__main__":
+    main()
