@@ -120,11 +120,12 @@ class HandshakeDoorway(Doorway):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: the socket is closed."""
-        if self._inside is None:
+        refusal = _openssl_reason(reason)
+        if self._inside is None and refusal is not None:  # Else it just went, as a probe does.
             self._log.info(
                 "no TLS handshake with {peer}: {reason}",
                 peer=_name(self.transport),
-                reason=_shorten(reason),
+                reason=refusal,
             )
         super().connectionLost(reason)
 
@@ -158,9 +159,9 @@ def _name(transport: Any) -> str:
     return format_address(peer.host, peer.port)
 
 
-def _shorten(reason: Failure) -> str:
-    """OpenSSL's errors are lists of (library, function, reason)."""
-    queue = getattr(reason.value, "args", None)
-    if queue and isinstance(queue[0], list) and queue[0]:
-        return str(queue[0][-1][-1])
-    return str(reason.getErrorMessage())
+def _openssl_reason(reason: Failure) -> str | None:
+    """What OpenSSL disliked, if it did: its errors hold a list of (library, function, reason)."""
+    arguments = getattr(reason.value, "args", ())
+    if arguments and isinstance(arguments[0], list) and arguments[0]:
+        return str(arguments[0][-1][-1])
+    return None
