@@ -1,4 +1,4 @@
-"""The STOMP plug-in: one port, one connection per peer."""
+"""The STOMP plug-in: a port for TCP, one for WebSocket, one connection per peer."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from protocols.front_end import Listener
 from protocols.stomp.config import StompConfig
 from protocols.stomp.connection import StompConnection
 from protocols.stomp.language import STOMP
+from protocols.stomp.websocket import WebSocketConnection
 from protocols.transport import ConnectionTransport
 
 if TYPE_CHECKING:
@@ -29,13 +30,20 @@ class StompFactory(Factory):
         self._gateway = gateway
         self._config = config
         self._clock = clock
-        self._open: dict[StompConnection, None] = {}
+        self._open: dict[StompConnection | WebSocketConnection, None] = {}
 
     def buildProtocol(self, addr: IAddress | None) -> ConnectionTransport:  # noqa: N802
         """Twisted: a peer has connected."""
         transport = ConnectionTransport(self._gateway.turn, self._clock, self._gateway.broker)
-        peer_host = str(getattr(addr, "host", ""))
-        connection = StompConnection(
+        connection = self._connection(str(getattr(addr, "host", "")), transport)
+        self._open[connection] = None
+        transport.attach(connection, lambda: self._open.pop(connection, None))
+        return transport
+
+    def _connection(
+        self, peer_host: str, transport: ConnectionTransport
+    ) -> StompConnection | WebSocketConnection:
+        return StompConnection(
             self._gateway,
             self._config,
             peer_host,
@@ -43,15 +51,21 @@ class StompFactory(Factory):
             transport.throttle,
             self._clock.seconds(),
         )
-        self._open[connection] = None
-        transport.attach(connection, lambda: self._open.pop(connection, None))
-        return transport
 
     def shut_down(self) -> None:
         """Say goodbye on every connection."""
         for connection in list(self._open):
             connection.shut_down()
         self._gateway.turn.end()
+
+
+class WebSocketFactory(StompFactory):
+    """The same, for peers that speak STOMP in a WebSocket."""
+
+    def _connection(self, peer_host: str, transport: ConnectionTransport) -> WebSocketConnection:
+        connection = super()._connection(peer_host, transport)
+        assert isinstance(connection, StompConnection)
+        return WebSocketConnection(connection, self._config)
 
 
 class StompFrontEnd:
@@ -66,10 +80,14 @@ class StompFrontEnd:
     def __init__(self, gateway: Gateway, section: StompConfig, clock: IReactorTime) -> None:
         self._section = section
         self._factory = StompFactory(gateway, section, clock)
+        self._websocket_factory = WebSocketFactory(gateway, section, clock)
 
     def listeners(self) -> Sequence[Listener]:
         """The ports to open."""
-        return [Listener("stomp", self._section.port, self._factory)]
+        return [
+            Listener("stomp", self._section.port, self._factory),
+            Listener("ws", self._section.websocket_port, self._websocket_factory),
+        ]
 
     def listening(self, name: str, host: str, port: int) -> None:
         """The listener is open."""
@@ -78,3 +96,4 @@ class StompFrontEnd:
     def stop(self) -> None:
         """Tell every client that the broker goes, and hang up."""
         self._factory.shut_down()
+        self._websocket_factory.shut_down()

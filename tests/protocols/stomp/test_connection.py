@@ -228,9 +228,10 @@ def test_a_lost_connection_is_forgotten(broker: StompBroker) -> None:
 
 
 def test_the_plug_in(broker: StompBroker) -> None:
-    front_end = StompFrontEnd(broker.gateway, StompConfig(port=1), broker.clock)
-    (listener,) = front_end.listeners()
-    assert (listener.name, listener.port) == ("stomp", 1)
+    config = StompConfig(port=1, websocket_port=2)
+    front_end = StompFrontEnd(broker.gateway, config, broker.clock)
+    listeners = [(listener.name, listener.port) for listener in front_end.listeners()]
+    assert listeners == [("stomp", 1), ("ws", 2)]
     front_end.listening("stomp", "127.0.0.1", 1)
     front_end.stop()
 
