@@ -43,6 +43,9 @@ class StompFactory(Factory):
     def _connection(
         self, peer_host: str, transport: ConnectionTransport
     ) -> StompConnection | WebSocketConnection:
+        return self._stomp_connection(peer_host, transport)
+
+    def _stomp_connection(self, peer_host: str, transport: ConnectionTransport) -> StompConnection:
         return StompConnection(
             self._gateway,
             self._config,
@@ -63,9 +66,7 @@ class WebSocketFactory(StompFactory):
     """The same, for peers that speak STOMP in a WebSocket."""
 
     def _connection(self, peer_host: str, transport: ConnectionTransport) -> WebSocketConnection:
-        connection = super()._connection(peer_host, transport)
-        assert isinstance(connection, StompConnection)
-        return WebSocketConnection(connection, self._config)
+        return WebSocketConnection(self._stomp_connection(peer_host, transport), self._config)
 
 
 class StompFrontEnd:
