@@ -121,7 +121,10 @@ class Service:
 
     def ready_line(self) -> str:
         """What tells a person or a script that every port is open, and where."""
-        listening = [f"{name}={format_address(*at)}" for name, at in self.addresses.items()]
+        # Each front end's main port first: those are always there, in the same order.
+        main = {front_end.section for front_end in self._front_ends}
+        names = sorted(self.addresses, key=lambda name: name not in main)
+        listening = [f"{name}={format_address(*self.addresses[name])}" for name in names]
         return " ".join(["rosettamq ready", *listening])
 
     @inlineCallbacks

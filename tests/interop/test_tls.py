@@ -79,11 +79,13 @@ class Inbox(stomp.ConnectionListener):  # type: ignore[misc]
 def test_the_ready_line_has_the_ports(broker: SecureBroker) -> None:
     assert list(broker.addresses) == [
         "amqp",
-        "amqps",
         "stomp",
-        "stomp+ssl",
         "native",
         "name_server",
+        "amqps",
+        "ws",
+        "stomp+ssl",
+        "wss",
     ]
 
 

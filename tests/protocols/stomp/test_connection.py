@@ -228,10 +228,15 @@ def test_a_lost_connection_is_forgotten(broker: StompBroker) -> None:
 
 
 def test_the_plug_in(broker: StompBroker) -> None:
-    front_end = StompFrontEnd(broker.gateway, StompConfig(port=1), broker.clock)
-    listener, secure = front_end.listeners()
-    assert (listener.name, listener.port, listener.tls) == ("stomp", 1, "no")
-    assert (secure.name, secure.port, secure.tls) == ("stomp+ssl", 61614, "only")
+    config = StompConfig(port=1, websocket_port=2)
+    front_end = StompFrontEnd(broker.gateway, config, broker.clock)
+    listeners = [(listener.name, listener.port, listener.tls) for listener in front_end.listeners()]
+    assert listeners == [
+        ("stomp", 1, "no"),
+        ("ws", 2, "no"),
+        ("stomp+ssl", 61614, "only"),
+        ("wss", 15673, "only"),
+    ]
     front_end.listening("stomp", "127.0.0.1", 1)
     front_end.stop()
 
