@@ -27,7 +27,7 @@ from core.consume_queue import VOLATILE_BASE
 from core.errors import CorruptRecordError
 from core.group_commit import GroupCommit, RunBlocking, sync_files
 from core.light_queue import LightQueue
-from core.metadata import Metadata
+from core.metadata import Metadata, sync_directory
 from core.progress import Progress
 from core.reclaim import find_reclaimable
 from core.record import HEADER_SIZE, Buffer, decode, decode_header
@@ -49,7 +49,7 @@ class BrokerOptions:
     volatile_size: int = 64 << 20
     sync_flush: bool = True
     async_flush_interval_s: float = 0.2
-    progress_flush_interval_s: float = 0.1
+    progress_flush_interval_s: float = 1.0  # A crash of the machine forgets so much of it.
     checkpoint_distance: int = 64 << 20
     unflushed_size_max: int = 64 << 20
     retention_s: float = 72 * 3600.0
@@ -115,16 +115,24 @@ class Broker:
         self._checkpointed_at = checkpoint.log_offset
         for key in self._metadata.items("queue"):
             id = int(key)
-            found = recovered.queues.get(id)
-            queue = self._new_queue(id, True)
-            self.queues[id] = queue
-            if found is not None:
-                queue.index = found.index
-                queue.restore(found.floor, found.delivered_below, found.settled, found.durable_end)
+            self.queues[id] = self._new_queue(id, True)
         for key, (queue_id, group) in self._metadata.items("group").items():
             self._group_ids[queue_id, group] = int(key)
             if int(key) in recovered.group_offsets and queue_id in self.queues:
                 self.queues[queue_id].group_offsets[group] = recovered.group_offsets[int(key)]
+        # Last, since what no group needs is let go.
+        for id, found in recovered.queues.items():
+            self.queues[id].index = found.index
+            self.queues[id].restore(
+                found.floor, found.delivered_below, found.settled, found.durable_end
+            )
+        self._reserve_ids(recovered.ids_seen)
+        for queue in self.queues.values():
+            for group, offset in queue.group_offsets.items():
+                if offset > queue.max_offset:  # Of messages that power loss took away.
+                    self.commit_group_offset(queue, group, queue.max_offset)
+        for folder in (self._directory, self._directory.parent):
+            sync_directory(folder)  # Files that are new here must not be lost with their names.
         self._synced_at = self._store.commit_log.end
         self.turn.journals.append(self._end_turn)
         self._keep_house()
@@ -132,6 +140,8 @@ class Broker:
     def stop(self) -> None:
         """Flush, checkpoint and close."""
         self.turn.end()
+        self.turn.journals.remove(self._end_turn)
+        self._commit.stop()  # A flush or checkpoint that is still on its way comes too late.
         for call in (self._flush_call, self._housekeeping_call):
             if call is not None:
                 call.cancel()
@@ -165,10 +175,9 @@ class Broker:
     def declare_queue(self, document: Any | None) -> LightQueue:
         """Make a queue; a durable one if there is a document to remember it by."""
         id = self._new_id("queue")
-        queue = self._new_queue(id, document is not None)
-        self.queues[id] = queue
         if document is not None:
             self._metadata.put("queue", str(id), document)
+        queue = self.queues[id] = self._new_queue(id, document is not None)
         return queue
 
     def update_queue(self, queue: LightQueue, document: Any) -> None:
@@ -191,18 +200,19 @@ class Broker:
             route_id = self._routes.get(ids, 0)
             if not route_id:
                 route_id = self._new_id("route")
+                self._metadata.put("route", str(route_id), list(ids))
                 self._routes[ids] = route_id
                 self._route_queues[route_id] = ids
-                self._metadata.put("route", str(route_id), list(ids))
         return Route(tuple(queues), route_id, by_header)
 
     def commit_group_offset(self, queue: LightQueue, group: str, offset: int) -> None:
         """Another group than the queue's own has consumed all below `offset`."""
         group_id = self._group_ids.get((queue.id, group))
         if group_id is None:
-            group_id = self._group_ids[queue.id, group] = self._new_id("group")
+            group_id = self._new_id("group")
             if queue.durable:
                 self._metadata.put("group", str(group_id), [queue.id, group])
+            self._group_ids[queue.id, group] = group_id
         queue.commit_group_offset(group, group_id, offset)
 
     # Messages
@@ -286,6 +296,13 @@ class Broker:
             self._metadata.put("next_id", kind, end)
         self._next_ids[kind] = (next_id + 1, end)
         return next_id
+
+    def _reserve_ids(self, ids_seen: dict[str, int]) -> None:
+        """Power loss may take the document that reserved an id, and leave what bears the id."""
+        for kind, id in ids_seen.items():
+            if id >= self._next_ids.get(kind, (1, 1))[0]:
+                self._metadata.put("next_id", kind, id + 1)
+                self._next_ids[kind] = (id + 1, id + 1)
 
     def _load_metadata(self) -> None:
         for kind, next_id in self._metadata.items("next_id").items():

@@ -141,6 +141,10 @@ class CommitLog:
         size = min(size, segment.end - log_offset)
         return os.pread(segment.fd, size, log_offset - segment.base) if size > 0 else b""
 
+    def segment_end(self, log_offset: int) -> int:
+        """Where the segment ends that this log offset lies in."""
+        return self._segments[bisect_right(self._bases, log_offset) - 1].end
+
     def holds(self, log_offset: int) -> bool:
         """Is the byte at this log offset still there?"""
         index = bisect_right(self._bases, log_offset) - 1

@@ -21,7 +21,8 @@ from core.errors import OffsetOutOfRangeError
 
 VOLATILE_BASE = 1 << 62  # Log offsets from here on are of transient batches: serial numbers.
 _WIDTH = 3
-_COUNT_MASK = (1 << 32) - 1
+_COUNT_MASK = (1 << 31) - 1
+_TRANSIENT = 1 << 31  # Beside the count: in a record of the log, but no restart brings it back.
 _TRIM_SIZE_MIN = 64 * _WIDTH  # Many queues are idle: what was read takes little room in each.
 
 
@@ -33,13 +34,14 @@ Run: TypeAlias = tuple[int, int, int, int]
 class ConsumeQueue:
     """The runs of one queue, oldest first. Appending and reading in order are O(1)."""
 
-    __slots__ = ("_head", "_hint", "_runs", "max_offset")
+    __slots__ = ("_has_transient", "_head", "_hint", "_runs", "max_offset")
 
     def __init__(self, max_offset: int = 0, runs: bytes = b"") -> None:
         self._runs = array("q")
         self._runs.frombytes(runs)
         self._head = 0  # Position in the array of the oldest run that counts.
         self._hint = 0  # Position where the last lookup ended: reading goes on from there.
+        self._has_transient = False  # Is a run marked so?
         self.max_offset = max_offset
 
     def __len__(self) -> int:
@@ -58,6 +60,11 @@ class ConsumeQueue:
         self.max_offset = queue_offset + count
         return queue_offset
 
+    def mark_transient(self) -> None:
+        """Leave the run that was just appended out of every checkpoint."""
+        self._runs[-1] |= _TRANSIENT
+        self._has_transient = True
+
     def skip(self, count: int) -> None:
         """Leave a gap of `count` offsets at the end."""
         self.max_offset += count
@@ -65,7 +72,7 @@ class ConsumeQueue:
     def run_at(self, queue_offset: int) -> Run | None:
         """The part, from `queue_offset` on, of the run that holds it; after a gap, the next run.
 
-        None at the end of the queue.
+        None at the end of the queue. Nothing below `min_offset` may be asked for.
         """
         if queue_offset >= self.max_offset:
             return None
@@ -122,11 +129,13 @@ class ConsumeQueue:
     def to_bytes(self, log_offset_end: int) -> bytes:
         """The runs whose record lies below `log_offset_end`, for a checkpoint."""
         runs = self._runs
-        if not any(offset >= log_offset_end for offset in runs[self._head + 1 :: _WIDTH]):
+        if not self._has_transient and not any(
+            offset >= log_offset_end for offset in runs[self._head + 1 :: _WIDTH]
+        ):
             return runs[self._head :].tobytes()
         kept = array("q")
         for position in range(self._head, len(runs), _WIDTH):
-            if runs[position + 1] < log_offset_end:
+            if runs[position + 1] < log_offset_end and not runs[position + 2] & _TRANSIENT:
                 kept.extend(runs[position : position + _WIDTH])
         return kept.tobytes()
 

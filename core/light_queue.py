@@ -82,6 +82,8 @@ class LightQueue:
                 self._durable_end = start + count
             else:
                 self._progress.gap(self.id, start, start + count)
+                if log_offset < VOLATILE_BASE:
+                    self.index.mark_transient()
         if self.dispatcher is not None:
             self._turn.dispatchers[self.dispatcher] = None
         return 1

@@ -100,11 +100,8 @@ def decode(data: Buffer, header: RecordHeader, position: int = 0) -> Record:
 
     Raises `CorruptRecordError` if the checksum or the sizes are wrong.
     """
+    verify(data, header, position)
     end = position + header.size
-    if end > len(data):
-        raise CorruptRecordError(f"record at {header.log_offset} is cut short")
-    if crc32(memoryview(data)[position + _PREFIX.size : end]) != header.checksum:
-        raise CorruptRecordError(f"record at {header.log_offset} has a wrong checksum")
     route_ids, sizes = decode_rows(data, header, position)
     start = position + HEADER_SIZE + ROW_SIZE * header.message_count
     messages = []
@@ -114,6 +111,15 @@ def decode(data: Buffer, header: RecordHeader, position: int = 0) -> Record:
     if start != end:
         raise CorruptRecordError(f"record at {header.log_offset} has sizes that do not add up")
     return Record(header, route_ids, messages)
+
+
+def verify(data: Buffer, header: RecordHeader, position: int = 0) -> None:
+    """Raise `CorruptRecordError` unless the record at `position` is whole, with its checksum."""
+    end = position + header.size
+    if end > len(data):
+        raise CorruptRecordError(f"record at {header.log_offset} is cut short")
+    if crc32(memoryview(data)[position + _PREFIX.size : end]) != header.checksum:
+        raise CorruptRecordError(f"record at {header.log_offset} has a wrong checksum")
 
 
 def decode_rows(

@@ -4,6 +4,10 @@ Queue offsets are not in the log's records: each durable message takes the next 
 queues, in log order, and the journal's gaps say which offsets went to messages that are gone. The
 gap of a turn is written after the turn's records, together with everything that refers to the
 offsets behind it, so the two never contradict each other.
+
+Power loss may take more of the log than of the journal (nothing of it was confirmed). Offsets that
+the journal knows, of messages that the log does not, are a gap as well, which is written down: no
+later message may get them, for they are settled.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from struct import unpack_from
 
 from twisted.logger import Logger
 
@@ -18,8 +23,9 @@ from core.checkpoint import Checkpoint, QueueCheckpoint
 from core.commit_log import CommitLog
 from core.consume_queue import ConsumeQueue
 from core.errors import CorruptRecordError
+from core.group_commit import sync_files
 from core.progress import Entry, Kind, Progress
-from core.record import HEADER_SIZE, MAGIC, decode, decode_header, decode_rows
+from core.record import HEADER_SIZE, MAGIC, ROW_SIZE, decode, decode_header, decode_rows
 
 _MAGIC = MAGIC.to_bytes(4, "big")
 _MAGIC_POSITION = 4  # Of the magic within a record.
@@ -56,6 +62,12 @@ class RecoveredQueue:
         self.index.append(log_offset, first, count)
         self.durable_end = self.index.max_offset
 
+    @property
+    def known_end(self) -> int:
+        """Behind the last offset that anything was said about."""
+        ends = [end for _, end in self.settled] + [end for _, end in self.gaps]
+        return max(self.index.max_offset, self.delivered_below, *ends)
+
     def skip_gaps(self) -> None:
         """Move the end over the gaps that begin there."""
         while self.gaps and self.gaps[0][0] <= self.index.max_offset:
@@ -70,6 +82,7 @@ class Recovered:
     queues: dict[int, RecoveredQueue]
     group_offsets: dict[int, int]
     record_marks: list[int]
+    ids_seen: dict[str, int]  # By kind, the highest one that the log or the journal names.
 
 
 class Recovery:
@@ -92,6 +105,7 @@ class Recovery:
         self._queues: dict[int, RecoveredQueue] = {}
         self._group_offsets: dict[int, int] = {}
         self._marks: list[int] = []
+        self._ids_seen = {"route": 0, "queue": 0, "group": 0}
 
     def run(self, checkpoint: Checkpoint, progress: Progress) -> Recovered:
         """Recover; the log is then open for appending behind its last whole record."""
@@ -102,6 +116,8 @@ class Recovery:
         self._marks.extend(checkpoint.record_marks)
         for entry in progress.replay(checkpoint.progress_number):
             self._apply(entry)
+        for queue in self._queues.values():
+            queue.gaps = deque(sorted(queue.gaps))
         end = max(checkpoint.log_offset, self._commit_log.start)
         while True:
             end = self._scan(end)
@@ -109,11 +125,25 @@ class Recovery:
             if resume is None:
                 break
             _log.error("the log is damaged from {start} to {end}: skipped", start=end, end=resume)
+            self._dispatch_damaged(end, resume)
             end = resume
         self._commit_log.open_at(end)
-        for queue in self._queues.values():
+        self._skip_lost(progress)
+        return Recovered(self._queues, self._group_offsets, self._marks, self._ids_seen)
+
+    def _skip_lost(self, progress: Progress) -> None:
+        """Leave out the offsets of messages that the log does not have any more, for ever."""
+        has_lost = False
+        for id, queue in self._queues.items():
             queue.skip_gaps()
-        return Recovered(self._queues, self._group_offsets, self._marks)
+            start, end = queue.index.max_offset, queue.known_end
+            if start < end:
+                has_lost = True
+                queue.index.skip(end - start)
+                progress.gap(id, start, end)
+        if has_lost:
+            progress.write()
+            sync_files(progress.begin_sync())
 
     def _queue(self, id: int) -> RecoveredQueue:
         queue = self._queues.get(id)
@@ -124,7 +154,9 @@ class Recovery:
     def _apply(self, entry: Entry) -> None:
         if entry.kind == Kind.COMMITTED:
             self._group_offsets[entry.id] = entry.a
+            self._see("group", entry.id)
             return
+        self._see("queue", entry.id)
         if not self._is_queue(entry.id):
             return
         queue = self._queue(entry.id)
@@ -135,23 +167,52 @@ class Recovery:
         elif entry.kind == Kind.GAP:
             queue.gaps.append((entry.a, entry.b))
 
+    def _see(self, kind: str, id: int) -> None:
+        self._ids_seen[kind] = max(self._ids_seen[kind], id)
+
     def _scan(self, end: int) -> int:
         """Dispatch the records from `end` on; return where no whole one follows."""
         for header, data in self._commit_log.scan(end):
             try:
                 route_ids = decode(data, header).route_ids
-            except CorruptRecordError as error:
-                if _find_record(self._commit_log, end + header.size, end + header.size) is None:
-                    break
-                # Not the torn end of the log. Its messages keep their offsets, and are reported
-                # and skipped when somebody comes to read them.
-                _log.error("the log is damaged: {error}", error=error)
-                route_ids = decode_rows(data, header)[0]
+            except CorruptRecordError:
+                break
+            self._see("route", max(route_ids, default=0))
             if not self._marks or end >= self._marks[-1] + self._mark_distance:
                 self._marks.append(end)
             self._dispatch(end, route_ids)
             end += header.size
         return end
+
+    def _dispatch_damaged(self, start: int, end: int) -> None:
+        """What lies here was not torn off: whole records follow.
+
+        Its messages keep their offsets, as far as can be told whose they were; they are reported
+        and skipped when somebody comes to read them.
+        """
+        while start < end:
+            stop = min(end, self._commit_log.segment_end(start))
+            if stop <= start:  # Behind the end of a segment: the next one is not here.
+                start = _next_segment(self._commit_log, start) or end
+                continue
+            data = self._commit_log.read(start, min(stop - start, _CHUNK_SIZE))
+            header = decode_header(data)
+            if header is not None and (
+                header.log_offset != start
+                or start + header.size > stop
+                or HEADER_SIZE + header.message_count * ROW_SIZE > len(data)
+            ):
+                header = None
+            size = header.size if header is not None else stop - start
+            route_ids = _rows_that_fill(data, size)
+            if not route_ids and (route_ids := _rows_that_fill(data, stop - start)):
+                size = stop - start
+            elif not route_ids and header is not None:
+                route_ids = decode_rows(data, header)[0]
+            if not route_ids:
+                _log.error("nobody can tell whose messages were at {start}", start=start)
+            self._dispatch(start, route_ids)
+            start += size
 
     def _dispatch(self, log_offset: int, route_ids: tuple[int, ...]) -> None:
         """Append a record's runs of equal routes to their queues, as the live broker did."""
@@ -167,10 +228,29 @@ class Recovery:
             first = end
 
 
+def _rows_that_fill(data: bytes, size: int) -> tuple[int, ...]:
+    """The route ids of a record of this size, told by its rows alone; empty if they do not fit."""
+    route_ids = []
+    for at in range(HEADER_SIZE, min(len(data), size) - ROW_SIZE + 1, ROW_SIZE):
+        route_id, message_size = unpack_from(">II", data, at)
+        route_ids.append(route_id)
+        size -= ROW_SIZE + message_size
+        if size <= HEADER_SIZE:
+            break
+    return tuple(route_ids) if size == HEADER_SIZE else ()
+
+
 def _find_record(log: CommitLog, start: int, stop: int) -> int | None:
     """The log offset of the first whole record that begins at `start` to `stop`, if any does."""
     position = start
-    while position <= stop and (chunk := log.read(position, _CHUNK_SIZE)):
+    while position <= stop:
+        chunk = log.read(position, _CHUNK_SIZE)
+        if not chunk:  # A segment may be gone, or shorter than it was.
+            following = _next_segment(log, position)
+            if following is None:
+                return None
+            position = following
+            continue
         at = chunk.find(_MAGIC)
         while at >= 0:
             found = position + at - _MAGIC_POSITION
@@ -179,6 +259,11 @@ def _find_record(log: CommitLog, start: int, stop: int) -> int | None:
             at = chunk.find(_MAGIC, at + 1)
         position += max(1, len(chunk) - HEADER_SIZE) if len(chunk) > HEADER_SIZE else len(chunk)
     return None
+
+
+def _next_segment(log: CommitLog, log_offset: int) -> int | None:
+    """Where the first segment behind this log offset begins, if there is one."""
+    return next((segment.base for segment in log.segments if segment.base > log_offset), None)
 
 
 def _is_whole_record(log: CommitLog, log_offset: int) -> bool:

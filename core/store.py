@@ -28,24 +28,32 @@ from core.record import (
     decode_header,
     decode_rows,
     encode_head,
+    verify,
 )
 
 _READ_AHEAD_SIZE = 1 << 20
 _HEAD_READ_SIZE = 4096  # The header and the rows of most records.
 _MESSAGE_OVERHEAD = 200  # What a message costs in memory beside its bytes, about.
+_VERIFIED_COUNT_MAX = 1 << 16
 _SPILL_SEGMENT_SIZE = 64 << 20
 
 
 class Batch:
     """The messages of one record, parsed; `size` is about what they cost in memory."""
 
-    __slots__ = ("log_offset", "messages", "references", "size", "timestamp_ms")
+    __slots__ = ("log_offset", "messages", "references", "size", "sizes", "timestamp_ms")
 
     def __init__(
-        self, log_offset: int, messages: Sequence[Any], size: int, timestamp_ms: int
+        self,
+        log_offset: int,
+        messages: Sequence[Any],
+        sizes: Sequence[int],
+        size: int,
+        timestamp_ms: int,
     ) -> None:
         self.log_offset = log_offset
         self.messages = messages
+        self.sizes = sizes  # Of the messages as they are stored.
         self.size = size
         self.timestamp_ms = timestamp_ms
         self.references = 0  # Runs that point here; only counted for transient batches.
@@ -74,6 +82,7 @@ class Store:
         self._cache_order: deque[Batch] = deque()
         self._cache_size = 0
         self._cache_size_max = cache_size
+        self._verified: set[int] = set()  # Records whose checksum was right, of which some is read.
         self._volatile: dict[int, Batch] = {}
         self._volatile_next = VOLATILE_BASE
         self._volatile_size = 0
@@ -82,6 +91,7 @@ class Store:
         shutil.rmtree(self._spill_directory, ignore_errors=True)
         self._spill: CommitLog | None = None
         self._spilled: dict[int, tuple[int, int]] = {}  # Spill offset, reference count.
+        self._spill_order: deque[int] = deque()  # Oldest first, until it is the oldest and gone.
 
     def append_durable(
         self,
@@ -98,7 +108,7 @@ class Store:
         timestamp_ms = self._now_ms()
         log_offset = _append(self.commit_log, origin, route_ids, sizes, payload, timestamp_ms)
         size = sum(sizes) + _MESSAGE_OVERHEAD * len(sizes)
-        self._remember(Batch(log_offset, messages, size, timestamp_ms))
+        self._remember(Batch(log_offset, messages, sizes, size, timestamp_ms))
         return log_offset
 
     def append_volatile(
@@ -111,9 +121,10 @@ class Store:
         if self._volatile_size + size > self._volatile_size_max:
             spill_offset = self._spill_batch(origin, sizes, payload)
             self._spilled[log_offset] = (spill_offset, 0)
+            self._spill_order.append(log_offset)
         else:
             self._volatile_size += size
-            self._volatile[log_offset] = Batch(log_offset, messages, size, self._now_ms())
+            self._volatile[log_offset] = Batch(log_offset, messages, sizes, size, self._now_ms())
         return log_offset
 
     def refer(self, log_offset: int, count: int) -> None:
@@ -139,9 +150,8 @@ class Store:
         if references > 1:
             self._spilled[log_offset] = (spill_offset, references - 1)
             return
-        oldest = next(iter(self._spilled)) == log_offset
         del self._spilled[log_offset]
-        if oldest and self._spill is not None:
+        if self._spill_order[0] == log_offset:
             self._drop_spilled()
 
     def fetch(self, log_offset: int, first: int, count: int) -> tuple[Sequence[Any], int]:
@@ -177,6 +187,10 @@ class Store:
         """The log offset of one message's own bytes; a serial number for a transient one."""
         if log_offset >= VOLATILE_BASE:
             return log_offset + index
+        batch = self._cache.get(log_offset)
+        if batch is not None:
+            rows_size = ROW_SIZE * len(batch.sizes)
+            return log_offset + HEADER_SIZE + rows_size + sum(batch.sizes[:index])
         data = self.commit_log.read(log_offset, HEADER_SIZE)
         header = decode_header(data)
         if header is None:
@@ -229,7 +243,12 @@ class Store:
     def _read_alone(
         self, log: CommitLog, header: RecordHeader, head: bytes, first: int, count: int
     ) -> tuple[list[Any], int]:
-        """Just these messages; the checksum covers the whole record, so it is not verified."""
+        """Just these messages; but the first time the whole record, for the checksum covers it."""
+        if log is self.commit_log and header.log_offset not in self._verified:
+            verify(log.read(header.log_offset, header.size), header)
+            if len(self._verified) >= _VERIFIED_COUNT_MAX:
+                self._verified.clear()
+            self._verified.add(header.log_offset)
         rows_size = ROW_SIZE * header.message_count
         if HEADER_SIZE + rows_size > len(head):
             head = log.read(header.log_offset, HEADER_SIZE + rows_size)
@@ -248,10 +267,11 @@ class Store:
     def _read_ahead(self, log: CommitLog, header: RecordHeader) -> Batch:
         """The whole record; those of the commit log that follow it are remembered as well."""
         start = header.log_offset
-        data = log.read(start, max(_READ_AHEAD_SIZE, header.size))
+        is_durable = log is self.commit_log  # What was spilled is not remembered, nor read ahead.
+        data = log.read(start, max(_READ_AHEAD_SIZE, header.size) if is_durable else header.size)
         wanted = self._parse(data, 0, header)
         at = header.size
-        if log is self.commit_log:
+        if is_durable:
             self._remember(wanted)
             while (following := decode_header(data, at)) is not None:
                 if following.size > len(data) - at or following.log_offset != start + at:
@@ -269,7 +289,8 @@ class Store:
         parser = self._parser(header)
         messages = [parser(message) for message in record.messages]
         size = header.size + _MESSAGE_OVERHEAD * header.message_count
-        return Batch(header.log_offset, messages, size, header.timestamp_ms)
+        sizes = list(map(len, record.messages))
+        return Batch(header.log_offset, messages, sizes, size, header.timestamp_ms)
 
     def _parser(self, header: RecordHeader) -> Callable[[bytes], Any]:
         parser = self.parsers.get(header.origin)
@@ -286,8 +307,10 @@ class Store:
 
     def _drop_spilled(self) -> None:
         assert self._spill is not None
-        first = next(iter(self._spilled.values()), None)
-        self._spill.drop_before(self._spill.end if first is None else first[0])
+        order = self._spill_order
+        while order and order[0] not in self._spilled:
+            order.popleft()
+        self._spill.drop_before(self._spilled[order[0]][0] if order else self._spill.end)
 
 
 def _append(

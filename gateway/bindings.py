@@ -210,15 +210,16 @@ def _headers_fit(binding: Binding, headers: Arguments) -> bool:
 
 def _equal(wanted: object, value: object) -> bool:
     """A void argument asks for presence only; otherwise like types are compared."""
-    if wanted is None:
-        return True
-    if isinstance(wanted, bool) or isinstance(value, bool):
-        return wanted is value
-    return wanted == freeze(value)
+    return wanted is None or wanted == freeze(value)
 
 
 def freeze(value: object) -> Hashable:
-    """A field value in a form that can be a key: tables and arrays become tuples."""
+    """A field value in a form that can be a key: tables and arrays become tuples.
+
+    To Python, 1, 1.0 and True are equal; on the wire they are not.
+    """
+    if isinstance(value, bool | float):
+        return type(value), value
     if isinstance(value, Mapping):
         return tuple(sorted((name, freeze(item)) for name, item in value.items()))
     if isinstance(value, list | tuple):

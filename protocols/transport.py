@@ -47,7 +47,7 @@ class Connection(Port):
         """The socket is gone: give back what was in flight, forget the rest."""
 
 
-_BUFFER_SIZE = 256 << 10
+_BUFFER_SIZE = 128 << 10
 _LINGER_S = 30.0  # How long a peer may take to read our last words.
 
 

@@ -6,7 +6,7 @@ the body is not empty, one body frame. The channel number in them means nothing.
 
 from __future__ import annotations
 
-from struct import error as StructError  # noqa: N812
+import struct
 from typing import Any
 
 from core.errors import CorruptRecordError
@@ -32,6 +32,7 @@ _SAME_IN_BOTH = (
     "content_type", "content_encoding", "correlation_id", "reply_to", "expiration", "message_id",
     "type", "user_id", "app_id",
 )  # fmt: skip
+_BODY_HEAD_SIZE = 7  # Of the body frame, which an empty body has not.
 _CONTENT_SIZE = 12  # Class, weight and body size, before the properties.
 
 
@@ -44,6 +45,10 @@ class AmqpLanguage:
     def __init__(self) -> None:
         self._envelopes: dict[bytes, Envelope] = {}
         self._headers: dict[bytes, Header] = {}
+        # What stood before the body of the message that was read back last, and its meaning.
+        self._prefix_size = 0
+        self._prefix = b""
+        self._prefix_meaning: tuple[Envelope, Header]
 
     def envelope(self, exchange: bytes, routing_key: bytes) -> Envelope:
         """The one envelope of this exchange and routing key."""
@@ -68,7 +73,19 @@ class AmqpLanguage:
         return header
 
     def parse_stored(self, stored: bytes) -> Message:
-        """Read back three frames. Raises `CorruptRecordError`."""
+        """Read back three frames. Raises `CorruptRecordError`.
+
+        What goes before the body is mostly the same as that of the message before.
+        """
+        prefix_size = self._prefix_size
+        if prefix_size and stored.startswith(self._prefix):
+            envelope, header = self._prefix_meaning
+        else:
+            envelope, header, prefix_size = self._parse_prefix(stored)
+        return envelope, header, stored[prefix_size + _BODY_HEAD_SIZE : -1]
+
+    def _parse_prefix(self, stored: bytes) -> tuple[Envelope, Header, int]:
+        """The method and the content header frame, and where they end."""
         try:
             _, _, method_size = FRAME_HEAD.unpack_from(stored)
             fields = decode_publish(stored[11 : 7 + method_size])
@@ -76,10 +93,13 @@ class AmqpLanguage:
             _, _, header_size = FRAME_HEAD.unpack_from(stored, header_start)
             header_end = header_start + 7 + header_size
             header = self.header(stored[header_start + 7 + _CONTENT_SIZE : header_end])
-        except (FieldError, IndexError, StructError) as error:
+        except (FieldError, IndexError, ValueError, struct.error) as error:
             raise CorruptRecordError(f"not a stored AMQP message: {error}") from error
-        body = stored[header_end + 8 : -1] if len(stored) > header_end + 1 else b""
-        return self.envelope(fields.exchange, fields.routing_key), header, body
+        envelope = self.envelope(fields.exchange, fields.routing_key)
+        self._prefix_size = header_end + 1
+        self._prefix = stored[: header_end + 1]
+        self._prefix_meaning = (envelope, header)
+        return envelope, header, header_end + 1
 
     def decode_properties(self, raw: bytes) -> Properties:
         """AMQP properties -> neutral ones; what cannot be decoded counts as absent."""

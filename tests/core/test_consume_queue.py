@@ -64,8 +64,10 @@ def check_steps(steps: list[tuple[str, int]]) -> None:
         elif step == "drop":
             assert list(queue.drop_before(argument)) == model.drop_before(argument)
         elif step == "look":
-            assert queue.run_at(argument) == model.run_at(argument)
+            offset = max(argument, queue.min_offset)
+            assert queue.run_at(offset) == model.run_at(offset)
         elif step == "read on":
+            next_offset = max(next_offset, queue.min_offset)
             run = queue.run_at(next_offset)
             assert run == model.run_at(next_offset)
             next_offset = run[0] + min(run[3], argument) if run else next_offset
@@ -85,6 +87,18 @@ def test_a_checkpoint_leaves_out_what_lies_behind_it() -> None:
     behind = (4, 20, 0, 2)
     found = [saved.run_at(offset) for offset in range(7)]
     assert found == [(0, 10, 0, 2), (1, 10, 1, 1), behind, behind, behind, (5, 20, 1, 1), None]
+
+
+def test_a_checkpoint_leaves_out_what_is_transient() -> None:
+    queue = ConsumeQueue()
+    for number in range(3):
+        queue.append(10 * number, 5, 2)
+        if number == 1:
+            queue.mark_transient()
+    assert queue.run_at(2) == (2, 10, 5, 2)
+    saved = ConsumeQueue(queue.max_offset, queue.to_bytes(1000))
+    assert saved.log_offsets() == [0, 20]
+    assert saved.run_at(2) == (4, 20, 5, 2)
 
 
 def test_an_offset_is_held_or_refused() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,13 +59,19 @@ class LiveBroker:
     def end_turn(self) -> None:
         self.broker.turn.end()
 
-    def crash(self, to: Path | None = None, end_turn: bool = True) -> LiveBroker:
-        """Kill it, and start another one on a copy of what it left behind."""
+    def crash(
+        self, end_turn: bool = True, meanwhile: Callable[[Path], None] = lambda directory: None
+    ) -> LiveBroker:
+        """Kill it, and start another one on a copy of what it left behind.
+
+        `meanwhile` may do to the copy what else happened to the disk.
+        """
         if end_turn:
             self.end_turn()
-        to = to or _next_folder(self.directory)
+        to = _next_folder(self.directory)
         shutil.copytree(self.directory, to)
         self.kill()
+        meanwhile(to)
         return LiveBroker(to, self.options)
 
     def restart(self) -> LiveBroker:
@@ -100,6 +106,27 @@ def take_all(queue: LightQueue) -> list[tuple[int, bytes, bool]]:
 def bodies(queue: LightQueue) -> list[bytes]:
     """What is ready, in order; all of it is in flight then."""
     return [message for _, message, _ in take_all(queue)]
+
+
+def cut_log(directory: Path, log_offset: int) -> None:
+    """Let the commit log of a folder end here, as if nothing more had reached the disk."""
+    for path in sorted((directory / "commitlog").iterdir())[::-1]:
+        base = int(path.name)
+        if base and base >= log_offset:
+            path.unlink()
+        else:
+            os.truncate(path, min(path.stat().st_size, log_offset - base))
+
+
+def damage_log(directory: Path, log_offset: int, change: int = 0xFF, size: int = 1) -> None:
+    """Change bytes in the middle of the commit log of a folder."""
+    paths = sorted((directory / "commitlog").iterdir())
+    path = next(path for path in reversed(paths) if int(path.name) <= log_offset)
+    with path.open("r+b") as file:
+        file.seek(log_offset - int(path.name))
+        damaged = bytes(byte ^ change for byte in file.read(size))
+        file.seek(log_offset - int(path.name))
+        file.write(damaged)
 
 
 def _next_folder(directory: Path) -> Path:

@@ -401,7 +401,7 @@ class TestHeartbeats:
         peer.declare()
         peer.consume()
         peer.wire.stalled = True
-        for _ in range(4):
+        for _ in range(2):
             publisher.publish("q", bytes(100_000))
         assert peer.wire.producerState == "paused"
         broker.clock.pump([1.0] * 60)

@@ -1,0 +1,151 @@
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from core.window import Window
+
+END = 1 << 40
+
+
+class WindowMachine(RuleBasedStateMachine):
+    """A window against sets of offsets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.window = Window()
+        self.next_offset = 0
+        self.in_flight: set[int] = set()
+        self.returned: set[int] = set()
+        self.settled: set[int] = set()
+        self.delivered: set[int] = set()  # At least once, in this life or an earlier one.
+
+    @rule(count=st.integers(1, 5))
+    def take(self, count: int) -> None:
+        start = self.window.begin_run()
+        assert start == min(set(range(self.next_offset, start + 1)) - self.settled)
+        taken = self.window.take(count)
+        assert 1 <= taken <= count
+        offsets = set(range(start, start + taken))
+        assert not offsets & self.settled
+        redelivered = {self.window.is_redelivered(offset) for offset in offsets}
+        assert redelivered == {bool(offsets & self.delivered)}
+        if offsets & self.delivered:
+            assert offsets <= self.delivered
+        self.in_flight |= offsets
+        self.delivered |= offsets
+        self.next_offset = start + taken
+
+    @precondition(lambda self: self.in_flight)
+    @rule(data=st.data())
+    def untake(self, data: st.DataObject) -> None:
+        """Only ever said of what was just taken."""
+        start = self.window.begin_run()
+        fresh = start not in self.delivered
+        taken = self.window.take(3)
+        back = data.draw(st.integers(0, taken - 1))
+        self.window.untake(back)
+        offsets = set(range(start, start + taken - back))
+        assert fresh == (not offsets & self.delivered)
+        self.in_flight |= offsets
+        self.delivered |= offsets
+        self.next_offset = start + taken - back
+
+    @precondition(lambda self: self.returned)
+    @rule()
+    def take_returned(self) -> None:
+        offset = self.window.take_returned()
+        assert offset == min(self.returned)
+        assert self.window.is_redelivered(offset)
+        self.returned.remove(offset)
+        self.in_flight.add(offset)
+
+    @precondition(lambda self: self.in_flight)
+    @rule(data=st.data())
+    def settle(self, data: st.DataObject) -> None:
+        start = data.draw(st.sampled_from(sorted(self.in_flight)))
+        end = start + 1
+        while end in self.in_flight and data.draw(st.booleans()):
+            end += 1
+        self.window.settle(start, end)
+        self.in_flight -= set(range(start, end))
+        self.settled |= set(range(start, end))
+
+    @precondition(lambda self: self.in_flight)
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        offset = data.draw(st.sampled_from(sorted(self.in_flight)))
+        self.window.release(offset)
+        self.in_flight.remove(offset)
+        self.returned.add(offset)
+
+    @rule(ahead=st.integers(0, 5))
+    def purge(self, ahead: int) -> None:
+        end = self.window.begin_run() + ahead
+        ready = self.returned | (set(range(self.next_offset, end)) - self.settled)
+        purged = [range(start, stop) for start, stop in self.window.purge(end)]
+        offsets = [offset for run in purged for offset in run]
+        assert len(offsets) == len(set(offsets))
+        assert set(offsets) == ready
+        self.settled |= ready
+        self.returned.clear()
+        self.next_offset = max(end, self.next_offset)
+
+    @rule()
+    def restart(self) -> None:
+        """What was in flight is ready again, and known to have been delivered."""
+        settled = [(offset, offset + 1) for offset in sorted(self.settled)]
+        below = max(self.delivered, default=-1) + 1
+        self.window = Window()
+        self.window.restore(settled, below)
+        self.in_flight.clear()
+        self.returned.clear()
+        self.next_offset = self.window.floor
+        self.delivered = set(range(below))
+
+    @invariant()
+    def floor_and_counts(self) -> None:
+        window = self.window
+        floor = next(offset for offset in range(END) if offset not in self.settled)
+        assert window.floor == floor
+        intervals = window.settled.in_order()
+        above = {offset for start, end in intervals for offset in range(start, end)}
+        assert above == {offset for offset in self.settled if offset >= floor}
+        assert window.in_flight_count == len(self.in_flight)
+        assert window.returned_count == len(self.returned)
+        assert set(window.delivery_counts) <= self.in_flight | self.returned
+
+
+TestWindow = WindowMachine.TestCase
+TestWindow.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_counts_deliveries_of_what_came_back() -> None:
+    window = Window()
+    window.take(3)
+    window.release(1)
+    window.take_returned()
+    window.release(1)
+    assert window.delivery_counts == {1: 2}
+    window.take_returned()
+    window.settle(0, 3)
+    assert window.delivery_counts == {}
+    assert window.floor == 3
+
+
+def test_what_is_not_held_is_passed_over() -> None:
+    window = Window()
+    window.take(2)
+    window.skip_to(5)
+    window.skip_to(4)
+    assert window.begin_run() == 5
+    window.settle(0, 2)
+    assert window.floor == 5
+
+
+@pytest.mark.parametrize("delivered_below", [0, 2, 9])
+def test_a_run_has_been_delivered_before_or_not(delivered_below: int) -> None:
+    window = Window()
+    window.restore([], delivered_below)
+    window.begin_run()
+    assert window.take(4) == {0: 4, 2: 2, 9: 4}[delivered_below]

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from twisted.internet.task import Clock
+
+from core.errors import CorruptRecordError
+from gateway.config import StoreConfig
+from gateway.errors import NotAllowedError
+from gateway.gateway import Gateway
+from gateway.messages import Message
+from tests.support.disk import HeldDisk
+from tests.support.topology import LANGUAGE, LiveGateway, PlainLanguage, bodies
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> LiveGateway:
+    return LiveGateway(tmp_path / "data")
+
+
+def test_every_change_of_the_topology_is_another_generation(live: LiveGateway) -> None:
+    """Whoever keeps routes must ask again."""
+    host = live.host
+    owner = object()
+    changes: list[Callable[[], object]] = [
+        lambda: host.declare_queue("q"),
+        lambda: host.declare_queue("own", exclusive_owner=owner),
+        lambda: host.declare_exchange("x", "fanout"),
+        lambda: host.bind_queue("q", "x", ""),
+        lambda: host.bind_exchange("x", "amq.topic", "k"),
+        lambda: host.topic_queue("x", create=False),
+        lambda: host.unbind_queue("q", "x", ""),
+        lambda: host.unbind_exchange("x", "amq.topic", "k"),
+        lambda: host.delete_exchange("x"),
+        lambda: host.delete_queue("q"),
+        lambda: host.release_owner(owner),
+        lambda: host.topic_queue("new", create=True),
+    ]
+    for change in changes:
+        before = live.gateway.generation
+        change()
+        assert live.gateway.generation > before
+
+
+def test_declaring_what_is_there_is_the_same_generation(live: LiveGateway) -> None:
+    live.host.declare_queue("q")
+    before = live.gateway.generation
+    live.host.declare_queue("q")
+    live.host.declare_exchange("amq.topic", "topic", durable=True)
+    assert live.gateway.generation == before
+
+
+def test_a_language_has_a_number_of_its_own(live: LiveGateway) -> None:
+    with pytest.raises(AssertionError, match="language 9 is taken"):
+        live.gateway.add_language(PlainLanguage())
+
+
+def test_there_is_one_virtual_host(live: LiveGateway) -> None:
+    assert live.gateway.open_virtual_host("guest", "/") is live.host
+    with pytest.raises(NotAllowedError, match="vhost other not found"):
+        live.gateway.open_virtual_host("guest", "other")
+
+
+def test_a_message_is_found_by_its_log_offset(
+    live: LiveGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = live.host.declare_queue("q", durable=True)
+    live.publish("", "q", b"body")
+    log_offset = queue.location(0).log_offset
+    found = live.gateway.read_at(log_offset)
+    assert found is not None
+    assert found[2] == b"body"
+    assert live.gateway.read_at(log_offset + 1) is None
+
+    def refuse(stored: bytes) -> Message:
+        raise CorruptRecordError("not one of ours")
+
+    monkeypatch.setattr(LANGUAGE, "parse_stored", refuse)
+    assert live.gateway.read_at(log_offset) is None
+
+
+def test_what_a_language_wrote_is_kept_while_it_is_not_spoken(live: LiveGateway) -> None:
+    """A front end that is switched off must not cost its messages more than being read."""
+    live.host.declare_queue("q", durable=True)
+    live.publish("", "q", b"body")
+    live.gateway.stop()
+    without = Gateway(live.folder, Clock(), HeldDisk().run)
+    without.start()
+    assert without.default_virtual_host.queues["q"].ready_count == 1
+    without.stop()
+    assert bodies(LiveGateway(live.folder).host.queues["q"]) == [b"body"]
+
+
+def test_the_store_is_as_it_was_configured(tmp_path: Path) -> None:
+    config = StoreConfig(segment_size_bytes=1 << 20, flush="async", volatile_memory_bytes=5)
+    options = Gateway(tmp_path, Clock(), HeldDisk().run, config).broker._options
+    assert (options.segment_size, options.sync_flush, options.volatile_size) == (1 << 20, False, 5)
