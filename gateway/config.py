@@ -24,9 +24,38 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ListenConfig:
-    """Where every listener listens."""
+    """Where and how every listener listens."""
 
     host: Annotated[str, msgspec.Meta(min_length=1)] = "127.0.0.1"
+    # Every connection begins with HAProxy's PROXY header, version 1 or 2; its word is believed.
+    proxy_protocol: bool = False
+    # How long a peer may take for its TLS handshake, or a proxy to announce one.
+    handshake_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """Certificates, as PEM files; without one, no TLS port is opened."""
+
+    # Ours first, then those between it and the root.
+    certificate: str = ""
+    # Its key; "" means that the file of the certificate has it, too.
+    key: str = ""
+    key_password: str = ""
+    # Whose client certificates are trusted, and whether a client must, may or need not have one.
+    ca: str = ""
+    verify: Literal["none", "optional", "required"] = "none"
+    minimum_version: Literal["1.2", "1.3"] = "1.2"
+    # For TLS 1.2, in OpenSSL's words: forward secrecy and authenticated encryption.
+    ciphers: str = "ECDHE+AESGCM:ECDHE+CHACHA20"
+    # What of a client's certificate is the user name.
+    user_from: Literal["distinguished_name", "common_name"] = "distinguished_name"
+
+    def __post_init__(self) -> None:
+        if not self.certificate and (self.key or self.ca or self.verify != "none"):
+            raise ValueError("certificate is missing")
+        if self.verify != "none" and not self.ca:
+            raise ValueError(f"verify = {self.verify} needs ca, the certificates to trust")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +86,7 @@ class Config:
     """The whole configuration; `front_ends` holds each front end's own section by its name."""
 
     listen: ListenConfig
+    tls: TlsConfig
     store: StoreConfig
     http: HttpConfig
     front_ends: Mapping[str, Any]
@@ -64,6 +94,7 @@ class Config:
 
 _PRODUCT_SECTIONS: dict[str, type[Any]] = {
     "listen": ListenConfig,
+    "tls": TlsConfig,
     "store": StoreConfig,
     "http": HttpConfig,
 }
@@ -87,7 +118,11 @@ def load_config(
         _apply_setting(setting, sections, values)
     built = {name: _build(name, sections[name], values[name]) for name in sections}
     return Config(
-        built["listen"], built["store"], built["http"], {name: built[name] for name in front_ends}
+        built["listen"],
+        built["tls"],
+        built["store"],
+        built["http"],
+        {name: built[name] for name in front_ends},
     )
 
 
@@ -149,7 +184,8 @@ def _convert(name: str, value: Any, kind: Any, strict: bool) -> Any:
         converted = msgspec.convert(value, kind, strict=strict)
     except msgspec.ValidationError as error:
         if get_origin(kind) is Literal:
-            choices = ", ".join(str(choice) for choice in get_args(kind))
+            show = str if isinstance(value, str) else repr  # 1.2 is not "1.2".
+            choices = ", ".join(show(choice) for choice in get_args(kind))
             raise ConfigError(f"{name}: must be one of {choices}, not {value!r}") from None
         reason = str(error).replace("`", "").replace("Expected", "expected", 1)
         raise ConfigError(f"{name}: {reason} ({value!r})") from None

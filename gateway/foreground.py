@@ -15,7 +15,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from twisted.internet import epollreactor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -41,9 +40,7 @@ def serve_until_stopped(
     """Run the broker until a signal stops it; returns the exit code."""
     for number in _SIGNALS:  # Until the reactor runs, nobody needs a goodbye.
         signal.signal(number, _exit_at_once)
-    epollreactor.install()
-    from twisted.internet import reactor
-
+    reactor = _install_reactor()
     start_logging(sys.stderr, log_level)
     try:
         front_ends = load_front_ends()
@@ -77,6 +74,25 @@ def _tune_garbage_collection() -> None:
     gc.set_threshold(_GARBAGE_THRESHOLD)
 
 
+def _install_reactor() -> Any:
+    """Twisted's reactor, without the TLS that Twisted imports with it.
+
+    Its sockets import pyOpenSSL wherever that is installed, for a `startTLS` that nobody here
+    calls. `gateway.tls` imports it when there is a certificate.
+    """
+    hidden: dict[str, Any] = {"OpenSSL": None}
+    sys.modules.update(hidden)
+    try:
+        from twisted.internet import epollreactor
+
+        epollreactor.install()
+    finally:
+        del sys.modules["OpenSSL"]
+    from twisted.internet import reactor
+
+    return reactor
+
+
 def _exit_at_once(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(EXIT_CLEAN)
 
@@ -94,6 +110,8 @@ class _Run:
     def until_stopped(self) -> int:
         for number in _SIGNALS:
             signal.signal(number, self._on_signal)
+        if self._service.has_tls:
+            signal.signal(signal.SIGHUP, self._on_hang_up)
         _tune_garbage_collection()
         self._reactor.callWhenRunning(self._announce)
         self._reactor.run(installSignalHandlers=False)
@@ -108,6 +126,9 @@ class _Run:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._reactor.callFromThread(self._stop, signal.Signals(number).name)
+
+    def _on_hang_up(self, number: int, frame: FrameType | None) -> None:
+        self._reactor.callFromThread(self._service.reload_certificates)
 
     def _stop(self, signal_name: str) -> None:
         if self._stopping:

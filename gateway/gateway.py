@@ -82,6 +82,10 @@ class Gateway:
         """Return the name of the user. Raises `LoginRefusedError`."""
         return self.users.login(user, password, peer_host)
 
+    def login_external(self, user: str, peer_host: str) -> str:
+        """Log in a user whom TLS has proved by a certificate. Raises `LoginRefusedError`."""
+        return self.users.login_external(user, peer_host)
+
     def open_virtual_host(self, user: str, name: str) -> VirtualHost:
         """The virtual host of that name, if the user may use it. Raises `NotAllowedError`."""
         virtual_host = self.virtual_hosts.get(name)

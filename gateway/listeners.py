@@ -1,7 +1,8 @@
 """Opens the ports of the front ends, and knows which connections are open on them.
 
-Only the listening is watched, never the bytes: a connection's own protocol talks to its socket
-directly.
+What a connection goes through, from the socket inwards: the PROXY header, if listeners expect one;
+TLS, if the listener has it; a doorway where either leaves open who the peer is; the front end's own
+protocol. Without PROXY and TLS, that one has the socket to itself.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from twisted.internet.interfaces import (
     IListeningPort,
     IProtocol,
     IProtocolFactory,
-    IReactorTCP,
 )
 from twisted.internet.protocol import ServerFactory
 from twisted.python.failure import Failure
 
 from gateway.addresses import format_address
+from gateway.config import ListenConfig
+from gateway.doorway import DoorwayFactory, FirstOctetDoorway
 
 if TYPE_CHECKING:
+    from gateway.tls import Tls
     from protocols.front_end import Listener
 
 _BACKLOG = 1024  # Connections that wait to be accepted; clients reconnect all at once.
@@ -37,23 +40,26 @@ class ListenError(Exception):
 class Listeners:
     """The open ports and the connections that came in through them."""
 
-    def __init__(self, reactor: IReactorTCP, host: str) -> None:
+    def __init__(self, reactor: Any, config: ListenConfig, tls: Tls | None = None) -> None:
         self._reactor = reactor
-        self._host = host
+        self._config = config
+        self._host = config.host
+        self._tls = tls
         self._ports: list[IListeningPort] = []
         self._connections: dict[IProtocol, None] = {}
         self._waiting: list[Deferred[None]] = []  # For the last connection to go.
 
-    def open(self, listener: Listener) -> tuple[str, int]:
+    def open(self, listener: Listener) -> tuple[str, int] | None:
         """Listen; the answer is the address, with the real port if port 0 was asked for.
 
-        Raises `ListenError`.
+        None if the listener is one for TLS, and TLS is not configured. Raises `ListenError`.
         """
-        factory = _WatchedFactory(listener.factory, self._connections, self._on_lost)
+        factory = self._dress(listener)
+        if factory is None:
+            return None
+        factory = _WatchedFactory(factory, self._connections, self._on_lost)
         try:
-            port = self._reactor.listenTCP(
-                listener.port, factory, backlog=_BACKLOG, interface=self._host
-            )
+            port = self._listen(listener.port, factory)
         except CannotListenError as error:
             reason = getattr(error.socketError, "strerror", None) or error.socketError
             raise ListenError(
@@ -84,6 +90,42 @@ class Listeners:
             if transport is not None:
                 transport.abortConnection()
         return len(left)
+
+    def _listen(self, port: int, factory: IProtocolFactory) -> IListeningPort:
+        if not self._config.proxy_protocol:
+            listening: IListeningPort = self._reactor.listenTCP(
+                port, factory, backlog=_BACKLOG, interface=self._host
+            )
+            return listening
+        # These import much that nothing else needs.
+        from twisted.internet.endpoints import TCP4ServerEndpoint
+        from twisted.protocols.haproxy import proxyEndpoint
+
+        # The "4" is only a default interface: it takes IPv6 addresses, too.
+        endpoint = TCP4ServerEndpoint(self._reactor, port, _BACKLOG, self._host)
+        outcomes: list[IListeningPort | Failure] = []
+        proxyEndpoint(endpoint).listen(factory).addBoth(outcomes.append)
+        (outcome,) = outcomes  # A TCP port is open at once, or never.
+        if isinstance(outcome, Failure):
+            outcome.raiseException()
+        return outcome
+
+    def _dress(self, listener: Listener) -> IProtocolFactory | None:
+        """The listener's factory, in TLS and behind a doorway as far as it needs them."""
+        plain, clock = listener.factory, self._reactor
+        timeout_s = self._config.handshake_timeout_s
+        tls = None
+        if self._tls is not None and listener.tls != "no":
+            tls = self._tls.wrap(plain, clock, timeout_s)
+        if listener.tls == "only":
+            return tls
+        if tls is None and not self._config.proxy_protocol:
+            return plain
+
+        def make_doorway(address: IAddress | None) -> FirstOctetDoorway:
+            return FirstOctetDoorway(plain, tls, clock, listener.silence_s)
+
+        return DoorwayFactory(plain, make_doorway)
 
     def _on_lost(self, protocol: IProtocol) -> None:
         self._connections.pop(protocol, None)

@@ -18,12 +18,13 @@ from twisted.logger import Logger
 
 from gateway.addresses import format_address
 from gateway.blocking import BlockingThread
-from gateway.config import Config
+from gateway.config import Config, ConfigError, TlsConfig
 from gateway.data_folder import DataFolder
 from gateway.gateway import Gateway
 from gateway.listeners import Listeners
 
 if TYPE_CHECKING:
+    from gateway.tls import Tls
     from protocols.front_end import FrontEnd
 
 GOODBYE_S = 3.0  # How long a client may take to answer the goodbye before it is cut off.
@@ -47,12 +48,14 @@ class Service:
         reactor: Any,
         disk_failed: Callable[[BaseException], None] | None = None,
     ) -> None:
+        """Raises `ConfigError` if a certificate cannot be used."""
         self._data_dir = data_dir
         self._disk_failed = disk_failed
         self._config = config
         self._front_end_classes = front_end_classes
         self._reactor = reactor
-        self._listeners = Listeners(reactor, config.listen.host)
+        self._tls = _load_tls(config.tls)
+        self._listeners = Listeners(reactor, config.listen, self._tls)
         self._front_ends: list[FrontEnd] = []
         self._undo = ExitStack()
         self.addresses: dict[str, tuple[str, int]] = {}  # By listener name, in order of opening.
@@ -96,9 +99,25 @@ class Service:
 
     def _open_ports(self, front_end: FrontEnd) -> None:
         for listener in front_end.listeners():
-            host, port = self._listeners.open(listener)
-            self.addresses[listener.name] = (host, port)
-            front_end.listening(listener.name, host, port)
+            address = self._listeners.open(listener)
+            if address is not None:
+                self.addresses[listener.name] = address
+                front_end.listening(listener.name, *address)
+
+    @property
+    def has_tls(self) -> bool:
+        """Are there certificates that `reload_certificates` reads again?"""
+        return self._tls is not None
+
+    def reload_certificates(self) -> None:
+        """Use the certificate files as they are now for whoever connects from now on."""
+        assert self._tls is not None
+        try:
+            self._tls.reload()
+        except ConfigError as error:
+            self._log.error("the certificates stay as they were: {error}", error=error)
+        else:
+            self._log.info("the certificates were read again")
 
     def ready_line(self) -> str:
         """What tells a person or a script that every port is open, and where."""
@@ -121,3 +140,13 @@ class Service:
         finally:
             self._undo.close()
         self._log.info("stopped")
+
+
+def _load_tls(config: TlsConfig) -> Tls | None:
+    if not config.certificate:
+        return None
+    try:
+        from gateway.tls import Tls  # Only now: whoever has no TLS need not even install it.
+    except ImportError as error:
+        raise ConfigError(f"tls: {error.name} is missing: pip install 'rosettamq[tls]'") from None
+    return Tls(config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 
@@ -14,11 +14,18 @@ from gateway.messages import Language
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One port that a front end wants opened; `name` is what the ready line calls it."""
+    """One port that a front end wants opened; `name` is what the ready line calls it.
+
+    Its factory is given a `Peer`, or the plain address of one (`gateway.peers.peer_at`).
+    """
 
     name: str
     port: int
     factory: IProtocolFactory
+    # "only": not opened unless TLS is configured; "too": the first octet tells who speaks it.
+    tls: Literal["no", "only", "too"] = "no"
+    # How long a peer may say nothing at all, where its first octet is waited for.
+    silence_s: float = 10.0
 
 
 class FrontEnd(Protocol):

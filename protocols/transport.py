@@ -14,6 +14,7 @@ from typing import Protocol as Port
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -48,7 +49,8 @@ class Connection(Port):
 
 
 _BUFFER_SIZE = 128 << 10
-_LINGER_S = 30.0  # How long a peer may take to read our last words.
+# How long a peer may take what is left for it, and say goodbye (TLS), before it is cut off.
+_LINGER_S = 30.0
 
 
 class Congestion(Port):
@@ -101,7 +103,7 @@ class ConnectionTransport(Protocol):
     def connectionMade(self) -> None:
         """Twisted: the socket is open."""
         # Twisted reads so much at once, and pauses its producer when so much waits to be sent.
-        self.transport.bufferSize = _BUFFER_SIZE
+        _socket_of(self.transport).bufferSize = _BUFFER_SIZE
         self.transport.registerProducer(self, True)
         set_no_delay = getattr(self.transport, "setTcpNoDelay", None)
         if set_no_delay is not None:
@@ -134,12 +136,7 @@ class ConnectionTransport(Protocol):
         if outgoing:
             self.transport.write(outgoing)
         if connection.closed:
-            self._hung_up = True
-            self._cancel_timer()
-            self.transport.unregisterProducer()
-            self.transport.loseConnection()
-            # What is left is still written; a peer that does not read must not keep the socket.
-            self._timer = self._clock.callLater(_LINGER_S, self.transport.abortConnection)
+            self._hang_up()
             return
         due = connection.next_deadline()
         if due is None:
@@ -183,6 +180,19 @@ class ConnectionTransport(Protocol):
             self._lost()
             self._turn.end()
 
+    def _hang_up(self) -> None:
+        self._hung_up = True
+        self._cancel_timer()
+        if not (self._reading and self._peer_reads):
+            self.transport.resumeProducing()  # TLS waits for the peer's goodbye.
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+        self._timer = self._clock.callLater(_LINGER_S, self._cut_off)
+
+    def _cut_off(self) -> None:
+        self._timer = None
+        self.transport.abortConnection()
+
     def _relieved(self) -> None:
         self._reading = True
         if self._connection is not None and not self._hung_up:
@@ -222,3 +232,10 @@ class ConnectionTransport(Protocol):
         self._hung_up = True
         self._cancel_timer()
         self.transport.abortConnection()
+
+
+def _socket_of(transport: Any) -> Any:
+    """What is below TLS and the PROXY protocol."""
+    while isinstance(transport, ProtocolWrapper):
+        transport = transport.transport
+    return transport

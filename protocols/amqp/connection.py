@@ -16,6 +16,7 @@ from core.route import Route
 from gateway.errors import GatewayError, LoginRefusedError
 from gateway.gateway import Gateway
 from gateway.messages import Envelope, Header, Message
+from gateway.peers import Peer
 from gateway.vhosts import VirtualHost
 from protocols.amqp import handshake
 from protocols.amqp.channel import Channel
@@ -86,7 +87,7 @@ class AmqpConnection:
         gateway: Gateway,
         language: AmqpLanguage,
         limits: Limits,
-        peer_host: str,
+        peer: Peer,
         handle_method: Callable[[AmqpConnection, Channel, Any], None],
         wake: Callable[[], None],
         throttle: Callable[[], None],
@@ -95,7 +96,7 @@ class AmqpConnection:
         self.gateway = gateway
         self.language = language
         self.limits = limits
-        self.peer_host = peer_host
+        self.peer = peer
         self.wake = wake
         self.state = State.STARTING
         self.closed = False
@@ -257,7 +258,7 @@ class AmqpConnection:
         start = data[: len(PROTOCOL_HEADER)]
         if start in _ACCEPTED_HEADERS:
             self.state = State.SECURING
-            self.output.append(handshake.start(self.gateway.product_version))
+            self.output.append(handshake.start(self.gateway.product_version, self.peer))
             return len(start)
         if not any(header.startswith(start) for header in _ACCEPTED_HEADERS):
             self.output.append(PROTOCOL_HEADER)

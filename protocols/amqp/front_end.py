@@ -1,4 +1,4 @@
-"""The AMQP front end: its configuration, its port, and its connections."""
+"""The AMQP front end: its configuration, its ports, and its connections."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from twisted.internet.protocol import Factory
 
 from gateway.gateway import Gateway
 from gateway.messages import Language
+from gateway.peers import peer_at
 from protocols.amqp import methods
 from protocols.amqp.connection import AmqpConnection, Limits
 from protocols.amqp.language import AmqpLanguage
@@ -23,6 +24,9 @@ class AmqpConfig:
     """The section `amqp`; the defaults are RabbitMQ's."""
 
     port: int = 5672
+    # The port for TLS, if `[tls]` has a certificate and `tls` is true here.
+    tls_port: int = 5671
+    tls: bool = True
     # Channels per connection.
     channel_max: int = 2047
     # The largest frame that is accepted and sent, in bytes.
@@ -48,8 +52,11 @@ class AmqpFrontEnd:
         self._factory = AmqpFactory(gateway, section, clock)
 
     def listeners(self) -> Sequence[Listener]:
-        """One port."""
-        return [Listener("amqp", self._section.port, self._factory)]
+        """One port, and one for TLS."""
+        listeners = [Listener("amqp", self._section.port, self._factory)]
+        if self._section.tls:
+            listeners.append(Listener("amqps", self._section.tls_port, self._factory, tls="only"))
+        return listeners
 
     def listening(self, name: str, host: str, port: int) -> None:
         """Nobody needs the address."""
@@ -89,7 +96,7 @@ class AmqpFactory(Factory):
             self._gateway,
             language,
             self._limits,
-            getattr(addr, "host", "127.0.0.1"),
+            peer_at(addr),
             methods.handle,
             transport.wake,
             transport.throttle,

@@ -11,12 +11,14 @@ from protocols.amqp.fields import decode_table
 from protocols.amqp.replies import AmqpError
 
 if TYPE_CHECKING:
+    from gateway.peers import Peer
     from protocols.amqp.connection import AmqpConnection
 
 FRAME_MIN_SIZE = 8192  # The limit before tuning.
 FRAME_MAX_ACCEPTED_MIN = 4096  # Smaller than RabbitMQ 4.1's: old clients propose it.
 RABBITMQ_VERSION = "4.2.5"  # Whose behaviour this is; clients switch theirs on it.
 
+_MECHANISMS = "PLAIN AMQPLAIN"
 _CAPABILITIES = (
     "publisher_confirms",
     "exchange_exchange_bindings",
@@ -29,8 +31,8 @@ _CAPABILITIES = (
 )
 
 
-def start(product_version: str) -> bytes:
-    """The connection.start frame."""
+def start(product_version: str, peer: Peer) -> bytes:
+    """The connection.start frame; EXTERNAL is for whom a certificate speaks."""
     properties: dict[str, Any] = {
         "capabilities": dict.fromkeys(_CAPABILITIES, True),
         "cluster_name": "rosettamq",
@@ -45,7 +47,7 @@ def start(product_version: str) -> bytes:
             version_major=0,
             version_minor=9,
             server_properties=properties,
-            mechanisms="PLAIN AMQPLAIN",
+            mechanisms=_MECHANISMS + (" EXTERNAL" if peer.certificate_user is not None else ""),
             locales="en_US",
         ),
     )
@@ -84,8 +86,7 @@ def _log_in(connection: AmqpConnection, command: Any) -> None:
     capabilities = client_properties.get("capabilities")
     connection.capabilities = dict(capabilities) if isinstance(capabilities, dict) else {}
     connection.capabilities["\0mechanism"] = command.mechanism
-    user, password = _credentials(command.mechanism, command.response)
-    connection.user = connection.gateway.login(user, password, connection.peer_host)
+    connection.user = _find_user(connection, command)
     limits = connection.limits
     connection.output.append(
         encode_command(
@@ -97,6 +98,14 @@ def _log_in(connection: AmqpConnection, command: Any) -> None:
             ),
         )
     )
+
+
+def _find_user(connection: AmqpConnection, command: Any) -> str:
+    gateway, peer = connection.gateway, connection.peer
+    if command.mechanism == "EXTERNAL" and peer.certificate_user is not None:
+        return gateway.login_external(peer.certificate_user, peer.host)
+    user, password = _credentials(command.mechanism, command.response)
+    return gateway.login(user, password, peer.host)
 
 
 def _credentials(mechanism: str, response: bytes) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from twisted.internet.interfaces import IAddress, IReactorTime
@@ -14,6 +14,7 @@ from twisted.internet.protocol import ServerFactory
 from core.name_server import MASTER_ID, BrokerEntry
 from gateway.gateway import Gateway
 from gateway.messages import Language
+from gateway.peers import peer_at
 from protocols.front_end import Listener
 from protocols.transport import ConnectionTransport
 from rosettamq.remoting.codes import RequestCode
@@ -59,6 +60,8 @@ class NativeConfig:
     """The section `native`: the port of the broker, and what one client may ask for."""
 
     port: int = 10911
+    # Whether TLS is spoken on this port, too, if `[tls]` has a certificate.
+    tls: bool = True
     # The host:port that the name server tells clients; "" means where the port is open.
     advertised_address: str = ""
     # A client that sends nothing for so long is gone; clients send a heartbeat every 30 s.
@@ -114,8 +117,10 @@ class RemotingFactory(ServerFactory):
             self._idle_timeout_s,
             self._frame_size_max,
         )
-        peer = (str(getattr(addr, "host", "0.0.0.0")), int(getattr(addr, "port", 0)))
-        connection.attach(self._make_session(connection, transport, peer))
+        peer = peer_at(addr)
+        connection.attach(
+            self._make_session(connection, transport, (peer.host or "0.0.0.0", peer.port))
+        )
         transport.attach(connection, lost=lambda: self._connections.pop(connection, None))
         self._connections[connection] = None
         return transport
@@ -145,8 +150,10 @@ class NativeFrontEnd:
         )
 
     def listeners(self) -> Sequence[Listener]:
-        """The broker's one port."""
-        return [Listener("native", self._config.port, self._factory)]
+        """The broker's one port: whoever begins with a ClientHello speaks TLS on it."""
+        config = self._config
+        tls: Literal["too", "no"] = "too" if config.tls else "no"
+        return [Listener("native", config.port, self._factory, tls, config.idle_timeout_s)]
 
     def listening(self, name: str, host: str, port: int) -> None:
         """Tell the name server where clients find us."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -24,6 +24,8 @@ class NameServerConfig:
     """The section `name_server`."""
 
     port: int = 9876
+    # Whether TLS is spoken on this port, too, if `[tls]` has a certificate.
+    tls: bool = True
     # A client that asks nothing for so long is hung up on; clients ask every 30 s.
     idle_timeout_s: float = 120.0
     # Questions are short.
@@ -46,7 +48,9 @@ class NameServerFrontEnd:
 
     def listeners(self) -> Sequence[Listener]:
         """The one port."""
-        return [Listener("name_server", self._config.port, self._factory)]
+        config = self._config
+        tls: Literal["too", "no"] = "too" if config.tls else "no"
+        return [Listener("name_server", config.port, self._factory, tls, config.idle_timeout_s)]
 
     def listening(self, name: str, host: str, port: int) -> None:
         """Nobody needs to be told: clients are configured with it."""

@@ -16,6 +16,9 @@ class StompConfig:
     """How STOMP is served; the defaults are those of RabbitMQ's plugin where it has any."""
 
     port: int = 61613
+    # The port for TLS, if `[tls]` has a certificate and `tls` is true here.
+    tls_port: int = 61614
+    tls: bool = True
     # Who connects without a login or passcode header.
     default_user: str = "guest"
     default_password: str = "guest"

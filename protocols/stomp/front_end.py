@@ -1,4 +1,4 @@
-"""The STOMP plug-in: one port, one connection per peer."""
+"""The STOMP plug-in: its ports, one connection per peer."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from gateway.messages import Language
+from gateway.peers import peer_at
 from protocols.front_end import Listener
 from protocols.stomp.config import StompConfig
 from protocols.stomp.connection import StompConnection
@@ -34,11 +35,10 @@ class StompFactory(Factory):
     def buildProtocol(self, addr: IAddress | None) -> ConnectionTransport:  # noqa: N802
         """Twisted: a peer has connected."""
         transport = ConnectionTransport(self._gateway.turn, self._clock, self._gateway.broker)
-        peer_host = str(getattr(addr, "host", ""))
         connection = StompConnection(
             self._gateway,
             self._config,
-            peer_host,
+            peer_at(addr).host,
             transport.wake,
             transport.throttle,
             self._clock.seconds(),
@@ -69,7 +69,12 @@ class StompFrontEnd:
 
     def listeners(self) -> Sequence[Listener]:
         """The ports to open."""
-        return [Listener("stomp", self._section.port, self._factory)]
+        listeners = [Listener("stomp", self._section.port, self._factory)]
+        if self._section.tls:
+            listeners.append(
+                Listener("stomp+ssl", self._section.tls_port, self._factory, tls="only")
+            )
+        return listeners
 
     def listening(self, name: str, host: str, port: int) -> None:
         """The listener is open."""

@@ -7,6 +7,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 
+from gateway.config import ListenConfig
 from gateway.listeners import ListenError, Listeners
 from protocols.front_end import Listener
 
@@ -31,7 +32,7 @@ def reactor() -> MemoryReactorClock:
 
 @pytest.fixture
 def listeners(reactor: MemoryReactorClock) -> Listeners:
-    return Listeners(reactor, "127.0.0.1")
+    return Listeners(reactor, ListenConfig())
 
 
 def connect(reactor: MemoryReactorClock) -> Recorder:

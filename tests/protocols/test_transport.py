@@ -269,10 +269,12 @@ class TestReading:
         assert echo.wire.producerState == "paused"
 
     def test_relief_may_come_after_hanging_up(self, echo: Fixture) -> None:
-        """The socket is not gone yet, but nothing more is read from it."""
+        """The socket is not gone yet, and is read for TLS's goodbye; the rest is for nobody."""
         echo.transport.throttle()
         echo.connection.closed = True
         echo.transport.wake()
         echo.turn.end()
+        assert echo.wire.producerState == "producing"
         echo.disk.relieve()
-        assert echo.wire.producerState == "paused"
+        echo.transport.dataReceived(b"late")
+        assert not any(isinstance(word, tuple) for word in echo.connection.told)

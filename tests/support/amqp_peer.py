@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from gateway.gateway import Gateway
+from gateway.peers import Peer
 from protocols.amqp.codec import (
     BODY,
     END,
@@ -152,9 +153,9 @@ class AmqpBroker:
         self.front_end = AmqpFrontEnd(self.gateway, self.config, self.clock)
         self.factory = self.front_end.listeners()[0].factory
 
-    def peer(self, host: str = "127.0.0.1") -> AmqpPeer:
+    def peer(self, host: str = "127.0.0.1", certificate_user: str | None = None) -> AmqpPeer:
         """A client that has said nothing yet."""
-        return AmqpPeer(self, host)
+        return AmqpPeer(self, host, certificate_user)
 
     def connect(self, **options: Any) -> AmqpPeer:
         """A client whose connection is open, with channel 1."""
@@ -176,10 +177,15 @@ class AmqpBroker:
 class AmqpPeer:
     """One client: `send` octets, `method`s and `publish`es, `receive` what comes."""
 
-    def __init__(self, broker: AmqpBroker, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        broker: AmqpBroker,
+        host: str = "127.0.0.1",
+        certificate_user: str | None = None,
+    ) -> None:
         self.broker = broker
         self.wire = Wire(host)
-        protocol = broker.factory.buildProtocol(IPv4Address("TCP", host, 40_000))
+        protocol = broker.factory.buildProtocol(Peer(host, 40_000, certificate_user))
         assert isinstance(protocol, ConnectionTransport)
         self.protocol = protocol
         connection = protocol._connection

@@ -11,9 +11,10 @@ from protocols.transport import ConnectionTransport
 from tests.support.amqp_peer import AmqpBroker
 
 
-def test_has_one_port(broker: AmqpBroker) -> None:
-    (listener,) = AmqpFrontEnd(broker.gateway, AmqpConfig(port=1234), broker.clock).listeners()
-    assert (listener.name, listener.port) == ("amqp", 1234)
+def test_has_a_port_and_one_for_tls(broker: AmqpBroker) -> None:
+    front_end = AmqpFrontEnd(broker.gateway, AmqpConfig(port=1234), broker.clock)
+    listeners = [(listener.name, listener.port) for listener in front_end.listeners()]
+    assert listeners == [("amqp", 1234), ("amqps", 5671)]
 
 
 def test_has_one_language() -> None:
@@ -33,8 +34,8 @@ def test_the_defaults_are_rabbitmqs() -> None:
     ("address", "host"),
     [
         (IPv4Address("TCP", "192.0.2.1", 5), "192.0.2.1"),
-        (UNIXAddress(b"/socket"), "127.0.0.1"),
-        (None, "127.0.0.1"),
+        (UNIXAddress(b"/socket"), ""),
+        (None, ""),
     ],
 )
 def test_knows_where_a_peer_comes_from(
@@ -44,7 +45,7 @@ def test_knows_where_a_peer_comes_from(
     transport = broker.factory.buildProtocol(address)
     assert isinstance(transport, ConnectionTransport)
     (connection,) = broker.factory.connections
-    assert connection.peer_host == host
+    assert connection.peer.host == host
 
 
 def test_stopping_says_goodbye_to_all(broker: AmqpBroker) -> None:

@@ -229,8 +229,9 @@ def test_a_lost_connection_is_forgotten(broker: StompBroker) -> None:
 
 def test_the_plug_in(broker: StompBroker) -> None:
     front_end = StompFrontEnd(broker.gateway, StompConfig(port=1), broker.clock)
-    (listener,) = front_end.listeners()
-    assert (listener.name, listener.port) == ("stomp", 1)
+    listener, secure = front_end.listeners()
+    assert (listener.name, listener.port, listener.tls) == ("stomp", 1, "no")
+    assert (secure.name, secure.port, secure.tls) == ("stomp+ssl", 61614, "only")
     front_end.listening("stomp", "127.0.0.1", 1)
     front_end.stop()
 
