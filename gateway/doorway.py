@@ -49,8 +49,11 @@ class Doorway(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: the socket is closed."""
         self._cancel_timer()
-        if self._inside is not None:
-            self._inside.connectionLost(reason)
+        inside, self._inside = self._inside, None
+        # They know each other by way of the transport; let go, they need no garbage collector.
+        vars(self).pop("dataReceived", None)
+        if inside is not None:
+            inside.connectionLost(reason)
 
     def hand_over(self, factory: IProtocolFactory, peer: Peer) -> IProtocol | None:
         """Let the peer in: `factory` makes the protocol that has the transport from now on."""

@@ -108,14 +108,19 @@ class _Run:
         self._exit_code = EXIT_CLEAN
 
     def until_stopped(self) -> int:
+        _tune_garbage_collection()
+        self._reactor.callWhenRunning(self._take_signals)
+        self._reactor.callWhenRunning(self._announce)
+        # Twisted's handlers come first, for what comes with them: a signal wakes the reactor even
+        # if it arrives just before the reactor sleeps. Ours replace them at once.
+        self._reactor.run()
+        return self._exit_code
+
+    def _take_signals(self) -> None:
         for number in _SIGNALS:
             signal.signal(number, self._on_signal)
         if self._service.has_tls:
             signal.signal(signal.SIGHUP, self._on_hang_up)
-        _tune_garbage_collection()
-        self._reactor.callWhenRunning(self._announce)
-        self._reactor.run(installSignalHandlers=False)
-        return self._exit_code
 
     def _announce(self) -> None:
         print(self._service.ready_line(), flush=True)
