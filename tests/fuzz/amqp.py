@@ -17,6 +17,7 @@ from typing import Any
 
 from pamqp import commands
 
+from gateway.peers import Peer
 from protocols.amqp import methods
 from protocols.amqp.codec import HEARTBEAT_FRAME, PROTOCOL_HEADER, encode_method
 from protocols.amqp.connection import AmqpConnection, Limits, State
@@ -184,7 +185,7 @@ class Fuzzer:
             self.broker.gateway,
             self._language,
             LIMITS,
-            "127.0.0.1",
+            Peer("127.0.0.1"),
             methods.handle,
             _do_nothing,
             _do_nothing,
