@@ -180,8 +180,7 @@ class HeaderBindings:
         match = dict(binding.arguments).get("x-match", "all")
         if not isinstance(match, str):
             raise PreconditionFailedError(
-                f"Invalid x-match field type {type(match).__name__} (value {match});"
-                " expected longstr"
+                f"Invalid x-match field type {type_name(match)} (value {match}); expected longstr"
             )
         if match not in ("all", "any", "all-with-x", "any-with-x"):
             raise PreconditionFailedError(
@@ -226,3 +225,9 @@ def freeze(value: object) -> Hashable:
         return tuple(freeze(item) for item in value)
     assert isinstance(value, Hashable)
     return value
+
+
+def type_name(value: object) -> str:
+    """What RabbitMQ calls the type of a field value."""
+    names = {bool: "bool", int: "signedint", float: "double", str: "longstr", dict: "table"}
+    return names.get(type(value), "array" if isinstance(value, list) else "longstr")

@@ -78,10 +78,10 @@ class Queue:
         self.exclusive_owner = exclusive_owner
         self.auto_delete = auto_delete
         self.arguments = dict(arguments or {})
-        self.consumers: list[Consumer] = []
+        self.consumers: list[Consumer] = []  # In line for messages; replaced, never changed.
         self._turn = turn
         self._exclusive_consumer: Consumer | None = None
-        self._turn_of = 0  # Whose turn it is among the consumers.
+        self._held: dict[Consumer, None] = {}  # Had no credit when it was their turn.
         self._watchers: dict[Callable[[], None], None] = {}
         self._watched_end = 0
 
@@ -131,7 +131,7 @@ class Queue:
             raise AccessRefusedError(f"{self} in exclusive use")
         if exclusive:
             self._exclusive_consumer = consumer
-        self.consumers.append(consumer)
+        self.consumers = [*self.consumers, consumer]
         self._listen()
         self.wake()
 
@@ -139,7 +139,8 @@ class Queue:
         """Remove a consumer; what it has in flight stays so. Does nothing if it is not there."""
         if consumer not in self.consumers:
             return
-        self.consumers.remove(consumer)
+        self.consumers = [each for each in self.consumers if each is not consumer]
+        self._held.pop(consumer, None)
         if self._exclusive_consumer is consumer:
             self._exclusive_consumer = None
         self._listen()
@@ -186,6 +187,8 @@ class Queue:
         """Hand out what the consumers take: each in turn one message, as RabbitMQ does."""
         if self._watchers:
             self._call_watchers()
+        if self._held:
+            self._let_go()
         if not self.light.ready_count or not self.consumers:
             return
         takers = self._takers()
@@ -241,6 +244,7 @@ class Queue:
     def deleted(self) -> None:
         """The queue is gone: tell those who waited."""
         consumers, self.consumers = self.consumers, []
+        self._held.clear()
         for consumer in consumers:
             consumer.cancelled()
         watchers, self._watchers = self._watchers, {}
@@ -259,11 +263,13 @@ class Queue:
         if len(consumers) == 1:
             credit = consumers[0].credit()
             return [(consumers[0], credit)] if credit > 0 else []
-        start = self._turn_of % len(consumers)
-        ordered = consumers[start:] + consumers[:start]
-        return [(consumer, credit) for consumer in ordered if (credit := consumer.credit()) > 0]
+        takers = [(consumer, credit) for consumer in consumers if (credit := consumer.credit()) > 0]
+        if not takers:
+            self._held = dict.fromkeys(consumers)
+        return takers
 
     def _deliver_in_turn(self, takers: list[tuple[Consumer, int]]) -> None:
+        line = self.consumers
         rounds = min(credit for _, credit in takers)
         rounds = max(1, min(rounds, _TAKE_COUNT_MAX // len(takers)))
         if any(consumer.shares_credit for consumer, _ in takers):
@@ -276,9 +282,38 @@ class Queue:
                 consumer.deliver(self, offset, [message], redelivered)
                 if consumer.no_ack:
                     self.light.settle(offset, offset + 1)
-        last = takers[(turn - 1) % len(takers)][0] if turn else None
-        if last in self.consumers:
-            self._turn_of = self.consumers.index(last) + 1
+        if turn:
+            self._rotate(line, [consumer for consumer, _ in takers], turn)
+
+    def _rotate(self, line: list[Consumer], takers: list[Consumer], turn: int) -> None:
+        """Those who got the last `turn` messages go to the end of the line, as in RabbitMQ.
+
+        Whoever had no credit when it was his turn is held: he gets in line again, at its end, as
+        soon as he has credit.
+        """
+        passed, waiting = line, line[:0]
+        served = takers[turn % len(takers) :] + takers[: turn % len(takers)]
+        if turn <= len(takers):
+            position = line.index(takers[turn - 1]) + 1
+            passed, waiting = line[:position], line[position:]
+            served = takers[:turn]
+        present = set(self.consumers)
+        self.consumers = [
+            consumer
+            for consumer in dict.fromkeys([*waiting, *served, *passed])
+            if consumer in present
+        ]
+        if len(passed) > len(served):
+            held = present.intersection(passed).difference(served)
+            self._held.update((consumer, None) for consumer in passed if consumer in held)
+
+    def _let_go(self) -> None:
+        """Those who were held, and have credit now, get in line."""
+        for consumer in list(self._held):
+            if consumer.credit() > 0:
+                del self._held[consumer]
+                others = [each for each in self.consumers if each is not consumer]
+                self.consumers = [*others, consumer]
 
     def _call_watchers(self) -> None:
         if self._watchers and self.max_offset > self._watched_end:

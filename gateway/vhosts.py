@@ -14,7 +14,7 @@ from typing import Any
 from core.broker import Broker
 from core.record import Buffer
 from core.route import Route
-from gateway.bindings import Arguments, Binding, Destination
+from gateway.bindings import Arguments, Binding, Destination, type_name
 from gateway.errors import (
     AccessRefusedError,
     NotFoundError,
@@ -86,7 +86,7 @@ class VirtualHost:
         alternate = arguments.get("alternate-exchange", "")
         if not isinstance(alternate, str):
             raise PreconditionFailedError(
-                f"invalid type '{_type_name(alternate)}' for arg 'alternate-exchange' in {exchange}"
+                f"invalid type '{type_name(alternate)}' for arg 'alternate-exchange' in {exchange}"
             )
         self.exchanges[name] = exchange
         self._changed()
@@ -142,6 +142,9 @@ class VirtualHost:
         owner = owner if owner is not None else exclusive_owner
         durable = durable and exclusive_owner is None
         arguments = arguments or {}
+        if name.startswith("amq."):
+            # RabbitMQ says so before it looks whether there is one.
+            raise AccessRefusedError(f"queue name '{name}' contains reserved prefix 'amq.*'")
         existing = self.queues.get(name)
         if existing is not None:
             if existing.exclusive_owner is not None and existing.exclusive_owner is not owner:
@@ -152,8 +155,6 @@ class VirtualHost:
             _check_field("auto_delete", auto_delete, existing.auto_delete, existing)
             _check_arguments(arguments, existing)
             return existing
-        if name.startswith("amq."):
-            raise AccessRefusedError(f"queue name '{name}' contains reserved prefix 'amq.*'")
         name = name or "amq.gen-" + urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
         document = [self.name, name, auto_delete, dict(arguments)] if durable else None
         light = self._broker.declare_queue(document)
@@ -235,14 +236,17 @@ class VirtualHost:
         if not exchange:
             raise AccessRefusedError("operation not permitted on the default exchange")
         if queue in self.queues and exchange in self.exchanges:
-            destination = self.find_queue(queue, owner)
-            binding = Binding.make(destination, routing_key, arguments or {})
-            self._unbind(self.exchanges[exchange], binding)
+            binding = Binding.make(self.queues[queue], routing_key, arguments or {})
+            if binding in self.exchanges[exchange].bindings:
+                self.find_queue(queue, owner)
+                self._unbind(self.exchanges[exchange], binding)
 
     def bind_exchange(
         self, destination: str, source: str, routing_key: str, arguments: Arguments | None = None
     ) -> None:
         """Bind an exchange to another one, the source."""
+        if not destination:
+            raise AccessRefusedError("operation not permitted on the default exchange")
         found = self._find_bindable(source)
         self._bind(found, self._find_bindable(destination), routing_key, arguments or {})
 
@@ -493,13 +497,8 @@ def _check_argument(name: str, wanted: object, current: object, owner: object) -
 def _described(value: object) -> str:
     if value is None:
         return "none"
-    return f"the value '{_text(value)}' of type '{_type_name(value)}'"
+    return f"the value '{_text(value)}' of type '{type_name(value)}'"
 
 
 def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _type_name(value: object) -> str:
-    names = {bool: "bool", int: "signedint", float: "double", str: "longstr", dict: "table"}
-    return names.get(type(value), "array" if isinstance(value, list) else "longstr")

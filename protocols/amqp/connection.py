@@ -348,7 +348,7 @@ class AmqpConnection:
         except UnknownMethodError:
             self._fail(AmqpError("COMMAND_INVALID", "unimplemented method", method), 0)
         except FieldError:
-            self._fail(AmqpError("FRAME_ERROR", f"cannot decode {_octets(payload)}", method), 0)
+            self._fail(AmqpError("FRAME_ERROR", f"cannot decode {_binary(payload[4:])}", method), 0)
         if self.gateway.generation != self._generation:
             self._forget_routes()
 
@@ -565,7 +565,14 @@ def _unexpected_frame(type: int, payload: bytes) -> AmqpError:
 
 def _octets(payload: bytes) -> str:
     shown = "all" if len(payload) <= 16 else "first 16"
-    return f"{shown} octets = <<{','.join(map(str, payload[:16]))}>>"
+    first = payload[:16]
+    if first and all(32 <= octet < 127 and octet not in b'"\\' for octet in first):
+        return f'{shown} octets = <<"{first.decode()}">>'  # As Erlang shows what looks like text.
+    return f"{shown} octets = {_binary(first)}"
+
+
+def _binary(octets: bytes) -> str:
+    return f"<<{','.join(map(str, octets[:256]))}>>"
 
 
 def _ids(id: bytes) -> tuple[int, int]:

@@ -73,7 +73,8 @@ def handle(connection: AmqpConnection, command: Any) -> None:
         connection.output.append(encode_method(0, 10, 71))
     else:
         name = state.name.lower() if state is not State.OPEN else "running"
-        raise AmqpError("CHANNEL_ERROR", f"unexpected method in connection state {name}")
+        ids = command.index >> 16, command.index & 0xFFFF
+        raise AmqpError("CHANNEL_ERROR", f"unexpected method in connection state {name}", ids)
 
 
 def mechanism_of(connection: AmqpConnection) -> str:

@@ -178,17 +178,18 @@ def _basic_qos(connection: AmqpConnection, channel: Channel, command: Any) -> No
         )
     if command.global_:
         channel.prefetch = command.prefetch_count
-        channel.wake_subscriptions()
     else:
+        channel.prefetch = 0  # So RabbitMQ does.
         channel.consumer_prefetch = command.prefetch_count
+    channel.wake_subscriptions()
     _reply(channel, 60, 11)
 
 
 def _basic_consume(connection: AmqpConnection, channel: Channel, command: Any) -> None:
-    queue = connection.virtual_host.find_queue(_queue_name(channel, command.queue), connection)
     tag = command.consumer_tag
     if tag in channel.subscriptions:
         raise AmqpError("NOT_ALLOWED", f"attempt to reuse consumer tag '{tag}'", _ids(command))
+    queue = connection.virtual_host.find_queue(_queue_name(channel, command.queue), connection)
     tag = tag or "amq.ctag-" + urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
     channel.subscribe(tag, queue, command.no_ack, command.exclusive)
     if not command.nowait:

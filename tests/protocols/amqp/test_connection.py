@@ -44,7 +44,7 @@ class TestFrameErrors:
             (
                 b"\x01\x00\x01\x00\x00\x00\x02ab\xcd",
                 501,
-                "FRAME_ERROR - type 1, all octets = <<97,98>>: {invalid_frame_end_marker,205}",
+                'FRAME_ERROR - type 1, all octets = <<"ab">>: {invalid_frame_end_marker,205}',
             ),
             (
                 b"\x03\x00\x01\x00\x00\x00\x11" + bytes(17) + b"\x00",
@@ -55,7 +55,7 @@ class TestFrameErrors:
             (
                 b"\x04\x00\x01\x00\x00\x00\x01a\xce",
                 501,
-                "FRAME_ERROR - type 4, all octets = <<97>>: unknown_frame",
+                'FRAME_ERROR - type 4, all octets = <<"a">>: unknown_frame',
             ),
             (
                 b"\x08\x00\x01\x00\x00\x00\x00\xce",
@@ -65,7 +65,7 @@ class TestFrameErrors:
             (
                 encode_frame(HEADER, 0, b"a"),
                 505,
-                "UNEXPECTED_FRAME - type 2, all octets = <<97>>",
+                'UNEXPECTED_FRAME - type 2, all octets = <<"a">>',
             ),
             (encode_frame(BODY, 0, b""), 505, "UNEXPECTED_FRAME - type 3, all octets = <<>>"),
             (
@@ -120,22 +120,22 @@ class TestFrameErrors:
             (
                 encode_method(1, 50, 10, b"a"),
                 501,
-                "FRAME_ERROR - cannot decode all octets = <<0,50,0,10,97>>",
+                "FRAME_ERROR - cannot decode <<97>>",
             ),
             (
                 encode_frame(1, 1, b"\0\x32"),
                 501,
-                "FRAME_ERROR - cannot decode all octets = <<0,50>>",
+                "FRAME_ERROR - cannot decode <<>>",
             ),
             (
                 encode_method(1, 60, 40, b"\0\0\x01"),
                 501,
-                "FRAME_ERROR - cannot decode all octets = <<0,60,0,40,0,0,1>>",
+                "FRAME_ERROR - cannot decode <<0,0,1>>",
             ),
             (
                 method_frame(1, commands.Queue.Declare()).replace(b"\0\0\0\0\xce", b"\0\0\0\1\xce"),
                 501,
-                "FRAME_ERROR - cannot decode all octets = <<0,50,0,10,0,0,0,0,0,0,0,1>>",
+                "FRAME_ERROR - cannot decode <<0,0,0,0,0,0,0,1>>",
             ),
             (encode_method(1, 50, 99), 503, "COMMAND_INVALID - unimplemented method"),
             (encode_method(1, 99, 10), 503, "COMMAND_INVALID - unimplemented method"),

@@ -287,7 +287,6 @@ class TestRefusals:
             Queue.Declare(queue="mine", exclusive=True),
             Queue.Declare(queue="mine", passive=True),
             Queue.Bind(queue="mine", exchange="x"),
-            Queue.Unbind(queue="mine", exchange="x"),
             Queue.Purge(queue="mine"),
             Queue.Delete(queue="mine"),
             Basic.Get(queue="mine"),

@@ -1,0 +1,374 @@
+"""Hypothesis draws sequences of steps: mostly sensible ones, with wrong ones among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from hypothesis import strategies as st
+
+from tests.differential import wire
+from tests.differential.client import FRAME_MAX
+from tests.differential.operations import (
+    WRONG,
+    Burst,
+    Call,
+    Drop,
+    Operation,
+    Publish,
+    Raw,
+    Settle,
+    Step,
+)
+
+T = TypeVar("T")
+
+_STEPS_MAX = 24
+_QUEUES = ("~q1", "~q2", "~q3")
+_EXCHANGES = ("~x1", "~x2", "~x3")
+_KEYS = ("a", "a.b", "", "a..b", "b", "a.b.c")
+_PATTERNS = ("#", "*", "*.b", "a.#", "#.b", "a.*", "*.*.b", "#.#", "a.#.c")
+_SIZES = (5,) * 10 + (0, 1, 1000, FRAME_MAX - 8, FRAME_MAX - 7, 300_000)
+
+# Field tables with every type of field.
+
+_leaves = st.one_of(
+    st.tuples(st.just("t"), st.booleans()),
+    *(
+        st.tuples(st.just(letter), st.integers(-(1 << size - 1), (1 << size - 1) - 1))
+        for letter, size in (("b", 8), ("s", 16), ("I", 32), ("l", 64))
+    ),
+    *(
+        st.tuples(st.just(letter), st.integers(0, (1 << size) - 1))
+        for letter, size in (("B", 8), ("u", 16), ("i", 32), ("T", 64))
+    ),
+    st.tuples(st.just("f"), st.floats(width=32, allow_nan=False, allow_infinity=False)),
+    st.tuples(st.just("d"), st.floats(allow_nan=False, allow_infinity=False)),
+    st.tuples(st.just("D"), st.tuples(st.integers(0, 255), st.integers(0, 1 << 30))),
+    st.tuples(st.just("S"), st.sampled_from(("", "text", "käse", b"\xff\x00"))),
+    st.tuples(st.just("x"), st.binary(max_size=5)),
+    st.tuples(st.just("V"), st.none()),
+)
+_names = st.sampled_from(("a", "b", "x-c", "käse", "long" * 30))
+
+
+def _tables(fields: st.SearchStrategy[wire.Field]) -> st.SearchStrategy[wire.Table]:
+    return st.lists(st.tuples(_names, fields), max_size=3, unique_by=lambda each: each[0]).map(
+        tuple
+    )
+
+
+fields = st.recursive(
+    _leaves,
+    lambda inner: st.one_of(
+        st.tuples(st.just("A"), st.lists(inner, max_size=3).map(tuple)),
+        st.tuples(st.just("F"), _tables(inner)),
+    ),
+    max_leaves=6,
+)
+tables = _tables(fields)
+
+# Headers exchanges: what a binding asks for, and what a message has.
+
+_HEADERS: tuple[wire.Field, ...] = (
+    ("I", 1), ("b", 1), ("l", 1), ("S", "1"), ("t", True), ("V", None), ("d", 1.0), ("T", 1),
+)  # fmt: skip
+_X_MATCHES: tuple[wire.Field, ...] = (
+    *(("S", each) for each in ("all", "any", "all", "any", "all-with-x", "any-with-x", "some")),
+    ("I", 1),
+)
+
+
+class _World:
+    """About what there is, so that most of what is drawn makes sense."""
+
+    def __init__(self) -> None:
+        self.queues: dict[str, dict[str, Any]] = {}  # As declared.
+        self.exchanges: dict[str, str] = {}
+        self.receivers: dict[tuple[int, int], None] = {}  # Channels with something to settle.
+
+
+class _Author:
+    """Draws one operation after the other."""
+
+    def __init__(self, draw: Callable[[st.SearchStrategy[Any]], Any]) -> None:
+        self.draw = draw
+        self.world = _World()
+        # A no-ack consumer beside one that is held up by it: see `differences`.
+        self.shares_prefetch = False
+
+    def pick(self, choices: Sequence[T]) -> T:
+        chosen: T = self.draw(st.sampled_from(choices))
+        return chosen
+
+    def happens(self, percentage: int) -> bool:
+        return bool(self.draw(st.integers(0, 99)) >= 100 - percentage)
+
+    def flags(self, **percentages: int) -> dict[str, bool]:
+        """Those of these flags that are set."""
+        return {name: True for name, each in percentages.items() if self.happens(each)}
+
+    def queue(self) -> str:
+        """Mostly one that exists."""
+        if self.happens(12) or not self.world.queues:
+            return self.pick((*_QUEUES, "", "$gen", "~none"))
+        return self.pick(tuple(self.world.queues))
+
+    def exchange(self) -> str:
+        """Mostly one that exists."""
+        if self.happens(6):
+            return self.pick(("~none", ""))
+        if self.happens(15) or not self.world.exchanges:
+            return self.pick(("amq.direct", "amq.fanout", "amq.topic", "amq.match"))
+        return self.pick(tuple(self.world.exchanges))
+
+    def write(self) -> list[Step]:
+        """A queue and a way into it, and then anything."""
+        self.shares_prefetch = self.happens(30)
+        steps = [Step(0, 1, self.declare_queue())]
+        if self.happens(30):
+            steps.append(Step(0, 1, self.declare_queue()))
+        if self.happens(60):
+            steps.append(Step(0, 1, self.declare_exchange()))
+            steps.append(Step(0, 1, self.bind_queue()))
+        if self.happens(50):
+            steps.append(self.step(self.consume))
+        for _ in range(self.draw(st.integers(4, _STEPS_MAX))):
+            # Shrinking takes steps away by making them nothing.
+            if self.happens(95):
+                steps.append(self.step(self.pick(_OPERATIONS)))
+        return steps
+
+    def step(self, operation: Callable[[_Author], Operation] | Callable[[], Operation]) -> Step:
+        where = self.pick((0, 0, 0, 1)), self.pick((1, 1, 1, 2))
+        receivers = tuple(self.world.receivers)
+        if operation is _Author.settle and receivers and self.happens(90):
+            where = self.pick(receivers)
+        drawn = operation() if hasattr(operation, "__self__") else operation(self)  # type: ignore
+        if isinstance(drawn, Call) and drawn.name in ("basic.consume", "basic.get"):
+            self.world.receivers[where] = None
+        return Step(*where, drawn)
+
+    # Topology
+
+    def declare_exchange(self) -> Call:
+        name = self.pick(_EXCHANGES)
+        type = self.world.exchanges.get(name) or self.pick(("direct", "fanout", "topic", "headers"))
+        if self.happens(10):
+            name = self.pick(("~x\r\n4", "", "amq.direct", "amq.new", "~none"))
+        if self.happens(5):
+            type = self.pick(("direct", "strange", ""))
+        fields: dict[str, Any] = {"exchange": name, "type": type}
+        fields |= self.flags(passive=5, durable=20, auto_delete=10, internal=5, nowait=7)
+        if self.happens(20):
+            value: wire.Field = self.pick((("S", "~x2"), ("S", "~none"), ("S", ""), ("I", 5)))
+            fields["arguments"] = ((self.pick(("alternate-exchange", "unknown")), value),)
+        if not fields.get("passive"):
+            self.world.exchanges[name] = type
+        return Call("exchange.declare", fields)
+
+    def declare_queue(self) -> Call:
+        name = self.pick((*_QUEUES, *_QUEUES, ""))
+        if self.happens(8):
+            name = self.pick(("~q\r\n4", "amq.mine", "$gen", "~none"))
+        fields: dict[str, Any] = {"queue": name}
+        if name in self.world.queues and self.happens(60):
+            return Call("queue.declare", self.world.queues[name] | self.flags(passive=15))
+        fields |= self.flags(passive=8, durable=25, exclusive=8, auto_delete=10, nowait=7)
+        if self.happens(5):
+            fields["arguments"] = (("unknown", ("S", "x")),)
+        if not fields.get("passive"):
+            self.world.queues[name or "$gen"] = fields | {"queue": name or "$gen"}
+        return Call("queue.declare", fields)
+
+    def bind_queue(self) -> Call:
+        fields = {"queue": self.queue(), **self._binding("exchange")}
+        return Call("queue.bind", fields | self.flags(nowait=7))
+
+    def unbind_queue(self) -> Call:
+        return Call("queue.unbind", {"queue": self.queue(), **self._binding("exchange")})
+
+    def bind_exchange(self) -> Call:
+        fields = {"destination": self.exchange(), **self._binding("source")}
+        return Call("exchange.bind", fields | self.flags(nowait=7))
+
+    def unbind_exchange(self) -> Call:
+        fields = {"destination": self.exchange(), **self._binding("source")}
+        return Call("exchange.unbind", fields | self.flags(nowait=7))
+
+    def _binding(self, source: str) -> dict[str, Any]:
+        exchange = self.exchange()
+        type = self.world.exchanges.get(exchange, exchange.removeprefix("amq."))
+        fields: dict[str, Any] = {source: exchange, "routing_key": self.pick(_KEYS)}
+        if self.happens(60 if type == "topic" else 10):
+            fields["routing_key"] = self.pick(_PATTERNS)
+        if self.happens(90 if type in ("headers", "match") else 5):
+            arguments = self.match_fields()
+            if self.happens(60):
+                arguments = (("x-match", self.pick(_X_MATCHES)), *arguments)
+            fields["arguments"] = arguments
+        return fields
+
+    def delete_exchange(self) -> Call:
+        name = self.exchange()
+        name = name if name == "amq.direct" or not name.startswith("amq.") else "~none"
+        self.world.exchanges.pop(name, None)
+        return Call("exchange.delete", {"exchange": name, **self.flags(if_unused=30, nowait=7)})
+
+    def delete_queue(self) -> Call:
+        name = self.queue()
+        self.world.queues.pop(name, None)
+        flags = self.flags(if_unused=25, if_empty=25, nowait=7)
+        return Call("queue.delete", {"queue": name, **flags})
+
+    def purge_queue(self) -> Call:
+        return Call("queue.purge", {"queue": self.queue(), **self.flags(nowait=7)})
+
+    # Messages
+
+    def publish(self) -> Publish:
+        if self.happens(50):
+            exchange, key = "", self.queue()
+        else:
+            exchange, key = self.exchange(), self.pick(_KEYS)
+        return Publish(
+            exchange,
+            key,
+            self.pick(_SIZES),
+            self.properties(),
+            mandatory=self.happens(25),
+            immediate=self.happens(1),
+            count=self.pick((1, 1, 1, 2, 3, 7)),
+            split=self.pick(("whole", "whole", "whole", "small", "with empty")),
+        )
+
+    def properties(self) -> dict[str, Any]:
+        drawn: dict[str, Any] = {}
+        if self.happens(40):
+            drawn["delivery_mode"] = self.pick((2, 2, 2, 1))
+        if self.happens(20):
+            drawn["headers"] = self.match_fields()
+        if self.happens(15):
+            drawn |= self.draw(any_properties)
+        return drawn
+
+    def match_fields(self) -> wire.Table:
+        names = [name for name in ("a", "b", "x-c") if self.happens(40)]
+        return tuple((name, self.pick(_HEADERS)) for name in names)
+
+    def consume(self) -> Call:
+        fields: dict[str, Any] = {
+            "queue": self.queue(),
+            "consumer_tag": self.pick(("t1", "t2", "t3", "t4", "")),
+        }
+        fields |= self.flags(no_local=5, no_ack=0 if self.shares_prefetch else 20, exclusive=6)
+        if fields["consumer_tag"]:
+            fields |= self.flags(nowait=5)
+        return Call("basic.consume", fields)
+
+    def cancel(self) -> Call:
+        tag = self.pick(("t1", "t2", "t3", "none"))
+        return Call("basic.cancel", {"consumer_tag": tag, **self.flags(nowait=7)})
+
+    def get(self) -> Call:
+        return Call("basic.get", {"queue": self.queue(), **self.flags(no_ack=25)})
+
+    def settle(self) -> Settle:
+        method = self.pick(("basic.ack", "basic.ack", "basic.nack", "basic.reject"))
+        return Settle(
+            method,
+            pick=self.pick((0, 0, 1, 2, 3)),
+            tag=self.pick((0, 0, 1, 999)) if self.happens(7) else None,
+            multiple=method != "basic.reject" and self.happens(30),
+            requeue=method != "basic.ack" and self.happens(60),
+        )
+
+    def qos(self) -> Call:
+        fields = {"prefetch_count": self.pick((0, 1, 1, 2, 3, 5))}
+        if self.shares_prefetch:
+            fields |= self.flags(**{"global": 60})
+        if self.happens(2):
+            fields["prefetch_size"] = 1
+        return Call("basic.qos", fields)
+
+    def recover(self) -> Call:
+        name = self.pick(("basic.recover", "basic.recover", "basic.recover-async"))
+        return Call(name, {"requeue": not self.happens(8)})
+
+    def confirm(self) -> Call:
+        return Call("confirm.select", self.flags(nowait=10))
+
+    def burst(self) -> Burst:
+        """What is given back in it may come again before the rest of it is read, or after."""
+        drawn: list[Operation] = []
+        for _ in range(self.pick((2, 3, 4))):
+            settle = self.settle()
+            drawn.append(self.publish() if self.happens(60) or settle.requeue else settle)
+        return Burst(tuple(drawn))
+
+    # Life
+
+    def life(self) -> Operation:
+        return self.pick(
+            (
+                Call("channel.close", {"code": 200, "text": "bye"}),
+                Call("channel.close", {"code": 200}),
+                Call("connection.close", {"code": 200}),
+                Drop(),
+                Call("channel.flow", {"active": False}),
+                Call("access.request", {"realm": "/data"}),
+                *(Raw(wrong) for wrong in sorted(WRONG)),
+            )
+        )
+
+
+_OPERATIONS = [
+    operation
+    for weight, operation in (
+        (26, _Author.publish),
+        (18, _Author.settle),
+        (8, _Author.consume),
+        (7, _Author.get),
+        (6, _Author.declare_queue),
+        (5, _Author.declare_exchange),
+        (7, _Author.bind_queue),
+        (3, _Author.unbind_queue),
+        (4, _Author.bind_exchange),
+        (2, _Author.unbind_exchange),
+        (2, _Author.delete_exchange),
+        (3, _Author.delete_queue),
+        (2, _Author.purge_queue),
+        (3, _Author.cancel),
+        (5, _Author.qos),
+        (3, _Author.recover),
+        (3, _Author.confirm),
+        (5, _Author.burst),
+        (3, _Author.life),
+    )
+    for _ in range(weight)
+]
+
+any_properties = st.fixed_dictionaries(
+    {},
+    optional={
+        "content_type": st.sampled_from(("text/plain", "", "ä")),
+        "content_encoding": st.just("utf-8"),
+        "headers": tables,
+        "delivery_mode": st.sampled_from((1,) * 10 + (2,) * 10 + (0, 3)),
+        "priority": st.sampled_from((0, 5, 255)),
+        "correlation_id": st.sampled_from(("", "c" * 255)),
+        "reply_to": st.just("~q2"),
+        "message_id": st.just("m"),
+        "timestamp": st.sampled_from((0, 1, 1 << 40, (1 << 64) - 1)),
+        "type": st.just("t"),
+        "user_id": st.just("guest"),
+        "app_id": st.just("app"),
+        "cluster_id": st.just("c"),
+    },
+)
+
+
+@st.composite
+def sequences(draw: Callable[[st.SearchStrategy[Any]], Any]) -> list[Step]:
+    """The steps of one example."""
+    return _Author(draw).write()

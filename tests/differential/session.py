@@ -1,0 +1,436 @@
+"""One server's side of an example: does what it is told, waits until nothing moves, and notes it.
+
+A broker answers some things later than others: a delivery may still be on its way when the reply to
+the method that caused it is here. So after each step a fence is put on every open channel
+(channel.flow, which changes nothing), every queue is asked for its counts, and this is repeated
+until a round brings nothing new. What came is then noted in streams whose inner order is certain:
+the replies of a connection, the deliveries of a consumer, the confirms of a channel.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from tests.differential import wire
+from tests.differential.client import Connection, Event
+from tests.differential.operations import (
+    WRONG,
+    Burst,
+    Call,
+    Drop,
+    Operation,
+    Publish,
+    Raw,
+    Settle,
+    Step,
+    encode_publish,
+)
+
+# Streams of lines.
+Notes: TypeAlias = "dict[str, list[str]]"
+# A delivery, called the same on every server: its channel, its consumer, which one it was.
+Key: TypeAlias = "tuple[int, int, str, int]"
+
+_MADE_UP = re.compile(r"amq\.(?:ctag|gen)-[A-Za-z0-9_-]{22}")
+_PROBE_CHANNEL = 1000  # Above the channels that steps use.
+_ROUNDS_MAX = 30
+_CONFIRMS_TIMEOUT_S = 5.0
+# A process of RabbitMQ's dies, and others hear of it, in its own time.
+_DEATH_PAUSE_S = 0.005
+_DROP_PAUSE_S = 0.03
+_DEADLY = ("channel.close", "connection.close", "queue.delete", "basic.cancel", "exchange.delete")
+
+
+class _Confirms:
+    """The confirms of one channel."""
+
+    def __init__(self) -> None:
+        self.sent_count = 0
+        self.outstanding: set[int] = set()
+
+
+class Session:
+    """What one server is told and says during one example."""
+
+    def __init__(self, name: str, port: int, janitor: Connection, prefix: str) -> None:
+        self.name = name
+        self.outstanding: dict[Key, int] = {}  # Delivery tags.
+        self._port = port
+        self._janitor = janitor
+        self._prefix = prefix
+        self._connections: dict[int, Connection] = {}
+        self._notes: Notes = defaultdict(list)
+        self._confirms: dict[tuple[int, int], _Confirms] = {}
+        self._no_ack: dict[tuple[int, int, str], bool] = {}
+        self._delivered_counts: dict[tuple[int, int, str], int] = defaultdict(int)
+        self._pending_consumes: dict[tuple[int, int], list[bool]] = defaultdict(list)
+        self._made_up: dict[str, str] = {}
+        self._generated = "amq.gen-none"
+        self._queues: dict[str, None] = {}  # Those to probe.
+        self._exchanges: set[str] = set()
+        self._lasting: list[Mapping[str, Any]] = []  # Bindings between predeclared exchanges.
+        self._counts: dict[str, str] = {}
+        self._message_number = 0
+        self._pause_s = 0.0
+
+    # Steps
+
+    def run(self, step: Step) -> Notes:
+        """Do one step, and note everything that follows from it."""
+        self._notes = defaultdict(list)
+        self._open(step)
+        self._pause_s = 0.0
+        connection = self._connections[step.connection]
+        if isinstance(step.operation, Drop):
+            connection.close()
+            self._forget(step.connection)
+            self._pause_s = _DROP_PAUSE_S
+        else:
+            connection.send(self._encode(step, step.operation))
+        if isinstance(step.operation, Call) and step.operation.name == "channel.close":
+            # What comes on a channel between close and close-ok, RabbitMQ takes in either way.
+            self._read(step.connection, lambda event: event.name == "channel.close-ok")
+        self._settle()
+        return self._notes
+
+    def finish(self) -> Notes:
+        """End all connections; note what is left in the queues, and which exchanges are."""
+        self._notes = defaultdict(list)
+        for slot, connection in list(self._connections.items()):
+            if connection.alive:
+                connection.send(wire.method(0, "connection.close", code=200))
+                self._read(slot, lambda event: event.name == "connection.close-ok")
+                self._pause_s = _DEATH_PAUSE_S
+                self._settle()
+        for queue in list(self._queues):
+            if queue in self._counts and "ready" in self._counts[queue]:
+                self._drain(queue)
+        for exchange in sorted(self._exchanges):
+            event = self._ask("exchange.declare", exchange=exchange, passive=True)
+            self._notes["exchanges"].append(self._clean(f"{exchange} {event.name}"))
+        return self._notes
+
+    def clean_up(self) -> None:
+        """Delete all that the example may have made."""
+        for connection in self._connections.values():
+            connection.close()
+        for queue in self._queues:
+            self._ask("queue.delete", queue=queue)
+        for exchange in self._exchanges:
+            self._ask("exchange.delete", exchange=exchange)
+        for binding in self._lasting:
+            self._ask("exchange.unbind", **binding)
+
+    def outstanding_on(self, step: Step) -> list[Key]:
+        """The deliveries that a step's channel could acknowledge, oldest first."""
+        keys = [key for key in self.outstanding if key[:2] == (step.connection, step.channel)]
+        return sorted(keys, key=self.outstanding.__getitem__)
+
+    def upto(self, key: Key) -> set[Key]:
+        """What an acknowledgement of `key` and all before it would be about."""
+        tag = self.outstanding[key]
+        return {k for k, t in self.outstanding.items() if k[:2] == key[:2] and t <= tag}
+
+    # Saying things
+
+    def _open(self, step: Step) -> None:
+        connection = self._connections.get(step.connection)
+        if connection is None or not connection.alive:
+            connection = self._connections[step.connection] = Connection(self._port)
+        if step.channel not in connection.open_channels:
+            connection.send(wire.method(step.channel, "channel.open"))
+            self._read(step.connection, lambda event: event.name == "channel.open-ok")
+
+    def _encode(self, step: Step, operation: Operation) -> bytes:
+        where = step.connection, step.channel
+        if isinstance(operation, Burst):
+            return b"".join(self._encode(step, each) for each in operation.operations)
+        if isinstance(operation, Raw):
+            self._pause_s = _DEATH_PAUSE_S
+            return WRONG[operation.wrong](step.channel)
+        if isinstance(operation, Publish):
+            return self._encode_publish(where, self._named(operation))
+        if isinstance(operation, Settle):
+            return self._encode_settle(where, operation)
+        assert isinstance(operation, Call)
+        fields = {name: self._name(value) for name, value in operation.fields.items()}
+        self._foresee(where, operation.name, fields)
+        number = 0 if operation.name.startswith("connection.") else step.channel
+        return wire.method(number, operation.name, **fields)
+
+    def _encode_publish(self, where: tuple[int, int], publish: Publish) -> bytes:
+        frames = []
+        for _ in range(publish.count):
+            self._message_number += 1
+            frames.append(encode_publish(publish, where[1], self._message_number))
+            if where in self._confirms:
+                confirms = self._confirms[where]
+                confirms.sent_count += 1
+                confirms.outstanding.add(confirms.sent_count)
+        return b"".join(frames)
+
+    def _encode_settle(self, where: tuple[int, int], settle: Settle) -> bytes:
+        tag = settle.tag or 0
+        fields: dict[str, Any] = {"delivery_tag": tag}
+        if settle.method != "basic.reject":
+            fields["multiple"] = settle.multiple
+        if settle.method != "basic.ack":
+            fields["requeue"] = settle.requeue
+        multiple = fields.get("multiple")
+        for key, known in list(self.outstanding.items()):
+            covered = known == tag or (multiple and (known < tag or not tag))
+            if key[:2] == where and covered:
+                del self.outstanding[key]
+        return wire.method(where[1], settle.method, **fields)
+
+    def _foresee(self, where: tuple[int, int], name: str, fields: Mapping[str, Any]) -> None:
+        """Remember what is needed to understand the answers."""
+        if name in _DEADLY:
+            self._pause_s = _DEATH_PAUSE_S
+        if name == "queue.declare" and fields.get("queue"):
+            self._queues.setdefault(fields["queue"].replace("\r", "").replace("\n", ""))
+        elif name == "exchange.declare" and fields.get("exchange", "").startswith(self._prefix):
+            self._exchanges.add(fields["exchange"])
+        elif name == "exchange.bind":
+            if all(fields.get(end, "").startswith("amq.") for end in ("source", "destination")):
+                self._lasting.append({key: fields[key] for key in fields if key != "nowait"})
+        elif name == "confirm.select":
+            self._confirms.setdefault(where, _Confirms())
+        elif name.startswith("basic."):
+            self._foresee_deliveries(where, name, fields)
+
+    def _foresee_deliveries(
+        self, where: tuple[int, int], name: str, fields: Mapping[str, Any]
+    ) -> None:
+        if name == "basic.consume":
+            no_ack = bool(fields.get("no_ack"))
+            if fields.get("nowait") and fields.get("consumer_tag"):
+                self._no_ack.setdefault((*where, fields["consumer_tag"]), no_ack)
+            elif not fields.get("nowait"):
+                self._pending_consumes[where].append(no_ack)
+        elif name == "basic.get":
+            self._no_ack[*where, "get"] = bool(fields.get("no_ack"))
+        elif name.startswith("basic.recover"):
+            for key in [key for key in self.outstanding if key[:2] == where]:
+                del self.outstanding[key]
+
+    def _named(self, publish: Publish) -> Publish:
+        return Publish(**{k: self._name(v) for k, v in vars(publish).items()})
+
+    def _name(self, value: Any) -> Any:
+        """A field with this example's names in it."""
+        if isinstance(value, str):
+            return value.replace("~", self._prefix).replace("$gen", self._generated)
+        if isinstance(value, tuple):
+            return tuple(map(self._name, value))
+        if isinstance(value, dict):
+            return {name: self._name(item) for name, item in value.items()}
+        return value
+
+    # Hearing things
+
+    def _settle(self) -> None:
+        """Wait until nothing moves any more."""
+        before: object = None
+        for _ in range(_ROUNDS_MAX):
+            self._fence(*self._connections)
+            self._await_confirms()
+            if self._pause_s:
+                time.sleep(self._pause_s)
+                self._pause_s = 0.0
+            self._probe()
+            now = self._counts, sum(map(len, self._notes.values()))
+            if now == before:
+                break
+            before = now
+        else:
+            self._notes["rest"].append("never")
+        self._notes["queues"] = sorted(
+            self._clean(f"{name}: {counts}") for name, counts in self._counts.items()
+        )
+
+    def _fence(self, *slots: int) -> None:
+        """Have everything that was said on these connections worked off by their channels."""
+        waiting: dict[int, set[int]] = {}
+        for slot in slots:
+            connection = self._connections[slot]
+            numbers = {number for number in connection.open_channels if number < _PROBE_CHANNEL}
+            waiting[slot] = numbers
+            connection.send(
+                b"".join(wire.method(number, "channel.flow", active=True) for number in numbers)
+            )
+        for slot, numbers in waiting.items():
+            still_open = self._connections[slot].open_channels
+
+            def is_done(event: Event, numbers: set[int] = numbers) -> bool:
+                if event.name == "channel.flow-ok":
+                    numbers.discard(event.channel)
+                return not numbers & still_open  # noqa: B023
+
+            if numbers:
+                self._read(slot, is_done)
+
+    def _await_confirms(self) -> None:
+        for (slot, number), confirms in list(self._confirms.items()):
+            deadline = time.monotonic() + _CONFIRMS_TIMEOUT_S
+            while confirms.outstanding and (slot, number) in self._confirms:
+                if time.monotonic() > deadline:
+                    missing = sorted(confirms.outstanding)
+                    self._notes[f"c{slot}.{number} confirms"].append(f"missing {missing}")
+                    confirms.outstanding.clear()
+                    break
+                self._fence(slot)
+
+    def _read(self, slot: int, is_done: Callable[[Event], bool]) -> None:
+        """Note what comes on a connection until `is_done`, or its end."""
+        connection = self._connections[slot]
+        while connection.alive:
+            event = connection.receive()
+            if event.channel < _PROBE_CHANNEL:
+                self._note(slot, event)
+            if is_done(event):
+                return
+
+    def _note(self, slot: int, event: Event) -> None:
+        if event.name == "channel.flow-ok":
+            return
+        where = slot, event.channel
+        name, fields = event.name, dict(event.fields)
+        if name in ("basic.ack", "basic.nack"):
+            self._note_confirm(where, event)
+            return
+        stream = f"c{slot} replies"
+        if name in ("basic.deliver", "basic.cancel"):
+            stream = f"c{slot}.{event.channel} consumer {fields['consumer_tag']}"
+        if name in ("basic.deliver", "basic.get-ok"):
+            self._note_delivery(where, fields.pop("consumer_tag", "get"), fields)
+        else:
+            self._learn(where, event)
+        shown = " ".join(f"{key}={value}" for key, value in fields.items())
+        content = f" {_shown_content(event)}" if name in wire.CONTENT_METHODS else ""
+        line = f"{event.channel} {name} {shown}{content}"
+        self._notes[self._clean(stream)].append(self._clean(line))
+
+    def _learn(self, where: tuple[int, int], event: Event) -> None:
+        """What a reply means for those to come."""
+        name = event.name
+        if name in ("channel.close", "channel.close-ok"):
+            self._forget(*where)
+        elif name in ("connection.close", "connection.close-ok", "closed", "silent"):
+            self._forget(where[0])
+        elif name == "basic.consume-ok":
+            no_ack = self._pending_consumes[where].pop(0)
+            self._no_ack[*where, event.fields["consumer_tag"]] = no_ack
+        elif name == "queue.declare-ok":
+            queue = event.fields["queue"]
+            self._queues.setdefault(queue)
+            if queue.startswith("amq.gen-"):
+                self._generated = queue
+
+    def _note_delivery(self, where: tuple[int, int], tag: str, fields: dict[str, Any]) -> None:
+        """Tags are given to two consumers' deliveries in whatever order the queues were faster."""
+        delivery_tag = fields.pop("delivery_tag")
+        number = self._delivered_counts[*where, tag] = self._delivered_counts[*where, tag] + 1
+        if not self._no_ack.get((*where, tag)):
+            self.outstanding[(*where, self._clean(tag), number)] = delivery_tag
+
+    def _note_confirm(self, where: tuple[int, int], event: Event) -> None:
+        confirms = self._confirms.get(where)
+        tag = event.fields["delivery_tag"]
+        numbers = {tag}
+        if confirms is not None:
+            if event.fields["multiple"]:
+                numbers |= {number for number in confirms.outstanding if number <= tag}
+            unknown = numbers - confirms.outstanding
+            confirms.outstanding -= numbers
+        else:
+            unknown = numbers
+        lines = self._notes[f"c{where[0]}.{where[1]} confirms"]
+        lines += [f"{event.name} {number}" for number in sorted(numbers - unknown)]
+        lines += [f"{event.name} {number} out of the blue" for number in sorted(unknown)]
+        lines.sort()
+
+    def _forget(self, slot: int, channel: int | None = None) -> None:
+        """A connection or channel is gone, and with it what it knew."""
+        for known in (
+            self.outstanding, self._confirms, self._no_ack, self._delivered_counts,
+            self._pending_consumes,
+        ):  # fmt: skip
+            for key in [key for key in known if key[0] == slot and channel in (None, key[1])]:
+                del known[key]  # type: ignore[attr-defined]
+
+    def _clean(self, text: str) -> str:
+        """Without what differs from run to run."""
+
+        def replace(match: re.Match[str]) -> str:
+            kind = match[0][:8]
+            return self._made_up.setdefault(match[0], f"{kind}#{len(self._made_up) + 1}")
+
+        return _MADE_UP.sub(replace, text.replace(self._prefix, "~"))
+
+    # Looking from outside
+
+    def _probe(self) -> None:
+        """Ask every queue for its counts: the janitor, or else the connection that owns it."""
+        self._counts = {}
+        for slot in (None, *(slot for slot, each in self._connections.items() if each.alive)):
+            locked = [queue for queue in self._queues if queue not in self._counts]
+            if locked:
+                self._probe_from(slot, locked)
+        for queue in self._queues:
+            self._counts.setdefault(queue, "locked")
+
+    def _probe_from(self, slot: int | None, queues: list[str]) -> None:
+        connection = self._janitor if slot is None else self._connections[slot]
+        data = b""
+        asked = {}
+        for number, queue in enumerate(queues, _PROBE_CHANNEL):
+            asked[number] = queue
+            if number not in connection.open_channels:
+                data += wire.method(number, "channel.open")
+            data += wire.method(number, "queue.declare", queue=queue, passive=True)
+        connection.send(data)
+        while asked and connection.alive:
+            event = connection.receive()
+            if event.channel < _PROBE_CHANNEL:
+                assert slot is not None, f"the janitor was told {event}"
+                self._note(slot, event)
+            elif event.name == "queue.declare-ok":
+                counts = event.fields
+                self._counts[asked.pop(event.channel)] = (
+                    f"{counts['message_count']} ready, {counts['consumer_count']} consumers"
+                )
+            elif event.name == "channel.close":
+                queue = asked.pop(event.channel)
+                if event.fields["code"] != 405:
+                    self._counts[queue] = "missing"
+
+    def _ask(self, name: str, **fields: Any) -> Event:
+        """Call a method on a channel of the janitor's."""
+        data = wire.method(_PROBE_CHANNEL, name, **fields)
+        if _PROBE_CHANNEL not in self._janitor.open_channels:
+            data = wire.method(_PROBE_CHANNEL, "channel.open") + data
+        self._janitor.send(data)
+        while (event := self._janitor.receive()).name == "channel.open-ok":
+            pass
+        return event
+
+    def _drain(self, queue: str) -> None:
+        while (event := self._ask("basic.get", queue=queue, no_ack=True)).name == "basic.get-ok":
+            fields = {k: v for k, v in event.fields.items() if k != "delivery_tag"}
+            shown = " ".join(f"{key}={value}" for key, value in fields.items())
+            line = f"{queue} holds {shown} {_shown_content(event)}"
+            self._notes["left"].append(self._clean(line))
+
+
+def _shown_content(event: Event) -> str:
+    body = event.body
+    shown = repr(body)[1:] if len(body) <= 12 else f"{body[:8]!r}..., {len(body)} bytes,"
+    if len(body) > 12:
+        shown += f" crc {zlib.crc32(body):x}"
+    return f"| {event.properties.hex()} | {shown}"
