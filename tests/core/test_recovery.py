@@ -38,7 +38,7 @@ def held(queue: LightQueue) -> list[tuple[int, bytes]]:
 
 
 @given(sizes=st.lists(st.integers(1, 200), min_size=1, max_size=12), data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_cut_at_any_byte_a_prefix_comes_back(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], data: st.DataObject
 ) -> None:
@@ -83,7 +83,7 @@ def test_cut_at_any_byte_a_prefix_comes_back(
     batches=st.lists(st.integers(1, 4), min_size=2, max_size=8),
     data=st.data(),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_damage_in_the_middle_costs_what_it_hits(
     tmp_path_factory: pytest.TempPathFactory, batches: list[int], data: st.DataObject
 ) -> None:

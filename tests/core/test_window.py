@@ -117,7 +117,7 @@ class WindowMachine(RuleBasedStateMachine):
 
 
 TestWindow = WindowMachine.TestCase
-TestWindow.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestWindow.settings = settings(max_examples=60, stateful_step_count=30)
 
 
 def test_counts_deliveries_of_what_came_back() -> None:

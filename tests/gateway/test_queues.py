@@ -41,7 +41,7 @@ class TestConsumers:
         live.gateway.turn.end()
         assert taker.bodies == [b"%d" % n for n in range(6)]
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(credits=st.lists(st.integers(0, 9), min_size=2, max_size=4), count=st.integers(0, 20))
     def test_several_take_turns(
         self, tmp_path_factory: pytest.TempPathFactory, credits: list[int], count: int

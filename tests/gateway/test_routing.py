@@ -43,7 +43,7 @@ def test_exchanges_lead_to_exchanges_each_visited_once(live: LiveGateway) -> Non
         assert live.where(name, "k") == ["p", "q"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     edges=st.sets(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=12),
     bound=st.sets(st.tuples(st.integers(0, 4), st.sampled_from("pqr")), max_size=6),
