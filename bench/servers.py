@@ -21,7 +21,8 @@ from typing import Self
 
 ROOT = Path(__file__).resolve().parent.parent
 RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-FRONT_ENDS = ("amqp", "stomp", "native", "name_server")  # of our gateway; each on any free port
+# The settings for the ports of our gateway; each takes any free one.
+PORTS = ("amqp.port", "stomp.port", "stomp.websocket_port", "native.port", "name_server.port")
 READY_LINE = "rosettamq ready "
 READY_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 60.0
@@ -161,7 +162,7 @@ class RosettaMQ(Server):
 
     def _spawn(self) -> None:
         command = [sys.executable, "-m", "gateway", "serve", "--data-dir", str(self.data_dir)]
-        ports = [f"{front_end}.port=0" for front_end in FRONT_ENDS]
+        ports = [f"{port}=0" for port in PORTS]
         for setting in [*ports, *self._settings]:
             command += ["--set", setting]
         self._log_start = self.log.stat().st_size if self.log.exists() else 0

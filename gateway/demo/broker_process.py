@@ -19,8 +19,14 @@ STOP_S = 20.0
 
 _FREE_PORTS = [
     argument
-    for section in ("amqp", "stomp", "native", "name_server")
-    for argument in ("--set", f"{section}.port=0")
+    for port in (
+        "amqp.port",
+        "stomp.port",
+        "stomp.websocket_port",
+        "native.port",
+        "name_server.port",
+    )
+    for argument in ("--set", f"{port}=0")
 ]
 
 

@@ -12,7 +12,7 @@ waits for has come, so that slow input costs no more than fast input.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from protocols.stomp.errors import StompProtocolError
@@ -42,6 +42,26 @@ def encode_frame(command: str, headers: Iterable[tuple[str, str]], body: bytes =
         lines.append(f"content-length:{len(body)}\n")
     lines.append("\n")
     return to_octets("".join(lines)) + body + b"\0\n"
+
+
+def split_frames(octets: bytes) -> Iterator[bytes]:
+    """Cut what we have written into its frames, each with its LF; a heart-beat is one, too.
+
+    Only for our own frames: LF line ends, and `content-length` last where there is a body.
+    """
+    position = 0
+    while position < len(octets):
+        if octets.startswith(b"\n", position):
+            end = position + 1
+        else:
+            head_end = octets.index(b"\n\n", position)
+            line = octets.rfind(b"\n", position, head_end) + 1
+            length = octets[line:head_end].removeprefix(b"content-length:")
+            body_size = int(length) if len(length) < head_end - line else 0
+            end = head_end + 2 + body_size + 2
+            assert octets.startswith(b"\0\n", end - 2)
+        yield octets[position:end]
+        position = end
 
 
 def encode_header(name: str, value: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 _AT_LEAST_0 = msgspec.Meta(ge=0)
 _AT_LEAST_1 = msgspec.Meta(ge=1)
+_ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/?#@\s]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +41,24 @@ class StompConfig:
     max_transaction_size: Annotated[int, _AT_LEAST_0] = 64 * 1024 * 1024
     # Octets of messages that are queued for one peer at a time.
     max_output_size: Annotated[int, _AT_LEAST_1] = 256 * 1024
+    # STOMP over WebSocket, at the path /ws.
+    websocket_port: int = 15674
+    # What our frames travel in; what is no UTF-8 is always binary.
+    websocket_frame: Literal["text", "binary"] = "text"
+    # Offer permessage-deflate; costs some 300 KiB of memory per connection that uses it.
+    websocket_compression: bool = True
+    # Whose pages may connect from a browser: "https://shop.example"; "*": anybody's. Pages of the
+    # same machine always may, as long as it is addressed by number or as localhost.
+    websocket_origins: tuple[str, ...] = ()
+    # Log in as HTTP Basic says, or as the default user; `login` and `passcode` count no more.
+    websocket_http_auth: bool = False
+    # The HTTP request that opens a WebSocket; `login_timeout_s` covers it as well.
+    max_handshake_size: Annotated[int, _AT_LEAST_1] = 8 * 1024
+
+    def __post_init__(self) -> None:
+        for origin in self.websocket_origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"websocket_origins: {origin!r} is no origin: write scheme://host[:port], "
+                    'in lower case and without a path, or "*"'
+                )

@@ -62,6 +62,9 @@ class StompConnection:
     ) -> None:
         self.state = State.CONNECTING
         self.closed = False
+        self.violation: str | None = None  # Why it was closed, if the peer spoke no STOMP.
+        # Who logs in, whatever CONNECT says: for those who have learnt it otherwise.
+        self.credentials: tuple[str, str] | None = None
         self._gateway = gateway
         self._config = config
         self._peer_host = peer_host
@@ -75,6 +78,11 @@ class StompConnection:
         self._login_deadline = now + config.login_timeout_s
         self._heart_beats: HeartBeats | None = None
 
+    @property
+    def max_frame_size(self) -> int:
+        """What the peer may send now, in one frame."""
+        return self._reader.max_frame_size
+
     def receive_data(self, data: bytes, now: float) -> None:
         """Carry out all whole frames; what must be answered waits in `data_to_send`."""
         if self._heart_beats is not None:
@@ -83,7 +91,8 @@ class StompConnection:
         try:
             self._carry_out_frames(data, now)
             self._flush_session()
-        except StompProtocolError:
+        except StompProtocolError as error:
+            self.violation = str(error)
             self._flush_session()
             self._close()
         if self._gateway.broker.log_end != log_end and self._gateway.broker.congested:
@@ -214,6 +223,8 @@ class StompConnection:
         headers = trim(frame.headers) if version == "1.0" else frame.headers
         user_name = headers.get("login", self._config.default_user)
         password = headers.get("passcode", self._config.default_password)
+        if self.credentials is not None:
+            user_name, password = self.credentials
         host = headers.get("host", "/")
         try:
             user = self._gateway.login(user_name, password, self._peer_host)

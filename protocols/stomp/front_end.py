@@ -1,4 +1,4 @@
-"""The STOMP plug-in: its ports, one connection per peer."""
+"""The STOMP plug-in: its ports, for TCP and WebSocket; one connection per peer."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from protocols.front_end import Listener
 from protocols.stomp.config import StompConfig
 from protocols.stomp.connection import StompConnection
 from protocols.stomp.language import STOMP
+from protocols.stomp.websocket import WebSocketConnection
 from protocols.transport import ConnectionTransport
 
 if TYPE_CHECKING:
@@ -30,28 +31,43 @@ class StompFactory(Factory):
         self._gateway = gateway
         self._config = config
         self._clock = clock
-        self._open: dict[StompConnection, None] = {}
+        self._open: dict[StompConnection | WebSocketConnection, None] = {}
 
     def buildProtocol(self, addr: IAddress | None) -> ConnectionTransport:  # noqa: N802
         """Twisted: a peer has connected."""
         transport = ConnectionTransport(self._gateway.turn, self._clock, self._gateway.broker)
-        connection = StompConnection(
+        connection = self._connection(peer_at(addr).host, transport)
+        self._open[connection] = None
+        transport.attach(connection, lambda: self._open.pop(connection, None))
+        return transport
+
+    def _connection(
+        self, peer_host: str, transport: ConnectionTransport
+    ) -> StompConnection | WebSocketConnection:
+        return self._stomp_connection(peer_host, transport)
+
+    def _stomp_connection(self, peer_host: str, transport: ConnectionTransport) -> StompConnection:
+        return StompConnection(
             self._gateway,
             self._config,
-            peer_at(addr).host,
+            peer_host,
             transport.wake,
             transport.throttle,
             self._clock.seconds(),
         )
-        self._open[connection] = None
-        transport.attach(connection, lambda: self._open.pop(connection, None))
-        return transport
 
     def shut_down(self) -> None:
         """Say goodbye on every connection."""
         for connection in list(self._open):
             connection.shut_down()
         self._gateway.turn.end()
+
+
+class WebSocketFactory(StompFactory):
+    """The same, for peers that speak STOMP in a WebSocket."""
+
+    def _connection(self, peer_host: str, transport: ConnectionTransport) -> WebSocketConnection:
+        return WebSocketConnection(self._stomp_connection(peer_host, transport), self._config)
 
 
 class StompFrontEnd:
@@ -66,6 +82,7 @@ class StompFrontEnd:
     def __init__(self, gateway: Gateway, section: StompConfig, clock: IReactorTime) -> None:
         self._section = section
         self._factory = StompFactory(gateway, section, clock)
+        self._websocket_factory = WebSocketFactory(gateway, section, clock)
 
     def listeners(self) -> Sequence[Listener]:
         """The ports to open."""
@@ -74,6 +91,7 @@ class StompFrontEnd:
             listeners.append(
                 Listener("stomp+ssl", self._section.tls_port, self._factory, tls="only")
             )
+        listeners.append(Listener("ws", self._section.websocket_port, self._websocket_factory))
         return listeners
 
     def listening(self, name: str, host: str, port: int) -> None:
@@ -83,3 +101,4 @@ class StompFrontEnd:
     def stop(self) -> None:
         """Tell every client that the broker goes, and hang up."""
         self._factory.shut_down()
+        self._websocket_factory.shut_down()

@@ -82,6 +82,7 @@ def test_the_ready_line_has_the_ports(broker: SecureBroker) -> None:
         "amqps",
         "stomp",
         "stomp+ssl",
+        "ws",
         "native",
         "name_server",
     ]

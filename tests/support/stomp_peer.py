@@ -11,7 +11,7 @@ from twisted.internet.testing import StringTransport
 from gateway.gateway import Gateway
 from protocols.stomp.codec import Frame, parse_header_block
 from protocols.stomp.config import StompConfig
-from protocols.stomp.front_end import StompFactory, StompFrontEnd
+from protocols.stomp.front_end import StompFactory, StompFrontEnd, WebSocketFactory
 from tests.support.disk import HeldDisk
 
 
@@ -26,7 +26,9 @@ class StompBroker:
             self.gateway.add_language(language)
         self.gateway.start()
         self.virtual_host = self.gateway.default_virtual_host
-        self.factory = StompFactory(self.gateway, config or StompConfig(), self.clock)
+        config = config or StompConfig()
+        self.factory = StompFactory(self.gateway, config, self.clock)
+        self.websocket_factory = WebSocketFactory(self.gateway, config, self.clock)
 
     def peer(self, host: str = "127.0.0.1") -> Peer:
         """A client that has said nothing yet."""

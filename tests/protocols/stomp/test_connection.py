@@ -228,10 +228,10 @@ def test_a_lost_connection_is_forgotten(broker: StompBroker) -> None:
 
 
 def test_the_plug_in(broker: StompBroker) -> None:
-    front_end = StompFrontEnd(broker.gateway, StompConfig(port=1), broker.clock)
-    listener, secure = front_end.listeners()
-    assert (listener.name, listener.port, listener.tls) == ("stomp", 1, "no")
-    assert (secure.name, secure.port, secure.tls) == ("stomp+ssl", 61614, "only")
+    config = StompConfig(port=1, websocket_port=2)
+    front_end = StompFrontEnd(broker.gateway, config, broker.clock)
+    listeners = [(each.name, each.port, each.tls) for each in front_end.listeners()]
+    assert listeners == [("stomp", 1, "no"), ("stomp+ssl", 61614, "only"), ("ws", 2, "no")]
     front_end.listening("stomp", "127.0.0.1", 1)
     front_end.stop()
 
