@@ -1,13 +1,13 @@
 # The one door: `make run` is all that a newcomer needs, `make check` what every change must pass.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format interop crash fuzz bench demo clean
+.PHONY: help setup run test check format interop interop-websocket crash fuzz bench demo clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
 help: ## What there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -34,6 +34,8 @@ format: setup ## Format the code and mend what ruff can
 	$(BIN)/ruff format
 interop: setup ## Real clients in every direction, as a matrix
 	$(BIN)/python -m interop
+interop-websocket: setup ## STOMP over WebSocket: stompjs in Node and in Chromium
+	$(BIN)/python -m interop.websocket
 crash: setup ## Kill the broker under load, ten times; takes minutes
 	CRASH_ROUNDS=10 CRASH_MESSAGES=200000 $(BIN)/pytest -s tests/crash
 fuzz: setup ## 100,000 mutated AMQP conversations; takes minutes
@@ -43,4 +45,4 @@ bench: setup ## Measure it
 demo: setup ## Orders in three languages, each read in the other two
 	@$(BIN)/rosettamq demo
 clean: ## Remove what was made; keeps ./data
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info interop/websocket/node_modules

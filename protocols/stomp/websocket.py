@@ -167,7 +167,8 @@ class WebSocketConnection:
     def _fail(self, code: int, reason: str) -> None:
         """The peer breaks the rules of WebSocket."""
         self._broken = True
-        self._stomp.connection_lost()
+        if not self._stomp.closed:
+            self._stomp.connection_lost()
         if self.state is WebSocketState.OPEN:
             self._close(code, reason)
 
@@ -176,7 +177,8 @@ class WebSocketConnection:
         self.state = WebSocketState.CLOSING
 
     def _end(self) -> None:
-        self._stomp.connection_lost()
+        if not self._stomp.closed:
+            self._stomp.connection_lost()
         self.state = WebSocketState.CLOSED
         self.closed = True
 
