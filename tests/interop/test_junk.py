@@ -13,7 +13,7 @@ from interop.servers import Server, rosettamq_server
 
 pytestmark = pytest.mark.interop
 
-PORTS = ("amqp", "stomp", "native", "name_server")
+PORTS = ("amqp", "stomp", "ws", "native", "name_server")
 AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
 SILENT_COUNT = 1000
 TIMEOUT_S = 30
@@ -79,6 +79,7 @@ def test_random_bytes(server: Server, port: str) -> None:
         ("amqp", AMQP_HEADER + b"\x01\x00\x00\xff\xff\xff\xff", None),
         # A command that never ends.
         ("stomp", b"S" * (8 << 20), None),
+        ("ws", b"GET /ws HTTP/1.1\r\nX: " + b"y" * (8 << 20), None),
         ("native", b"\x7f\xff\xff\xff" + bytes(1000), b""),
         ("name_server", b"\x00\x00\x00\x10\x00\xff\xff\xff" + bytes(16), b""),
     ],
