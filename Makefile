@@ -1,21 +1,13 @@
 # The one door: `make run` is all that a newcomer needs, `make check` what every change must pass.
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help setup run test check format interop interop-websocket crash fuzz bench demo clean
-=======
-.PHONY: help setup run test check format interop differential crash fuzz bench demo clean
->>>>>>> diff
+.PHONY: help setup run test check format interop interop-websocket differential crash fuzz bench demo clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
 help: ## What there is to make
-<<<<<<< HEAD
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-=======
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
->>>>>>> diff
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -42,13 +34,10 @@ format: setup ## Format the code and mend what ruff can
 	$(BIN)/ruff format
 interop: setup ## Real clients in every direction, as a matrix
 	$(BIN)/python -m interop
-<<<<<<< HEAD
 interop-websocket: setup ## STOMP over WebSocket: stompjs in Node and in Chromium
 	$(BIN)/python -m interop.websocket
-=======
 differential: setup ## The same AMQP operations on RabbitMQ and on us; EXAMPLES=n for more
 	DIFFERENTIAL_EXAMPLES=$${EXAMPLES:-500} $(BIN)/pytest tests/differential
->>>>>>> diff
 crash: setup ## Kill the broker under load, ten times; takes minutes
 	CRASH_ROUNDS=10 CRASH_MESSAGES=200000 $(BIN)/pytest -s tests/crash
 fuzz: setup ## 100,000 mutated AMQP conversations; takes minutes
