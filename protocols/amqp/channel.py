@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum, auto
 from itertools import takewhile
 from struct import Struct
@@ -25,6 +26,7 @@ from protocols.amqp.fields import FieldError, encode_name, encode_short
 from protocols.amqp.language import encode_stored
 from protocols.amqp.publishing import Kind
 from protocols.amqp.replies import AmqpError
+from protocols.amqp.transaction import Publish, Transaction
 
 if TYPE_CHECKING:
     from protocols.amqp.connection import AmqpConnection
@@ -51,6 +53,7 @@ class Fetched:
 
 
 Holder: TypeAlias = "Subscription | Fetched"
+Outstanding: TypeAlias = "tuple[Holder, int]"  # Who has the delivery, and its queue offset.
 
 
 class Content(NamedTuple):
@@ -73,7 +76,7 @@ class Channel:
         self.frame_max = connection.frame_max
         self.body_size_max = self.frame_max - FRAME_OVERHEAD if self.frame_max else 1 << 62
         self.subscriptions: dict[str, Subscription] = {}
-        self.unacknowledged: dict[int, tuple[Holder, int]] = {}
+        self.unacknowledged: dict[int, Outstanding] = {}  # By delivery tag, in their order.
         self.delivery_tag = 0
         self.in_flight_count = 0  # Of subscriptions; what basic.get took does not count.
         self.prefetch = 0  # Shared by all subscriptions; 0 is unlimited.
@@ -84,6 +87,8 @@ class Channel:
         self.confirmed_count = 0
         self.awaited_flush_count = 0
         self.content: Content | None = None
+        self.transaction: Transaction | None = None  # After tx.select, one always.
+        self.committing = False  # Until what tx.commit stored is durable.
         self.durable_kind = Kind(self, True)
         self.transient_kind = Kind(self, False)
         self._ack_prefix = FRAME_HEAD.pack(METHOD, number, 13) + ACK
@@ -172,6 +177,10 @@ class Channel:
         envelope = connection.language.envelope(fields.exchange, fields.routing_key)
         route = connection.find_route(envelope, header)
         body = b"".join(content.parts)
+        if self.transaction is not None:
+            publish = Publish(route, (envelope, header, body), fields.mandatory)
+            self._add_to_transaction(self.transaction, publish)
+            return
         if not route.queues:
             if fields.mandatory:
                 self._return(envelope, header, body)
@@ -237,25 +246,82 @@ class Channel:
 
     def acknowledge(self, tag: int, multiple: bool) -> None:
         """basic.ack. Raises `AmqpError` for a tag that is not outstanding."""
-        for holder, start, stop in _runs(self._pop(tag, multiple, 80)):
-            self._settle(holder, start, stop)
+        self._settle_taken(self._pop(tag, multiple, 80), None)
 
     def reject(self, tag: int, multiple: bool, requeue: bool, method: int) -> None:
         """basic.nack and basic.reject. Raises `AmqpError` for a tag that is not outstanding."""
-        for holder, start, stop in _runs(self._pop(tag, multiple, method)):
-            self._give_credit(holder, stop - start)
-            if requeue:
-                holder.queue.release(range(start, stop))
-            else:
-                holder.queue.reject(range(start, stop))
+        self._settle_taken(self._pop(tag, multiple, method), requeue)
 
     def recover(self) -> None:
         """Requeue everything that is outstanding."""
         outstanding = list(self.unacknowledged.values())
         self.unacknowledged.clear()
-        for holder, start, stop in _runs(outstanding):
-            self._give_credit(holder, stop - start)
-            holder.queue.release(range(start, stop))
+        self._settle_all(outstanding, True)
+
+    # Transactions
+
+    def select(self) -> None:
+        """tx.select: from now on everything waits for `commit`. Doing it again changes nothing."""
+        if self.transaction is None:
+            self.transaction = Transaction()
+            self.connection.forget_routes()  # They lead past the transaction.
+
+    def commit(self) -> None:
+        """tx.commit, and its answer once everything is safe.
+
+        All messages are one record of the log: a restart brings back all or none. What was settled
+        follows it. Raises `OSError` if the disk refuses; the transaction is then as it was.
+        """
+        transaction = self._expect_transaction(20)
+        connection = self.connection
+        connection.virtual_host.publish(transaction.items())
+        self._begin_transaction()
+        for envelope, header, body in transaction.unroutable():
+            self._return(envelope, header, body)
+        for requeue, outstanding in transaction.settled():
+            self._settle_all(outstanding, requeue)
+        self.committing = True
+        if any(publish.is_kept for publish in transaction.publishes):
+            connection.gateway.broker.when_durable(self._committed)
+        else:
+            self._committed()
+
+    def rollback(self) -> None:
+        """tx.rollback: nothing was published, and what was settled is outstanding again."""
+        transaction = self._expect_transaction(30)
+        self._begin_transaction()
+        outstanding = {tag: outstanding for tag, outstanding, _ in transaction.settlements}
+        outstanding |= self.unacknowledged
+        self.unacknowledged.clear()
+        self.unacknowledged.update(sorted(outstanding.items()))
+
+    def _expect_transaction(self, method: int) -> Transaction:
+        if self.transaction is None:
+            raise AmqpError("PRECONDITION_FAILED", "channel is not transactional", (90, method))
+        return self.transaction
+
+    def _begin_transaction(self) -> None:
+        assert self.transaction is not None
+        self.connection.transactions_size -= self.transaction.size
+        self.transaction = Transaction()
+
+    def _add_to_transaction(self, transaction: Transaction, publish: Publish) -> None:
+        connection = self.connection
+        size_max = connection.limits.transactions_size_max
+        if connection.transactions_size + publish.size > size_max:
+            raise AmqpError(
+                "PRECONDITION_FAILED",
+                f"the transactions of this connection are larger than {size_max} bytes",
+                _PUBLISH_ID,
+            )
+        transaction.publish(publish)
+        connection.transactions_size += publish.size
+
+    def _committed(self) -> None:
+        self.committing = False
+        if self.state is State.OPEN:
+            self.output.append(encode_method(self.number, 90, 21))
+            self.wake()
 
     # Consuming
 
@@ -308,11 +374,30 @@ class Channel:
         """Give everything back: the subscriptions end, what is outstanding is requeued."""
         self.state = State.CLOSING
         self.content = None
+        if self.transaction is not None:
+            self.rollback()
         for tag in list(self.subscriptions):
             self.unsubscribe(tag)
         self.recover()
 
     # The rest is private
+
+    def _settle_taken(self, taken: dict[int, Outstanding], requeue: bool | None) -> None:
+        """Acknowledge (`requeue` is None) or reject deliveries, now or at the next commit."""
+        if self.transaction is None:
+            self._settle_all(taken.values(), requeue)
+        else:
+            self.transaction.settle(taken, requeue)
+
+    def _settle_all(self, outstanding: Iterable[Outstanding], requeue: bool | None) -> None:
+        for holder, start, stop in _runs(outstanding):
+            self._give_credit(holder, stop - start)
+            if requeue is None:
+                holder.queue.settle(start, stop)
+            elif requeue:
+                holder.queue.release(range(start, stop))
+            else:
+                holder.queue.reject(range(start, stop))
 
     def _settle(self, holder: Holder, start: int, stop: int) -> None:
         self._give_credit(holder, stop - start)
@@ -327,23 +412,23 @@ class Channel:
             elif holder.prefetch:
                 holder.queue.wake()
 
-    def _pop(self, tag: int, multiple: bool, method: int) -> list[tuple[Holder, int]]:
+    def _pop(self, tag: int, multiple: bool, method: int) -> dict[int, Outstanding]:
         unacknowledged = self.unacknowledged
         if not multiple:
             outstanding = unacknowledged.pop(tag, None)
             if outstanding is None:
                 raise _unknown_tag(tag, method)
-            return [outstanding]
+            return {tag: outstanding}
         if tag and tag not in unacknowledged:
             raise _unknown_tag(tag, method)
         # Tags are given out in order, so the dict is sorted by them.
         tags = list(
             takewhile(lambda known: known <= tag, unacknowledged) if tag else unacknowledged
         )
-        return [unacknowledged.pop(known) for known in tags]
+        return {known: unacknowledged.pop(known) for known in tags}
 
 
-def _runs(outstanding: list[tuple[Holder, int]]) -> list[tuple[Holder, int, int]]:
+def _runs(outstanding: Iterable[Outstanding]) -> list[tuple[Holder, int, int]]:
     """Join consecutive offsets of one holder."""
     runs: list[tuple[Holder, int, int]] = []
     for holder, offset in outstanding:

@@ -77,6 +77,7 @@ class Limits:
     heartbeat_s: int
     handshake_timeout_s: float
     message_size_max: int
+    transactions_size_max: int
 
 
 class AmqpConnection:
@@ -107,6 +108,7 @@ class AmqpConnection:
         self.frame_max = handshake.FRAME_MIN_SIZE
         self.channel_max = limits.channel_max
         self.message_size_max = limits.message_size_max
+        self.transactions_size = 0  # Of what all channels hold until tx.commit.
         self.user = ""
         self.capabilities: dict[str, Any] = {}
         self.virtual_host: VirtualHost = gateway.default_virtual_host
@@ -151,7 +153,7 @@ class AmqpConnection:
         if self.state is State.STARTING:
             position = self._receive_protocol_header(data)
         if self.gateway.generation != self._generation:
-            self._forget_routes()
+            self.forget_routes()
         log_end = self.gateway.broker.log_end
         size = len(data)
         while position < size:
@@ -241,6 +243,11 @@ class AmqpConnection:
     def find_route(self, envelope: Envelope, header: Header) -> Route:
         """Where a message goes. Raises `GatewayError`."""
         return self.virtual_host.route(envelope.exchange, envelope.routing_key, header)
+
+    def forget_routes(self) -> None:
+        """Where publishes lead has changed."""
+        self._generation = self.gateway.generation
+        self._publishing.forget()
 
     def append(self, route: Route, message: Message, stored: bytes, durable: bool) -> None:
         """Append one message."""
@@ -350,7 +357,7 @@ class AmqpConnection:
         except FieldError:
             self._fail(AmqpError("FRAME_ERROR", f"cannot decode {_binary(payload[4:])}", method), 0)
         if self.gateway.generation != self._generation:
-            self._forget_routes()
+            self.forget_routes()
 
     def _handle_frame(self, type: int, number: int, payload: bytes, frame: bytes) -> None:
         if type == HEARTBEAT:
@@ -374,13 +381,16 @@ class AmqpConnection:
             self._handle_method(channel, id, frame)
 
     def _handle_method(self, channel: Channel, id: bytes, frame: bytes) -> None:
-        if id == PUBLISH:
+        if id == PUBLISH and not channel.committing:
             channel.begin_content(decode_publish(frame[11:-1]))
         elif id == _CHANNEL_OPEN:
             raise AmqpError("CHANNEL_ERROR", "second 'channel.open' seen", (20, 10))
         elif id == _CHANNEL_CLOSE:
             self._close_channel(channel)
             self.output.append(encode_method(channel.number, 20, 41))
+        elif channel.committing:
+            text = "unexpected command while processing 'tx.commit'"
+            raise AmqpError("CHANNEL_ERROR", text, _ids(id))
         elif id == ACCESS_REQUEST:
             # Of AMQP 0-8; some clients still ask, and get the same ticket as all.
             self.output.append(encode_method(channel.number, 30, 11, b"\x00\x01"))
@@ -489,7 +499,7 @@ class AmqpConnection:
         channel.close()
         del self.channels[channel.number]
         self._to_confirm.pop(channel, None)
-        self._forget_routes()
+        self.forget_routes()
 
     def _release(self) -> None:
         for channel in list(self.channels.values()):
@@ -515,10 +525,6 @@ class AmqpConnection:
         except (FieldError, GatewayError):
             return None
         return Target(channel, envelope, route)
-
-    def _forget_routes(self) -> None:
-        self._generation = self.gateway.generation
-        self._publishing.forget()
 
     def _confirm(self) -> None:
         """Confirm what needs no disk now, and the rest when it is durable; in order."""
@@ -547,8 +553,12 @@ class AmqpConnection:
 
 
 def _is_ready(channel: Channel) -> bool:
-    """May a method come on this channel now?"""
-    return channel.state is ChannelState.OPEN and channel.content is None
+    """May a method come on this channel now, and take effect at once?"""
+    return (
+        channel.state is ChannelState.OPEN
+        and channel.content is None
+        and channel.transaction is None
+    )
 
 
 def _encode_close(

@@ -37,6 +37,8 @@ class AmqpConfig:
     handshake_timeout_s: float = 10.0
     # The largest body, in bytes.
     message_size_max: int = 16 << 20
+    # What all open transactions of a connection may hold, in bytes of memory.
+    transactions_size_max: int = 64 << 20
 
 
 class AmqpFrontEnd:
@@ -84,6 +86,7 @@ class AmqpFactory(Factory):
             heartbeat_s=section.heartbeat_s,
             handshake_timeout_s=section.handshake_timeout_s,
             message_size_max=section.message_size_max,
+            transactions_size_max=section.transactions_size_max,
         )
         (self._language,) = AmqpFrontEnd.languages
 

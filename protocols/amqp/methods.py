@@ -9,7 +9,7 @@ from typing import Any
 
 from pamqp import commands
 
-from gateway.errors import AccessRefusedError, NotFoundError
+from gateway.errors import AccessRefusedError, NotFoundError, PreconditionFailedError
 from gateway.vhosts import clean_name
 from protocols.amqp.channel import Channel
 from protocols.amqp.codec import encode_method
@@ -235,13 +235,27 @@ def _basic_recover(connection: AmqpConnection, channel: Channel, command: Any) -
 
 
 def _confirm_select(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    if channel.transaction is not None:
+        raise PreconditionFailedError("cannot switch from tx to confirm mode")
     channel.confirming = True
     if not command.nowait:
         _reply(channel, 85, 11)
 
 
-def _tx(connection: AmqpConnection, channel: Channel, command: Any) -> None:
-    raise AmqpError("NOT_IMPLEMENTED", "transactions are not served yet", _ids(command))
+def _tx_select(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    if channel.confirming:
+        raise PreconditionFailedError("cannot switch from confirm to tx mode")
+    channel.select()
+    _reply(channel, 90, 11)
+
+
+def _tx_commit(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    channel.commit()
+
+
+def _tx_rollback(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    channel.rollback()
+    _reply(channel, 90, 31)
 
 
 _METHODS: dict[type[Any], _Method] = {
@@ -265,7 +279,7 @@ _METHODS: dict[type[Any], _Method] = {
     commands.Basic.Recover: _basic_recover,
     commands.Basic.RecoverAsync: _basic_recover,
     commands.Confirm.Select: _confirm_select,
-    commands.Tx.Select: _tx,
-    commands.Tx.Commit: _tx,
-    commands.Tx.Rollback: _tx,
+    commands.Tx.Select: _tx_select,
+    commands.Tx.Commit: _tx_commit,
+    commands.Tx.Rollback: _tx_rollback,
 }

@@ -37,7 +37,12 @@ with warnings.catch_warnings():
     RECOVER_ASYNC = commands.Basic.RecoverAsync(requeue=True)
 
 LIMITS = Limits(
-    channel_max=8, frame_max=8192, heartbeat_s=60, handshake_timeout_s=10, message_size_max=20_000
+    channel_max=8,
+    frame_max=8192,
+    heartbeat_s=60,
+    handshake_timeout_s=10,
+    message_size_max=20_000,
+    transactions_size_max=100_000,
 )
 KEPT_SIZE_MAX = 4 * LIMITS.frame_max
 OPENING = [
