@@ -263,15 +263,21 @@ class VirtualHost:
 
     # Messages
 
-    def route(self, exchange: str, routing_key: str, header: Header | None) -> Route:
-        """Where a message goes that is published so.
+    def route(
+        self,
+        exchange: str,
+        routing_key: str,
+        header: Header | None,
+        more_keys: Sequence[str] = (),
+    ) -> Route:
+        """Where a message goes that is published so; `more_keys` lead there as well.
 
         Raises `NotFoundError`, or `AccessRefusedError` for an internal exchange.
         """
         found = self.find_exchange(exchange)
         if found.internal:
             raise AccessRefusedError(f"cannot publish to internal {found}")
-        queues, by_header = find_queues(self, found, routing_key, header)
+        queues, by_header = find_queues(self, found, (routing_key, *more_keys), header)
         return self._broker.route([queue.light for queue in queues], by_header)
 
     def publish(

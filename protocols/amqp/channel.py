@@ -24,6 +24,7 @@ from protocols.amqp.codec import (
 from protocols.amqp.delivering import Subscription, content_frames
 from protocols.amqp.fields import FieldError, encode_name, encode_short
 from protocols.amqp.language import encode_stored
+from protocols.amqp.properties import Checked, check, needs_checks
 from protocols.amqp.publishing import Kind
 from protocols.amqp.replies import AmqpError
 from protocols.amqp.transaction import Publish, Transaction
@@ -176,6 +177,11 @@ class Channel:
             raise AmqpError("FRAME_ERROR", f"cannot decode {error}", _PUBLISH_ID) from error
         envelope = connection.language.envelope(fields.exchange, fields.routing_key)
         route = connection.find_route(envelope, header)
+        if needs_checks(header.raw):
+            checked = self._check(header.raw)
+            header = connection.language.header(checked.raw)
+            if checked.more_keys:
+                route = connection.find_route(envelope, header, checked.more_keys)
         body = b"".join(content.parts)
         if self.transaction is not None:
             publish = Publish(route, (envelope, header, body), fields.mandatory)
@@ -187,9 +193,15 @@ class Channel:
             self.published(1, False)
             return
         durable = route.durable and header.persistent
-        stored = encode_stored(envelope, content.header, body)
+        stored = encode_stored(envelope, header.raw, body)
         connection.append(route, (envelope, header, body), stored, durable)
         self.published(1, durable)
+
+    def _check(self, raw: bytes) -> Checked:
+        try:
+            return check(raw, self.connection.user)
+        except FieldError as error:
+            raise AmqpError("FRAME_ERROR", f"cannot decode {error}", _PUBLISH_ID) from error
 
     def _return(self, envelope: Envelope, header: Header, body: bytes) -> None:
         """A mandatory message found no queue."""

@@ -7,7 +7,7 @@ acknowledgements in runs, everything else frame by frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -42,6 +42,7 @@ from protocols.amqp.codec import (
 from protocols.amqp.delivering import Subscription
 from protocols.amqp.fields import FieldError, encode_short
 from protocols.amqp.language import AmqpLanguage
+from protocols.amqp.properties import Checked, check, needs_checks
 from protocols.amqp.publishing import Publishing, Target
 from protocols.amqp.replies import AmqpError, from_gateway
 
@@ -117,7 +118,9 @@ class AmqpConnection:
         self._parts: list[bytes] = []  # The beginning of something that is not whole yet,
         self._missing_size = 0  # and how much of it has to come before another look is worth it.
         self._generation = gateway.generation
-        self._publishing = Publishing(gateway.broker, language, self._resolve, self.find_route)
+        self._publishing = Publishing(
+            gateway.broker, language, self._resolve, self.find_route, self._is_plain
+        )
         self._to_confirm: dict[Channel, bool] = {}
         self._holds_count = 0
         self._hang_up_at: float | None = now + limits.handshake_timeout_s
@@ -240,9 +243,12 @@ class AmqpConnection:
         self._holds_count += 1
         self.gateway.broker.when_durable(self._release_hold)
 
-    def find_route(self, envelope: Envelope, header: Header) -> Route:
+    def find_route(
+        self, envelope: Envelope, header: Header, more_keys: Sequence[str] = ()
+    ) -> Route:
         """Where a message goes. Raises `GatewayError`."""
-        return self.virtual_host.route(envelope.exchange, envelope.routing_key, header)
+        exchange, routing_key = envelope.exchange, envelope.routing_key
+        return self.virtual_host.route(exchange, routing_key, header, more_keys)
 
     def forget_routes(self) -> None:
         """Where publishes lead has changed."""
@@ -525,6 +531,15 @@ class AmqpConnection:
         except (FieldError, GatewayError):
             return None
         return Target(channel, envelope, route)
+
+    def _is_plain(self, raw: bytes) -> bool:
+        """Are these properties right, and stored as they are? Else the general path sees to it."""
+        if not needs_checks(raw):
+            return True
+        try:
+            return check(raw, self.user) == Checked(raw)
+        except (AmqpError, FieldError):
+            return False
 
     def _confirm(self) -> None:
         """Confirm what needs no disk now, and the rest when it is durable; in order."""

@@ -106,7 +106,8 @@ class Publishing:
     """The publishes of one connection.
 
     `resolve` makes a target of a basic.publish frame, or None if the general path must see to it;
-    `route` finds the route of a message whose header matters.
+    `route` finds the route of a message whose header matters; `is_plain` tells whether properties
+    need nothing but to be stored.
     """
 
     def __init__(
@@ -115,11 +116,13 @@ class Publishing:
         language: AmqpLanguage,
         resolve: Callable[[bytes], Target | None],
         route: Callable[[Envelope, Header], Route],
+        is_plain: Callable[[bytes], bool],
     ) -> None:
         self._broker = broker
         self._language = language
         self._resolve = resolve
         self._route = route
+        self._is_plain = is_plain
         self._targets: dict[bytes, Target] = {}
         self._entries: dict[bytes, Entry] = {}
         self._predicted: Entry | None = None
@@ -265,6 +268,8 @@ class Publishing:
         try:
             header = self._language.header(raw_header)
         except FieldError:
+            return None
+        if not self._is_plain(raw_header):
             return None
         route = target.route
         if route.by_header:
