@@ -155,13 +155,23 @@ class VirtualHost:
             _check_field("auto_delete", auto_delete, existing.auto_delete, existing)
             _check_arguments(arguments, existing)
             return existing
-        name = name or "amq.gen-" + urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        name = name or "amq.gen-" + _random_name()
         document = [self.name, name, auto_delete, dict(arguments)] if durable else None
         light = self._broker.declare_queue(document)
         queue = Queue(self, name, light, self._broker.turn, exclusive_owner, auto_delete, arguments)
         self.queues[name] = queue
         if exclusive_owner is not None:
             self._owned.setdefault(exclusive_owner, {})[queue] = None
+        self._changed()
+        return queue
+
+    def make_reply_queue(self, prefix: str, owner: object) -> Queue:
+        """A queue for replies to `owner`, gone with its consumer; nobody can guess its name."""
+        name = prefix + _random_name()
+        light = self._broker.declare_queue(None)
+        queue = Queue(self, name, light, self._broker.turn, owner, auto_delete=True)
+        self.queues[name] = queue
+        self._owned.setdefault(owner, {})[queue] = None
         self._changed()
         return queue
 
@@ -439,6 +449,10 @@ class VirtualHost:
 
 def _key(*parts: str) -> str:
     return "\0".join(parts)
+
+
+def _random_name() -> str:
+    return urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
 
 
 def clean_name(name: str) -> str:

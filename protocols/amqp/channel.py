@@ -83,6 +83,7 @@ class Channel:
         self.prefetch = 0  # Shared by all subscriptions; 0 is unlimited.
         self.consumer_prefetch = 0  # Of each subscription to come.
         self.last_queue = ""
+        self.reply_queue: Queue | None = None  # Where direct replies to this channel go.
         self.confirming = False
         self.published_count = 0  # Since confirm.select.
         self.confirmed_count = 0
@@ -199,7 +200,8 @@ class Channel:
 
     def _check(self, raw: bytes) -> Checked:
         try:
-            return check(raw, self.connection.user)
+            reply_queue = self.reply_queue.name if self.reply_queue is not None else None
+            return check(raw, self.connection.user, reply_queue)
         except FieldError as error:
             raise AmqpError("FRAME_ERROR", f"cannot decode {error}", _PUBLISH_ID) from error
 
@@ -349,11 +351,15 @@ class Channel:
         subscription = self.subscriptions.pop(tag, None)
         if subscription is not None:
             subscription.queue.unsubscribe(subscription)
+            if subscription.queue is self.reply_queue:
+                self.reply_queue = None
 
     def subscription_cancelled(self, subscription: Subscription) -> None:
         """The queue of a subscription is gone."""
         if self.subscriptions.pop(subscription.tag, None) is None:
             return
+        if subscription.queue is self.reply_queue:
+            self.reply_queue = None
         if self.state is State.OPEN and self.connection.wants_cancel:
             arguments = encode_short(encode_name(subscription.tag)) + b"\x01"
             self.output.append(encode_method(self.number, 60, 30, arguments))

@@ -10,12 +10,22 @@ import re
 from typing import NamedTuple
 
 from protocols.amqp.codec import locate_properties
-from protocols.amqp.fields import decode_name, iterate_array, iterate_table
+from protocols.amqp.fields import (
+    decode_name,
+    encode_name,
+    encode_short,
+    iterate_array,
+    iterate_table,
+)
 from protocols.amqp.replies import AmqpError
+
+REPLY_TO = "amq.rabbitmq.reply-to"  # Stands for the publishing channel's own reply consumer.
 
 _PUBLISH_ID = (60, 40)
 _CHECKED_FLAGS = 0x0100 | 0x0010  # Expiration and user id.
 _HEADERS_FLAG = 0x2000
+_REPLY_TO_FLAG = 0x0200
+_ENCODED_REPLY_TO = encode_short(REPLY_TO)
 _EXPIRATION_MAX = 315_360_000_000  # Milliseconds: ten years.
 _INTEGER = re.compile("[+-]?[0-9]+", re.ASCII)
 _ARRAY, _TEXT = ord("A"), ord("S")
@@ -40,15 +50,24 @@ def needs_checks(raw: bytes) -> bool:
     flags = raw[0] << 8 | raw[1]
     if flags & _CHECKED_FLAGS:
         return True
+    if flags & _REPLY_TO_FLAG and _ENCODED_REPLY_TO in raw:
+        return True
     return bool(flags & _HEADERS_FLAG) and (b"\x02CC" in raw or b"\x03BCC" in raw)
 
 
-def check(raw: bytes, user: str) -> Checked:
+def check(raw: bytes, user: str, reply_queue: str | None = None) -> Checked:
     """Check the properties of a publish by `user`, and find what is to be done with them.
 
-    Raises `AmqpError` as RabbitMQ does, in its order; `FieldError` for what cannot be decoded.
+    `reply_queue` is what `REPLY_TO` stands for on its channel. Raises `AmqpError` as RabbitMQ does,
+    in its order; `FieldError` for what cannot be decoded.
     """
     places = locate_properties(raw)
+    if "reply_to" in places and raw[places["reply_to"]] == _ENCODED_REPLY_TO:
+        if reply_queue is None:
+            raise _refused("fast reply consumer does not exist")
+        name = encode_short(encode_name(reply_queue))
+        raw = raw[: places["reply_to"].start] + name + raw[places["reply_to"].stop :]
+        places = locate_properties(raw)
     if "expiration" in places:
         _check_expiration(_text(raw, places["expiration"]))
     checked = Checked(raw)
