@@ -26,8 +26,10 @@ from protocols.amqp.fields import FieldError
 from protocols.amqp.language import AmqpLanguage
 
 _CONTENT = Struct(">HHQ")  # Class, weight, body size.
-_ENTRIES_MAX = 4096
-_HEADER_SIZE_MAX = 4096  # Larger ones are not worth being remembered.
+_HEADER_SIZE_MAX = 4096  # Larger ones take the general path.
+_REMEMBERED_SIZE_MAX = 1024  # Larger prefixes are not worth being remembered.
+_MEMORY_SIZE_MAX = 2 << 20  # So much is remembered for one connection, in bytes, about.
+_ENTRY_OVERHEAD = 500  # What an entry or a target costs beside its octets, about.
 _METHOD_SIZE_MAX = 4 + 2 + 256 + 256 + 1  # Of a basic.publish payload.
 
 
@@ -125,6 +127,7 @@ class Publishing:
         self._is_plain = is_plain
         self._targets: dict[bytes, Target] = {}
         self._entries: dict[bytes, Entry] = {}
+        self._memory_size = 0
         self._predicted: Entry | None = None
         self.body_size_max = 0  # Larger ones take the general path, which refuses them.
         self.missing_size = 0  # So much of the next message must come before `receive` goes on.
@@ -133,6 +136,7 @@ class Publishing:
         """Drop all that was resolved: topology, or the channels, have changed."""
         self._targets.clear()
         self._entries.clear()
+        self._memory_size = 0
         self._predicted = None
 
     def receive(self, data: bytes, position: int) -> int:
@@ -254,8 +258,7 @@ class Publishing:
         if target is None and method[-1] == END_OCTET:
             target = self._resolve(method)
             if target is not None:
-                if len(self._targets) >= _ENTRIES_MAX:
-                    self._targets.clear()
+                self._make_room(len(method))
                 self._targets[method] = target
         return target
 
@@ -280,7 +283,15 @@ class Publishing:
         channel = target.channel
         kind = channel.durable_kind if durable else channel.transient_kind
         entry = Entry(prefix, body_size, target, header, route, kind)
-        if len(self._entries) >= _ENTRIES_MAX:
-            self._entries.clear()
-        self._entries[prefix] = entry
+        if len(prefix) <= _REMEMBERED_SIZE_MAX:
+            self._make_room(len(prefix) + len(raw_header))
+            self._entries[prefix] = entry
         return entry
+
+    def _make_room(self, size: int) -> None:
+        """Something of this many octets is to be remembered: forget all the rest if need be."""
+        self._memory_size += size + _ENTRY_OVERHEAD
+        if self._memory_size > _MEMORY_SIZE_MAX:
+            self._targets.clear()
+            self._entries.clear()
+            self._memory_size = size + _ENTRY_OVERHEAD
