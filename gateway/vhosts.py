@@ -88,11 +88,11 @@ class VirtualHost:
             raise PreconditionFailedError(
                 f"invalid type '{type_name(alternate)}' for arg 'alternate-exchange' in {exchange}"
             )
-        self.exchanges[name] = exchange
-        self._changed()
         if durable:
             document = [self.name, name, type, auto_delete, internal, exchange.arguments]
             self._broker.put_document("exchange", _key(self.name, name), document)
+        self.exchanges[name] = exchange
+        self._changed()
         return exchange
 
     def delete_exchange(self, name: str, *, if_unused: bool = False) -> None:
@@ -402,7 +402,11 @@ class VirtualHost:
             document = [
                 self.name, source.name, kind, destination.name, routing_key, dict(arguments)
             ]  # fmt: skip
-            self._broker.put_document("binding", self._binding_key(source, binding), document)
+            try:
+                self._broker.put_document("binding", self._binding_key(source, binding), document)
+            except OSError:
+                self._remove_binding(source, binding)
+                raise
 
     def _add_binding(self, source: Exchange, binding: Binding) -> bool:
         if not source.add(binding):
@@ -410,14 +414,19 @@ class VirtualHost:
         self._bound_to.setdefault(binding.destination, {})[source, binding] = None
         return True
 
-    def _unbind(self, source: Exchange, binding: Binding) -> None:
+    def _remove_binding(self, source: Exchange, binding: Binding) -> bool:
         if not source.remove(binding):
-            return
+            return False
         bound = self._bound_to[binding.destination]
         del bound[source, binding]
         if not bound:
             del self._bound_to[binding.destination]
         self._changed()
+        return True
+
+    def _unbind(self, source: Exchange, binding: Binding) -> None:
+        if not self._remove_binding(source, binding):
+            return
         self._broker.delete_document("binding", self._binding_key(source, binding))
         if source.auto_delete and not source.bindings:
             self._remove_exchange(source)

@@ -141,11 +141,12 @@ class Channel:
         left = content.body_size - len(payload)
         if left < 0:
             raise AmqpError("FRAME_ERROR", "the body is longer than its header says", _PUBLISH_ID)
+        if not left:
+            self._publish(content, payload)
+            return
         if payload:
             content.parts.append(payload)
         self.content = content._replace(body_size=left)
-        if not left:
-            self._publish(content)
 
     def _begin_body(self, content: Content, payload: bytes) -> None:
         if len(payload) < _CONTENT.size + 2:
@@ -163,12 +164,18 @@ class Channel:
                 f"message size {body_size} is larger than configured max size {size_max}",
                 _PUBLISH_ID,
             )
-        self.content = content._replace(header=payload[_CONTENT.size :], body_size=body_size)
-        if not body_size:
-            self._publish(self.content)
+        begun = content._replace(header=payload[_CONTENT.size :], body_size=body_size)
+        if body_size:
+            self.content = begun
+        else:
+            self._publish(begun, b"")
 
-    def _publish(self, content: Content) -> None:
+    def _publish(self, content: Content, last_part: bytes) -> None:
+        """The content is whole. If this raises `OSError`, its last frame may come again."""
+        self._route_and_append(content, last_part)
         self.content = None
+
+    def _route_and_append(self, content: Content, last_part: bytes) -> None:
         fields = content.fields
         assert content.header is not None
         connection = self.connection
@@ -183,7 +190,7 @@ class Channel:
             header = connection.language.header(checked.raw)
             if checked.more_keys:
                 route = connection.find_route(envelope, header, checked.more_keys)
-        body = b"".join(content.parts)
+        body = b"".join((*content.parts, last_part))
         if self.transaction is not None:
             publish = Publish(route, (envelope, header, body), fields.mandatory)
             self._add_to_transaction(self.transaction, publish)

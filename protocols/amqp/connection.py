@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from math import inf
 from typing import Any
 
+from core.errors import is_disk_full
 from core.route import Route
 from gateway.errors import GatewayError, LoginRefusedError
 from gateway.gateway import Gateway
@@ -19,6 +21,7 @@ from gateway.messages import Envelope, Header, Message
 from gateway.peers import Peer
 from gateway.vhosts import VirtualHost
 from protocols.amqp import handshake
+from protocols.amqp.blocking import Blocking, Throttle
 from protocols.amqp.channel import Channel
 from protocols.amqp.channel import State as ChannelState
 from protocols.amqp.codec import (
@@ -43,10 +46,11 @@ from protocols.amqp.delivering import Subscription
 from protocols.amqp.fields import FieldError, encode_short
 from protocols.amqp.language import AmqpLanguage
 from protocols.amqp.properties import Checked, check, needs_checks
-from protocols.amqp.publishing import Publishing, Target
+from protocols.amqp.publishing import NotStoredError, Publishing, Target
 from protocols.amqp.replies import AmqpError, from_gateway
 
 _ACCEPTED_HEADERS = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09")
+_TX_COMMIT = (90, 20)
 _CLOSE = METHOD_ID.pack(10, 50)
 _CLOSE_OK = METHOD_ID.pack(10, 51)
 _CHANNEL_OPEN = METHOD_ID.pack(20, 10)
@@ -92,7 +96,7 @@ class AmqpConnection:
         peer: Peer,
         handle_method: Callable[[AmqpConnection, Channel, Any], None],
         wake: Callable[[], None],
-        throttle: Callable[[], None],
+        throttle: Throttle,
         now: float,
     ) -> None:
         self.gateway = gateway
@@ -114,7 +118,7 @@ class AmqpConnection:
         self.capabilities: dict[str, Any] = {}
         self.virtual_host: VirtualHost = gateway.default_virtual_host
         self._handle_cold = handle_method
-        self._throttle = throttle
+        self._blocking = Blocking(throttle, gateway.broker.when_relieved, self._send)
         self._parts: list[bytes] = []  # The beginning of something that is not whole yet,
         self._missing_size = 0  # and how much of it has to come before another look is worth it.
         self._generation = gateway.generation
@@ -125,12 +129,11 @@ class AmqpConnection:
         self._holds_count = 0
         self._hang_up_at: float | None = now + limits.handshake_timeout_s
         self._heartbeat_s = 0.0
-        self._send_check_at = 0.0
-        self._receive_check_at = 0.0
+        self._send_check_at = inf
+        self._receive_check_at = inf
         self._sent = False
         self._received = False
         self._idle_checks_count = 0
-        self._throttled = False
         self._now = now
 
     @property
@@ -141,7 +144,7 @@ class AmqpConnection:
     @property
     def _is_read(self) -> bool:
         """Does the transport read? Where it does not, the peer is not silent."""
-        return not (self.paused or (self._throttled and self.gateway.broker.congested))
+        return not (self.paused or self._blocking.blocked)
 
     # What the transport calls
 
@@ -149,8 +152,7 @@ class AmqpConnection:
         """Take in what arrived and work it off as far as it is whole."""
         self._now = now
         self._received = True
-        self._throttled = False
-        if self._missing_size:
+        if self._parts:
             data = self._gather(data)
         position = 0
         if self.state is State.STARTING:
@@ -158,22 +160,18 @@ class AmqpConnection:
         if self.gateway.generation != self._generation:
             self.forget_routes()
         log_end = self.gateway.broker.log_end
-        size = len(data)
-        while position < size:
-            if self.state is State.REFUSED or self.state is State.LEAVING:
-                break
-            following = self._receive_run(data, position)
-            if following == position and not self._publishing.missing_size:
-                following = self._receive_frame(data, position)
-            if following == position:
-                self._await_rest(data, position)
-                break
-            position = following
+        try:
+            self._work_off(data, position)
+        except NotStoredError as refused:
+            self._await_room(data, refused.position, refused.error)
+            self._tell_if_blocked(now)
+        else:
+            if self._blocking.is_full:
+                self._blocking.stored()
         if self._to_confirm:
             self._confirm()
         if self.gateway.broker.log_end != log_end and self.gateway.broker.congested:
-            self._throttled = True
-            self._throttle()
+            self._blocking.behind(now)
 
     def data_to_send(self) -> bytes:
         """Everything queued for the peer, unless it waits for something to be durable."""
@@ -188,16 +186,19 @@ class AmqpConnection:
         """When to hang up, or to look at the heartbeats."""
         if self._hang_up_at is not None:
             return self._hang_up_at
-        if not self._heartbeat_s:
-            return None
-        return min(self._send_check_at, self._receive_check_at)
+        blocking = self._blocking
+        due = min(self._send_check_at, self._receive_check_at, blocking.tell_at, blocking.retry_at)
+        return due if due != inf else None
 
     def handle_deadline(self, now: float) -> None:
-        """Hang up, send a heartbeat, or notice that the peer is dead."""
+        """Hang up, send a heartbeat, notice that the peer is dead, or try again to store."""
         self._now = now
         if self._hang_up_at is not None:
             self.closed = now >= self._hang_up_at
             return
+        if now >= self._blocking.retry_at:
+            self.receive_data(b"", now)
+        self._tell_if_blocked(now)
         if now >= self._send_check_at:
             if not self._sent:
                 self.output.append(HEARTBEAT_FRAME)
@@ -282,6 +283,33 @@ class AmqpConnection:
             self._missing_size = 1
         return len(data)
 
+    def _work_off(self, data: bytes, position: int) -> None:
+        """Take what arrived apart, as far as it is whole. Raises `NotStoredError`."""
+        size = len(data)
+        while position < size:
+            if self.state is State.REFUSED or self.state is State.LEAVING:
+                break
+            following = self._receive_run(data, position)
+            if following == position and not self._publishing.missing_size:
+                try:
+                    following = self._receive_frame(data, position)
+                except OSError as error:
+                    raise NotStoredError(position, error) from error
+            if following == position:
+                self._await_rest(data, position)
+                break
+            position = following
+
+    def _await_room(self, data: bytes, position: int, error: OSError) -> None:
+        """Keep what could not be stored, until there is room for it. Raises other errors."""
+        if not is_disk_full(error):
+            raise error
+        if not self._blocking.is_full:
+            self.gateway.report_full_disk(error)
+        self._parts.append(data[position:])
+        self._missing_size = 0
+        self._blocking.full(self._now)
+
     def _receive_run(self, data: bytes, position: int) -> int:
         """The hot paths: as many publishes or acknowledgements as stand here, if any do."""
         self._publishing.missing_size = 0
@@ -362,6 +390,10 @@ class AmqpConnection:
             self._fail(AmqpError("COMMAND_INVALID", "unimplemented method", method), 0)
         except FieldError:
             self._fail(AmqpError("FRAME_ERROR", f"cannot decode {_binary(payload[4:])}", method), 0)
+        except OSError as error:
+            if not is_disk_full(error) or type != METHOD or method == _TX_COMMIT:
+                raise  # A message waits until there is room for it, where there may be.
+            self._fail(AmqpError("RESOURCE_ERROR", "no space left on the disk", method), 0)
         if self.gateway.generation != self._generation:
             self.forget_routes()
 
@@ -443,8 +475,9 @@ class AmqpConnection:
         """connection.open succeeded."""
         self.state = State.OPEN
         self._hang_up_at = None
-        self._send_check_at = self._now + self._heartbeat_s / 2
-        self._receive_check_at = self._now + self._heartbeat_s
+        if self._heartbeat_s:
+            self._send_check_at = self._now + self._heartbeat_s / 2
+            self._receive_check_at = self._now + self._heartbeat_s
 
     def _refuse_login(self, reason: str) -> None:
         """Say so if the client understands it, and hang up after a pause."""
@@ -508,6 +541,8 @@ class AmqpConnection:
         self.forget_routes()
 
     def _release(self) -> None:
+        if self._blocking.is_full:
+            self._blocking.stored()  # Nobody waits for it any more, and its answer must be read.
         for channel in list(self.channels.values()):
             channel.close()
         self.channels.clear()
@@ -528,7 +563,7 @@ class AmqpConnection:
             if fields.immediate:
                 return None
             route = self.virtual_host.route(envelope.exchange, envelope.routing_key, None)
-        except (FieldError, GatewayError):
+        except (FieldError, GatewayError, OSError):
             return None
         return Target(channel, envelope, route)
 
@@ -559,6 +594,14 @@ class AmqpConnection:
 
         if durable:
             self.gateway.broker.when_durable(flushed)
+
+    def _tell_if_blocked(self, now: float) -> None:
+        if now >= self._blocking.tell_at:
+            self._blocking.tell(bool(self.capabilities.get("connection.blocked")))
+
+    def _send(self, frame: bytes) -> None:
+        self.output.append(frame)
+        self.wake()
 
     def _release_hold(self) -> None:
         self._holds_count -= 1

@@ -33,6 +33,15 @@ _ENTRY_OVERHEAD = 500  # What an entry or a target costs beside its octets, abou
 _METHOD_SIZE_MAX = 4 + 2 + 256 + 256 + 1  # Of a basic.publish payload.
 
 
+class NotStoredError(Exception):
+    """The disk refused a batch; the publishes from `position` on were not stored."""
+
+    def __init__(self, position: int, error: OSError) -> None:
+        super().__init__(str(error))
+        self.position = position
+        self.error = error
+
+
 class Kind:
     """What all messages of one batch have in common: a channel has two of them."""
 
@@ -140,7 +149,10 @@ class Publishing:
         self._predicted = None
 
     def receive(self, data: bytes, position: int) -> int:
-        """Append the whole publishes at `position`; return where something else begins."""
+        """Append the whole publishes at `position`; return where something else begins.
+
+        Raises `NotStoredError`.
+        """
         entry = self._predicted
         previous: Entry | None = None
         kind: Kind | None = None
@@ -194,7 +206,10 @@ class Publishing:
             return
         payload = memoryview(data)[start:end]
         number = self._language.number
-        self._broker.append(number, routes, sizes, [payload], messages, kind.durable)
+        try:
+            self._broker.append(number, routes, sizes, [payload], messages, kind.durable)
+        except OSError as error:
+            raise NotStoredError(start, error) from error
         kind.channel.published(len(messages), kind.durable)
 
     def _find(self, data: bytes, position: int) -> Entry | None:
@@ -268,16 +283,14 @@ class Publishing:
         entry = self._entries.get(prefix)
         if entry is not None:
             return entry
+        route = target.route
         try:
             header = self._language.header(raw_header)
-        except FieldError:
+            if route.by_header:
+                route = self._route(target.envelope, header)
+        except (FieldError, OSError):
             return None
-        if not self._is_plain(raw_header):
-            return None
-        route = target.route
-        if route.by_header:
-            route = self._route(target.envelope, header)
-        if not route.queues:
+        if not route.queues or not self._is_plain(raw_header):
             return None
         durable = route.durable and header.persistent
         channel = target.channel
