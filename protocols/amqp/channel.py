@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from enum import Enum, auto
 from itertools import takewhile
@@ -93,6 +94,7 @@ class Channel:
         self.committing = False  # Until what tx.commit stored is durable.
         self.durable_kind = Kind(self, True)
         self.transient_kind = Kind(self, False)
+        self._marks: deque[tuple[int, float]] = deque()  # Delivery tags, and when they were last.
         self._ack_prefix = FRAME_HEAD.pack(METHOD, number, 13) + ACK
 
     def wake(self) -> None:
@@ -394,6 +396,25 @@ class Channel:
         """Credit has grown: let the queues look again."""
         for subscription in self.subscriptions.values():
             subscription.queue.wake()
+
+    def mark_deliveries(self, now: float) -> float | None:
+        """Called now and then: since when, at least, the oldest delivery has been outstanding.
+
+        None if it is not known to be old. A mark says which delivery was the last at what time, so
+        that no delivery has to remember its own.
+        """
+        marks = self._marks
+        oldest = next(iter(self.unacknowledged), None)
+        while marks and (oldest is None or marks[0][0] < oldest):
+            marks.popleft()
+        since = marks[0][1] if marks else None
+        if oldest is not None and (not marks or marks[-1][0] < self.delivery_tag):
+            marks.append((self.delivery_tag, now))
+        return since
+
+    def forget_marks(self) -> None:
+        """Acknowledgements could not arrive: begin to count anew."""
+        self._marks.clear()
 
     def close(self) -> None:
         """Give everything back: the subscriptions end, what is outstanding is requeued."""

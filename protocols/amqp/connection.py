@@ -58,6 +58,7 @@ _CHANNEL_CLOSE = METHOD_ID.pack(20, 40)
 _CHANNEL_CLOSE_OK = METHOD_ID.pack(20, 41)
 _REFUSAL_PAUSE_S = 3.0  # How long RabbitMQ lets a peer that it refused read why.
 _CLOSE_OK_TIMEOUT_S = 30.0
+_CONSUMERS_CHECK_INTERVAL_S = 60.0
 
 
 class State(Enum):
@@ -83,6 +84,7 @@ class Limits:
     handshake_timeout_s: float
     message_size_max: int
     transactions_size_max: int
+    consumer_timeout_ms: int
 
 
 class AmqpConnection:
@@ -131,6 +133,7 @@ class AmqpConnection:
         self._heartbeat_s = 0.0
         self._send_check_at = inf
         self._receive_check_at = inf
+        self._consumers_check_at = inf
         self._sent = False
         self._received = False
         self._idle_checks_count = 0
@@ -187,7 +190,13 @@ class AmqpConnection:
         if self._hang_up_at is not None:
             return self._hang_up_at
         blocking = self._blocking
-        due = min(self._send_check_at, self._receive_check_at, blocking.tell_at, blocking.retry_at)
+        due = min(
+            self._send_check_at,
+            self._receive_check_at,
+            self._consumers_check_at,
+            blocking.tell_at,
+            blocking.retry_at,
+        )
         return due if due != inf else None
 
     def handle_deadline(self, now: float) -> None:
@@ -199,6 +208,8 @@ class AmqpConnection:
         if now >= self._blocking.retry_at:
             self.receive_data(b"", now)
         self._tell_if_blocked(now)
+        if now >= self._consumers_check_at:
+            self._check_consumers(now)
         if now >= self._send_check_at:
             if not self._sent:
                 self.output.append(HEARTBEAT_FRAME)
@@ -478,6 +489,8 @@ class AmqpConnection:
         if self._heartbeat_s:
             self._send_check_at = self._now + self._heartbeat_s / 2
             self._receive_check_at = self._now + self._heartbeat_s
+        if self.limits.consumer_timeout_ms:
+            self._consumers_check_at = self._now + self._consumers_check_interval_s
 
     def _refuse_login(self, reason: str) -> None:
         """Say so if the client understands it, and hang up after a pause."""
@@ -594,6 +607,27 @@ class AmqpConnection:
 
         if durable:
             self.gateway.broker.when_durable(flushed)
+
+    @property
+    def _consumers_check_interval_s(self) -> float:
+        return min(_CONSUMERS_CHECK_INTERVAL_S, self.limits.consumer_timeout_ms / 2000)
+
+    def _check_consumers(self, now: float) -> None:
+        """Close the channels that have kept a delivery for too long."""
+        self._consumers_check_at = now + self._consumers_check_interval_s
+        timeout_ms = self.limits.consumer_timeout_ms
+        for channel in list(self.channels.values()):
+            if not self._is_read:
+                channel.forget_marks()
+                continue
+            since = channel.mark_deliveries(now)
+            if since is not None and (now - since) * 1000 >= timeout_ms:
+                text = (
+                    f"delivery acknowledgement on channel {channel.number} timed out. Timeout"
+                    f" value used: {timeout_ms} ms. This timeout value can be configured, see"
+                    " consumers doc guide to learn more"
+                )
+                self._fail(AmqpError("PRECONDITION_FAILED", text), channel.number)
 
     def _tell_if_blocked(self, now: float) -> None:
         if now >= self._blocking.tell_at:

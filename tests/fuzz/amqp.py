@@ -43,6 +43,7 @@ LIMITS = Limits(
     handshake_timeout_s=10,
     message_size_max=20_000,
     transactions_size_max=100_000,
+    consumer_timeout_ms=0,
 )
 KEPT_SIZE_MAX = 4 * LIMITS.frame_max
 OPENING = [
