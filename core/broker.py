@@ -355,6 +355,11 @@ class Broker:
 
     def _end_turn(self) -> None:
         self._progress.write()
+        if self._flush_call is None and self._progress.is_dirty:
+            # Who only consumes appends nothing, and yet shall not be given it all again.
+            self._flush_call = self._clock.callLater(
+                self._options.progress_flush_interval_s, self._flush
+            )
         written = self.log_end - self._checkpointed_at + self._progress.size
         if written > max(self._options.checkpoint_distance, 4 * self._checkpoint_size):
             self._begin_checkpoint()
