@@ -31,6 +31,8 @@ class ListenConfig:
     proxy_protocol: bool = False
     # How long a peer may take for its TLS handshake, or a proxy to announce one.
     handshake_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
+    # Users who may log in from this machine only.
+    loopback_users: tuple[str, ...] = ("guest",)
 
 
 @dataclass(frozen=True, slots=True)

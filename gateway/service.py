@@ -86,6 +86,7 @@ class Service:
             run_blocking=blocking.run,
             store=self._config.store,
             failed=self._disk_failed,
+            loopback_users=self._config.listen.loopback_users,
         )
         for front_end in self._front_end_classes:
             for language in front_end.languages:
