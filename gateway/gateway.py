@@ -46,6 +46,8 @@ class Gateway:
         self.clock = clock
         self.generation = 0
         self.product_version = _product_version()
+        self.started_at = clock.seconds()
+        self.addresses: dict[str, tuple[str, int]] = {}  # What is listened on, by name.
         self.name_server = NameServer()
         self.connections = Connections()
         self.broker = Broker(

@@ -69,6 +69,7 @@ class Service:
         with ExitStack() as undo:
             undo.callback(DataFolder(self._data_dir).release)
             gateway = self._start_gateway(undo)
+            gateway.addresses = self.addresses
             self._front_ends = [
                 front_end(gateway, self._config.front_ends[front_end.section], self._reactor)
                 for front_end in self._front_end_classes
