@@ -33,6 +33,9 @@ class HttpConfig:
     # False: nothing listens.
     enabled: bool = True
     port: int = 15672
+    # The port for TLS, if `[tls]` has a certificate and `tls` is true here.
+    tls_port: int = 15671
+    tls: bool = True
     # The largest body of a request, in bytes.
     body_size_max: int = 20 << 20
 
@@ -49,10 +52,13 @@ class HttpFrontEnd:
         self._site = ApiSite(gateway, section, clock)
 
     def listeners(self) -> Sequence[Listener]:
-        """One port, or none."""
+        """One port, and one for TLS, or none."""
         if not self._section.enabled:
             return []
-        return [Listener("http", self._section.port, self._site)]
+        listeners = [Listener("http", self._section.port, self._site)]
+        if self._section.tls:
+            listeners.append(Listener("https", self._section.tls_port, self._site, tls="only"))
+        return listeners
 
     def listening(self, name: str, host: str, port: int) -> None:
         """Nobody needs the address."""

@@ -66,7 +66,7 @@ def test_a_setting_is_parsed_by_its_type(setting: str, field: str, value: object
         ("pigeon", "--set pigeon: expected section.key=value"),
         ("pigeon.port", "--set pigeon.port: expected section.key=value"),
         ("port=1", "--set port=1: expected section.key=value"),
-        ("dove.port=1", "--set unknown section dove (there are: http, listen, pigeon, store, tls)"),
+        ("dove.port=1", "--set unknown section dove (there are: listen, pigeon, store, tls)"),
         (
             "store.fluhs=sync",
             "--set unknown key store.fluhs "
