@@ -430,6 +430,7 @@ class Channel:
             prefetch_count=self.consumer_prefetch,
             global_prefetch_count=self.prefetch,
             confirming=self.confirming,
+            transactional=self.transaction is not None,
         )
 
     def close(self) -> None:
