@@ -22,7 +22,14 @@ from typing import Self
 ROOT = Path(__file__).resolve().parent.parent
 RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 # The settings for the ports of our gateway; each takes any free one.
-PORTS = ("amqp.port", "stomp.port", "stomp.websocket_port", "native.port", "name_server.port")
+PORTS = (
+    "amqp.port",
+    "stomp.port",
+    "stomp.websocket_port",
+    "native.port",
+    "name_server.port",
+    "http.port",
+)
 READY_LINE = "rosettamq ready "
 READY_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 60.0

@@ -1,4 +1,4 @@
-"""The command line: `rosettamq serve` and `rosettamq demo`.
+"""The command line: `rosettamq serve`, `rosettamq demo`, and what talks to a running broker.
 
 Each command imports what it needs itself: the broker is to be ready within a second, and `--help`
 at once.
@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+
+from gateway.cli.commands import GROUPS
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -62,6 +64,10 @@ def demo(amqp: str | None, stomp: str | None, name_server: str | None) -> None:
     from gateway.demo.command import run_demo
 
     sys.exit(run_demo(amqp, stomp, name_server))
+
+
+for _group in GROUPS:
+    main.add_command(_group)
 
 
 if __name__ == "__main__":

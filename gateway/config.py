@@ -31,6 +31,8 @@ class ListenConfig:
     proxy_protocol: bool = False
     # How long a peer may take for its TLS handshake, or a proxy to announce one.
     handshake_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
+    # Users who may log in from this machine only.
+    loopback_users: tuple[str, ...] = ("guest",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +77,12 @@ class StoreConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class HttpConfig:
-    """The HTTP API and console. Nothing listens there yet; the setting is only checked."""
-
-    port: int = 15672
-
-
-@dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration; `front_ends` holds each front end's own section by its name."""
 
     listen: ListenConfig
     tls: TlsConfig
     store: StoreConfig
-    http: HttpConfig
     front_ends: Mapping[str, Any]
 
 
@@ -96,7 +90,6 @@ _PRODUCT_SECTIONS: dict[str, type[Any]] = {
     "listen": ListenConfig,
     "tls": TlsConfig,
     "store": StoreConfig,
-    "http": HttpConfig,
 }
 
 
@@ -121,7 +114,6 @@ def load_config(
         built["listen"],
         built["tls"],
         built["store"],
-        built["http"],
         {name: built[name] for name in front_ends},
     )
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from protocols.front_end import FrontEnd
 
 GROUP = "rosettamq.protocols"
-_OURS = ("amqp", "stomp", "native", "name_server")
+_OURS = ("amqp", "stomp", "native", "name_server", "http")
 
 
 class FrontEndLoadError(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -13,17 +13,21 @@ from core.broker import Broker, BrokerOptions
 from core.errors import CorruptRecordError
 from core.group_commit import RunBlocking
 from core.name_server import NameServer
+from gateway.access import UserVirtualHost
 from gateway.config import StoreConfig
-from gateway.errors import NotAllowedError
+from gateway.connections import Connections
+from gateway.errors import NotAllowedError, NotFoundError, PreconditionFailedError
 from gateway.messages import Language, Message
-from gateway.users import Users
+from gateway.permissions import EVERYTHING, Permission, Permissions
+from gateway.users import ADMINISTRATOR, DEFAULT_PASSWORD, DEFAULT_USER, Users
 from gateway.vhosts import VirtualHost
 
 DEFAULT_VIRTUAL_HOST = "/"
+VIRTUAL_HOST_LIMITS = ("max-connections", "max-queues")
 
 
 class Gateway:
-    """Virtual hosts, users, languages; one broker.
+    """Virtual hosts, users, permissions, connections, languages; one broker.
 
     `generation` changes whenever a route may have: whoever keeps routes compares it.
     """
@@ -37,16 +41,21 @@ class Gateway:
         run_blocking: RunBlocking,
         store: StoreConfig | None = None,
         failed: Callable[[BaseException], None] | None = None,
+        loopback_users: Collection[str] = (DEFAULT_USER,),
     ) -> None:
         self.clock = clock
         self.generation = 0
         self.product_version = _product_version()
+        self.started_at = clock.seconds()
+        self.addresses: dict[str, tuple[str, int]] = {}  # What is listened on, by name.
         self.name_server = NameServer()
-        self.users = Users()
+        self.connections = Connections()
         self.broker = Broker(
             data_dir, clock, run_blocking, _options(store), failed or self._disk_failed
         )
         self.turn = self.broker.turn
+        self.users = Users(self.broker, loopback_users)
+        self.permissions = Permissions(self.broker, self._changed)
         self.virtual_hosts: dict[str, VirtualHost] = {}
         self._languages: dict[int, Language] = {}
         self._add_virtual_host(DEFAULT_VIRTUAL_HOST)
@@ -61,6 +70,9 @@ class Gateway:
         self.broker.start(
             {number: language.parse_stored for number, language in self._languages.items()}
         )
+        self.users.restore()
+        self.permissions.restore()
+        self._restore_virtual_hosts()
         for document in self.broker.documents("exchange").values():
             self.virtual_hosts[document[0]].restore_exchange(document)
         for id, document in self.broker.documents("queue").items():
@@ -86,12 +98,111 @@ class Gateway:
         """Log in a user whom TLS has proved by a certificate. Raises `LoginRefusedError`."""
         return self.users.login_external(user, peer_host)
 
-    def open_virtual_host(self, user: str, name: str) -> VirtualHost:
-        """The virtual host of that name, if the user may use it. Raises `NotAllowedError`."""
+    def delete_user(self, name: str) -> None:
+        """Forget a user and what it may do, and close its connections. Raises `NotFoundError`."""
+        self.users.delete(name)
+        self.permissions.delete_all_of(user=name)
+        self.connections.close_all(lambda entry: entry.user == name, f"user '{name}' was deleted")
+
+    # Virtual hosts
+
+    def open_virtual_host(self, user: str, name: str) -> UserVirtualHost:
+        """The virtual host of that name for a new connection of the user.
+
+        Raises `NotAllowedError`.
+        """
         virtual_host = self.virtual_hosts.get(name)
         if virtual_host is None:
             raise NotAllowedError(f"vhost {name} not found")
+        limit = virtual_host.limits.get("max-connections", -1)
+        if 0 <= limit <= self.connections.count_of_virtual_host(name):
+            raise NotAllowedError(
+                f"access to vhost '{name}' refused for user '{user}':"
+                f" connection limit ({limit}) is reached"
+            )
+        limit = self.users.limit(user, "max-connections")
+        if 0 <= limit <= self.connections.count_of_user(user):
+            raise NotAllowedError(
+                f"connection refused for user '{user}': user connection limit ({limit}) is reached"
+            )
+        return self.enter_virtual_host(user, name)
+
+    def enter_virtual_host(self, user: str, name: str) -> UserVirtualHost:
+        """The same for one request, which no limit counts. Raises `NotAllowedError`."""
+        virtual_host = self.virtual_hosts.get(name)
+        if virtual_host is None:
+            raise NotAllowedError(f"vhost {name} not found")
+        if self.permissions.find(user, name) is None:
+            raise NotAllowedError(f"access to vhost '{name}' refused for user '{user}'")
+        return UserVirtualHost(virtual_host, user, self.permissions)
+
+    def nowhere(self) -> UserVirtualHost:
+        """What a connection has before it is open: a virtual host in which nothing is allowed."""
+        return UserVirtualHost(self.default_virtual_host, "", self.permissions)
+
+    def check_channel_limit(self, user: str) -> None:
+        """May the user open one more channel? Raises `NotAllowedError`."""
+        limit = self.users.limit(user, "max-channels")
+        if 0 <= limit <= self.connections.channel_count_of_user(user):
+            raise NotAllowedError(
+                f"number of channels opened for user '{user}' has reached"
+                f" the maximum allowed user limit of ({limit})"
+            )
+
+    def put_virtual_host(
+        self,
+        name: str,
+        description: str = "",
+        tags: Sequence[str] = (),
+        default_queue_type: str = "classic",
+    ) -> bool:
+        """Create a virtual host, or change what is said of it; True if it is new."""
+        is_new = name not in self.virtual_hosts
+        if is_new:
+            self._add_virtual_host(name)
+        virtual_host = self.virtual_hosts[name]
+        virtual_host.description = description
+        virtual_host.tags = tuple(tags)
+        virtual_host.default_queue_type = default_queue_type
+        self._store_virtual_host(virtual_host)
+        return is_new
+
+    def set_virtual_host_limit(self, name: str, limit: str, value: int | None) -> None:
+        """Set a limit, or lift it. Raises `NotFoundError`, `PreconditionFailedError`."""
+        virtual_host = self.find_virtual_host(name)
+        if limit not in VIRTUAL_HOST_LIMITS:
+            raise PreconditionFailedError(f"'{limit}' is no limit of a virtual host")
+        virtual_host.limits.pop(limit, None)
+        if value is not None:
+            virtual_host.limits[limit] = value
+        self._store_virtual_host(virtual_host)
+
+    def find_virtual_host(self, name: str) -> VirtualHost:
+        """The virtual host of this name. Raises `NotFoundError`."""
+        virtual_host = self.virtual_hosts.get(name)
+        if virtual_host is None:
+            raise NotFoundError(f"no vhost '{name}'")
         return virtual_host
+
+    def delete_virtual_host(self, name: str) -> None:
+        """Close its connections, and drop all that is in it.
+
+        Raises `NotFoundError`, and `PreconditionFailedError` for the default one.
+        """
+        virtual_host = self.find_virtual_host(name)
+        if name == DEFAULT_VIRTUAL_HOST:
+            raise PreconditionFailedError(
+                f"vhost '{name}' cannot be deleted: RocketMQ's topics are those in it"
+            )
+        self.permissions.delete_all_of(virtual_host=name)
+        self.connections.close_all(
+            lambda entry: entry.virtual_host == name, f"vhost '{name}' was deleted"
+        )
+        virtual_host.remove_everything()
+        del self.virtual_hosts[name]
+        # Last: whatever a crash may leave of it is still in a virtual host that exists.
+        self.broker.delete_document("vhost", name)
+        self._changed()
 
     def report_full_disk(self, error: OSError) -> None:
         """Somebody waits for room on the disk: the operator should know."""
@@ -106,6 +217,31 @@ class Gateway:
             return self._languages[found[0]].parse_stored(found[1])
         except CorruptRecordError:
             return None
+
+    def _restore_virtual_hosts(self) -> None:
+        for name, document in self.broker.documents("vhost").items():
+            if name not in self.virtual_hosts:
+                self._add_virtual_host(name)
+            virtual_host = self.virtual_hosts[name]
+            description, tags, virtual_host.default_queue_type, limits = document
+            virtual_host.description, virtual_host.tags = description, tuple(tags)
+            virtual_host.limits = dict(limits)
+        if not self.broker.documents("defaults"):
+            # An empty folder. Once only: a default that was deleted stays so.
+            self._store_virtual_host(self.default_virtual_host)
+            self.users.put(DEFAULT_USER, password=DEFAULT_PASSWORD, tags=[ADMINISTRATOR])
+            everything = (EVERYTHING, EVERYTHING, EVERYTHING)
+            self.permissions.put(Permission(DEFAULT_USER, DEFAULT_VIRTUAL_HOST, *everything))
+            self.broker.put_document("defaults", "made", True)
+
+    def _store_virtual_host(self, virtual_host: VirtualHost) -> None:
+        document = [
+            virtual_host.description,
+            list(virtual_host.tags),
+            virtual_host.default_queue_type,
+            dict(virtual_host.limits),
+        ]
+        self.broker.put_document("vhost", virtual_host.name, document)
 
     def _add_virtual_host(self, name: str) -> None:
         self.virtual_hosts[name] = VirtualHost(name, self.broker, self._changed)

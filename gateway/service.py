@@ -69,6 +69,7 @@ class Service:
         with ExitStack() as undo:
             undo.callback(DataFolder(self._data_dir).release)
             gateway = self._start_gateway(undo)
+            gateway.addresses = self.addresses
             self._front_ends = [
                 front_end(gateway, self._config.front_ends[front_end.section], self._reactor)
                 for front_end in self._front_end_classes
@@ -86,6 +87,7 @@ class Service:
             run_blocking=blocking.run,
             store=self._config.store,
             failed=self._disk_failed,
+            loopback_users=self._config.listen.loopback_users,
         )
         for front_end in self._front_end_classes:
             for language in front_end.languages:

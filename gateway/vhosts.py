@@ -34,6 +34,10 @@ class VirtualHost:
 
     def __init__(self, name: str, broker: Broker, changed: Callable[[], None]) -> None:
         self.name = name
+        self.description = ""
+        self.tags: tuple[str, ...] = ()
+        self.default_queue_type = "classic"
+        self.limits: dict[str, int] = {}  # Those below 0 are none.
         self.exchanges: dict[str, Exchange] = {}
         self.queues: dict[str, Queue] = {}
         self._broker = broker
@@ -155,6 +159,12 @@ class VirtualHost:
             _check_field("auto_delete", auto_delete, existing.auto_delete, existing)
             _check_arguments(arguments, existing)
             return existing
+        limit = self.limits.get("max-queues", -1)
+        if 0 <= limit <= len(self.queues):
+            raise PreconditionFailedError(
+                f"cannot declare queue '{name}':"
+                f" queue limit in vhost '{self.name}' ({limit}) is reached"
+            )
         name = name or "amq.gen-" + _random_name()
         document = [self.name, name, auto_delete, dict(arguments)] if durable else None
         light = self._broker.declare_queue(document)
@@ -216,6 +226,13 @@ class VirtualHost:
         for queue in list(self._owned.get(owner, ())):
             self.remove_queue(queue)
         self._owned.pop(owner, None)
+
+    def remove_everything(self) -> None:
+        """Remove all queues and exchanges: the virtual host is being deleted."""
+        for queue in list(self.queues.values()):
+            self.remove_queue(queue)
+        for exchange in list(self.exchanges.values()):
+            self._remove_exchange(exchange)
 
     # Bindings
 

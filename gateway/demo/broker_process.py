@@ -25,6 +25,7 @@ _FREE_PORTS = [
         "stomp.websocket_port",
         "native.port",
         "name_server.port",
+        "http.port",
     )
     for argument in ("--set", f"{port}=0")
 ]

@@ -9,6 +9,7 @@ from itertools import takewhile
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from gateway.connections import ChannelFacts, ConsumerFacts
 from gateway.messages import Envelope, Header
 from gateway.queues import Delivery, Queue
 from protocols.amqp.codec import (
@@ -415,6 +416,22 @@ class Channel:
     def forget_marks(self) -> None:
         """Acknowledgements could not arrive: begin to count anew."""
         self._marks.clear()
+
+    def facts(self) -> ChannelFacts:
+        """What an operator sees of this channel."""
+        return ChannelFacts(
+            number=self.number,
+            consumers=[
+                ConsumerFacts(each.tag, each.queue.name, each.no_ack, each.prefetch)
+                for each in self.subscriptions.values()
+            ],
+            unacknowledged_count=len(self.unacknowledged),
+            unconfirmed_count=self.published_count - self.confirmed_count,
+            prefetch_count=self.consumer_prefetch,
+            global_prefetch_count=self.prefetch,
+            confirming=self.confirming,
+            transactional=self.transaction is not None,
+        )
 
     def close(self) -> None:
         """Give everything back: the subscriptions end, what is outstanding is requeued."""

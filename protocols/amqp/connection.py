@@ -15,11 +15,12 @@ from typing import Any
 
 from core.errors import is_disk_full
 from core.route import Route
+from gateway.access import UserVirtualHost
+from gateway.connections import ChannelFacts, ConnectionFacts, Ends
 from gateway.errors import GatewayError, LoginRefusedError
 from gateway.gateway import Gateway
 from gateway.messages import Envelope, Header, Message
 from gateway.peers import Peer
-from gateway.vhosts import VirtualHost
 from protocols.amqp import handshake
 from protocols.amqp.blocking import Blocking, Throttle
 from protocols.amqp.channel import Channel
@@ -100,11 +101,14 @@ class AmqpConnection:
         wake: Callable[[], None],
         throttle: Throttle,
         now: float,
+        ends: Ends | None = None,
     ) -> None:
         self.gateway = gateway
         self.language = language
         self.limits = limits
         self.peer = peer
+        self.ends = ends or Ends(peer.host, peer.port)
+        self.client_properties: dict[str, Any] = {}
         self.wake = wake
         self.state = State.STARTING
         self.closed = False
@@ -118,7 +122,7 @@ class AmqpConnection:
         self.transactions_size = 0  # Of what all channels hold until tx.commit.
         self.user = ""
         self.capabilities: dict[str, Any] = {}
-        self.virtual_host: VirtualHost = gateway.default_virtual_host
+        self.virtual_host: UserVirtualHost = gateway.nowhere()
         self._handle_cold = handle_method
         self._blocking = Blocking(throttle, gateway.broker.when_relieved, self._send)
         self._parts: list[bytes] = []  # The beginning of something that is not whole yet,
@@ -138,6 +142,7 @@ class AmqpConnection:
         self._received = False
         self._idle_checks_count = 0
         self._now = now
+        self._opened_at = now
 
     @property
     def wants_cancel(self) -> bool:
@@ -239,6 +244,29 @@ class AmqpConnection:
         """Give everything back."""
         self.closed = True
         self._release()
+
+    # What the gateway's registry asks for
+
+    def facts(self) -> ConnectionFacts:
+        """What does not change while the connection is open."""
+        return ConnectionFacts(
+            protocol="AMQP 0-9-1",
+            ends=self.ends,
+            connected_at=self._opened_at,
+            channel_max=self.channel_max,
+            frame_max=self.frame_max,
+            heartbeat_s=self._heartbeat_s,
+            auth_mechanism=handshake.mechanism_of(self),
+            client_properties=self.client_properties,
+        )
+
+    def channel_facts(self) -> list[ChannelFacts]:
+        """The channels, as they are now."""
+        return [channel.facts() for channel in self.channels.values()]
+
+    def force_close(self, reason: str) -> None:
+        """An operator wants this connection closed."""
+        self.shut_down(reason)
 
     def shut_down(self, reason: str) -> None:
         """The broker stops: tell the peer."""
@@ -486,6 +514,8 @@ class AmqpConnection:
         """connection.open succeeded."""
         self.state = State.OPEN
         self._hang_up_at = None
+        self._opened_at = self._now
+        self.gateway.connections.add(self, self.user, self.virtual_host.name)
         if self._heartbeat_s:
             self._send_check_at = self._now + self._heartbeat_s / 2
             self._receive_check_at = self._now + self._heartbeat_s
@@ -537,6 +567,7 @@ class AmqpConnection:
         self.closed = not self._holds_count
 
     def _open_channel(self, number: int) -> None:
+        self.gateway.check_channel_limit(self.user)
         if len(self.channels) >= self.channel_max:
             raise AmqpError(
                 "NOT_ALLOWED",
@@ -561,6 +592,7 @@ class AmqpConnection:
         self.channels.clear()
         self._to_confirm.clear()
         self.virtual_host.release_owner(self)
+        self.gateway.connections.remove(self)
 
     # Publishing
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
 
+from gateway.connections import Ends
 from gateway.gateway import Gateway
 from gateway.messages import Language
 from gateway.peers import peer_at
@@ -64,7 +65,9 @@ class AmqpFrontEnd:
         return listeners
 
     def listening(self, name: str, host: str, port: int) -> None:
-        """Nobody needs the address."""
+        """The connections are named after the address."""
+        if name == "amqp":
+            self._factory.address = (host, port)
 
     def stop(self) -> None:
         """Close all connections as RabbitMQ does when it shuts down."""
@@ -81,6 +84,7 @@ class AmqpFactory(Factory):
 
     def __init__(self, gateway: Gateway, section: AmqpConfig, clock: IReactorTime) -> None:
         self.connections: dict[AmqpConnection, None] = {}
+        self.address = ("", section.port)
         self._gateway = gateway
         self._clock = clock
         self._limits = Limits(
@@ -97,17 +101,18 @@ class AmqpFactory(Factory):
     def buildProtocol(self, addr: IAddress | None) -> ConnectionTransport:  # noqa: N802
         """Twisted: a peer has connected."""
         transport = ConnectionTransport(self._gateway.turn, self._clock, self._gateway.broker)
-        language = self._language
+        language, peer = self._language, peer_at(addr)
         assert isinstance(language, AmqpLanguage)
         connection = AmqpConnection(
             self._gateway,
             language,
             self._limits,
-            peer_at(addr),
+            peer,
             methods.handle,
             transport.wake,
             transport.throttle,
             self._clock.seconds(),
+            Ends(peer.host, peer.port, *self.address),
         )
         self.connections[connection] = None
         transport.attach(connection, lambda: self.connections.pop(connection, None))

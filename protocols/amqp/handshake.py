@@ -85,6 +85,7 @@ def mechanism_of(connection: AmqpConnection) -> str:
 
 def _log_in(connection: AmqpConnection, command: Any) -> None:
     client_properties = command.client_properties or {}
+    connection.client_properties = dict(client_properties)
     capabilities = client_properties.get("capabilities")
     connection.capabilities = dict(capabilities) if isinstance(capabilities, dict) else {}
     connection.capabilities["\0mechanism"] = command.mechanism

@@ -48,11 +48,11 @@ def _queue_name(channel: Channel, name: str) -> str:
 
 
 def _find_queue(connection: AmqpConnection, channel: Channel, name: str) -> Queue:
-    """The queue of this name; those for direct replies are nobody's to look into."""
+    """The queue of this name, to read; those for direct replies are nobody's to look into."""
     name = _queue_name(channel, name)
     if _names_replies(name):
         raise _no_queue(connection, name)
-    return connection.virtual_host.find_queue(name, connection)
+    return connection.virtual_host.read_queue(name, connection)
 
 
 # channel

@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from core.errors import CoreError
+from gateway.connections import ChannelFacts, ConnectionFacts, Ends
 from gateway.errors import GatewayError, LoginRefusedError
 from protocols.stomp.codec import Frame, FrameReader, encode_frame
 from protocols.stomp.config import StompConfig
@@ -59,6 +60,7 @@ class StompConnection:
         wake: Callable[[], None],
         throttle: Callable[[], None],
         now: float,
+        ends: Ends | None = None,
     ) -> None:
         self.state = State.CONNECTING
         self.closed = False
@@ -68,6 +70,9 @@ class StompConnection:
         self._gateway = gateway
         self._config = config
         self._peer_host = peer_host
+        self._ends = ends or Ends(peer_host)
+        self._connected_at = now
+        self._version = ""
         self._throttle = throttle  # Read no more from this peer until the disk has caught up.
         self._reader = FrameReader(
             min(config.max_frame_size_before_login, config.max_frame_size),
@@ -149,11 +154,26 @@ class StompConnection:
 
     def shut_down(self) -> None:
         """The broker stops: say so, as RabbitMQ does, and hang up."""
+        self.force_close("broker forced connection closure with reason 'shutdown'")
+
+    # What the gateway's registry asks for
+
+    def facts(self) -> ConnectionFacts:
+        """What does not change while the connection is open."""
+        return ConnectionFacts(
+            protocol=f"STOMP {self._version}",
+            ends=self._ends,
+            connected_at=self._connected_at,
+        )
+
+    def channel_facts(self) -> list[ChannelFacts]:
+        """The session is one channel."""
+        return [] if self._session is None else [self._session.facts()]
+
+    def force_close(self, reason: str) -> None:
+        """Say why, and hang up."""
         if self.state is State.CONNECTED:
-            self._send_error(
-                "connection_forced",
-                "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'",
-            )
+            self._send_error("connection_forced", f"CONNECTION_FORCED - {reason}")
         self._close()
 
     def _carry_out_frames(self, data: bytes, now: float) -> None:
@@ -230,8 +250,6 @@ class StompConnection:
             user = self._gateway.login(user_name, password, self._peer_host)
         except LoginRefusedError as error:
             raise _bad_connect(_login_refusal(user_name, error)) from error
-        except UnicodeEncodeError as error:  # Octets that are no text are nobody's name.
-            raise _bad_connect(f"Access refused for user '{user_name}'") from error
         try:
             virtual_host = self._gateway.open_virtual_host(user, host)
         except GatewayError as error:
@@ -253,6 +271,8 @@ class StompConnection:
             on_cancelled=self._tell_cancelled,
         )
         self._session = session
+        self._version = version
+        self._gateway.connections.add(self, user, virtual_host.name)
         self._reader.max_frame_size = self._config.max_frame_size
         self.state = State.CONNECTED
         connected = [
@@ -294,6 +314,7 @@ class StompConnection:
         self.closed = True
         if self._session is not None:
             self._session.close()
+            self._gateway.connections.remove(self)
         self._outbox.wake()
 
 

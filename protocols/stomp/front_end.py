@@ -9,8 +9,9 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
+from gateway.connections import Ends
 from gateway.messages import Language
-from gateway.peers import peer_at
+from gateway.peers import Peer, peer_at
 from protocols.front_end import Listener
 from protocols.stomp.config import StompConfig
 from protocols.stomp.connection import StompConnection
@@ -32,28 +33,30 @@ class StompFactory(Factory):
         self._config = config
         self._clock = clock
         self._open: dict[StompConnection | WebSocketConnection, None] = {}
+        self.address = ("", config.port)
 
     def buildProtocol(self, addr: IAddress | None) -> ConnectionTransport:  # noqa: N802
         """Twisted: a peer has connected."""
         transport = ConnectionTransport(self._gateway.turn, self._clock, self._gateway.broker)
-        connection = self._connection(peer_at(addr).host, transport)
+        connection = self._connection(peer_at(addr), transport)
         self._open[connection] = None
         transport.attach(connection, lambda: self._open.pop(connection, None))
         return transport
 
     def _connection(
-        self, peer_host: str, transport: ConnectionTransport
+        self, peer: Peer, transport: ConnectionTransport
     ) -> StompConnection | WebSocketConnection:
-        return self._stomp_connection(peer_host, transport)
+        return self._stomp_connection(peer, transport)
 
-    def _stomp_connection(self, peer_host: str, transport: ConnectionTransport) -> StompConnection:
+    def _stomp_connection(self, peer: Peer, transport: ConnectionTransport) -> StompConnection:
         return StompConnection(
             self._gateway,
             self._config,
-            peer_host,
+            peer.host,
             transport.wake,
             transport.throttle,
             self._clock.seconds(),
+            Ends(peer.host, peer.port, *self.address),
         )
 
     def shut_down(self) -> None:
@@ -66,8 +69,8 @@ class StompFactory(Factory):
 class WebSocketFactory(StompFactory):
     """The same, for peers that speak STOMP in a WebSocket."""
 
-    def _connection(self, peer_host: str, transport: ConnectionTransport) -> WebSocketConnection:
-        return WebSocketConnection(self._stomp_connection(peer_host, transport), self._config)
+    def _connection(self, peer: Peer, transport: ConnectionTransport) -> WebSocketConnection:
+        return WebSocketConnection(self._stomp_connection(peer, transport), self._config)
 
 
 class StompFrontEnd:
@@ -100,6 +103,10 @@ class StompFrontEnd:
 
     def listening(self, name: str, host: str, port: int) -> None:
         """The listener is open."""
+        if name == "stomp":
+            self._factory.address = (host, port)
+        elif name == "ws":
+            self._websocket_factory.address = (host, port)
         self._log.info("{name} is served on {host}:{port}", name=name, host=host, port=port)
 
     def stop(self) -> None:

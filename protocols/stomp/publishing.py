@@ -35,8 +35,8 @@ from protocols.stomp.session_queues import SessionQueues, is_temp_queue
 
 if TYPE_CHECKING:
     from core.route import Route
+    from gateway.access import UserVirtualHost
     from gateway.gateway import Gateway
-    from gateway.vhosts import VirtualHost
 
 _KNOWN_COUNT_MAX = 256
 _KNOWN_SIZE_MAX = 4_096  # Longer header blocks are looked at each time.
@@ -85,7 +85,7 @@ class Publisher:
     def __init__(
         self,
         gateway: Gateway,
-        virtual_host: VirtualHost,
+        virtual_host: UserVirtualHost,
         user: str,
         queues: SessionQueues,
         outbox: Outbox,

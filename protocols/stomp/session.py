@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from gateway.connections import ChannelFacts
 from gateway.messages import Message
 from protocols.stomp.acknowledging import Acknowledgement, Acknowledger
 from protocols.stomp.codec import Frame, FrameReader
@@ -25,9 +26,9 @@ from protocols.stomp.unsettled import Unsettled
 
 if TYPE_CHECKING:
     from core.route import Route
+    from gateway.access import UserVirtualHost
     from gateway.gateway import Gateway
     from gateway.queues import Queue
-    from gateway.vhosts import VirtualHost
 
 _ITEM_OVERHEAD_SIZE = 500
 
@@ -60,7 +61,7 @@ class Session:
     def __init__(
         self,
         gateway: Gateway,
-        virtual_host: VirtualHost,
+        virtual_host: UserVirtualHost,
         user: str,
         version: str,
         outbox: Outbox,
@@ -164,6 +165,15 @@ class Session:
         for subscription in self._subscriptions.values():
             subscription.queue.wake()
 
+    def facts(self) -> ChannelFacts:
+        """What an operator sees of this session."""
+        return ChannelFacts(
+            number=1,
+            consumers=[each.facts() for each in self._subscriptions.values()],
+            unacknowledged_count=len(self._unsettled.entries),
+            prefetch_count=self._prefetch_count,
+        )
+
     def _trimmed(self, frame: Frame) -> Frame:
         """The frame as the version means it."""
         if self._version != "1.0":
@@ -200,6 +210,7 @@ class Session:
     def _add_subscription(
         self, tag: str, identifier: str | None, kind: Kind, queue: Queue, ack_mode: AckMode
     ) -> None:
+        self._virtual_host.read_queue(queue.name, self)
         subscription = Subscription(
             tag=tag,
             identifier=identifier,

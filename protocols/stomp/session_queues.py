@@ -11,8 +11,8 @@ from protocols.stomp.language import boolean_header
 from protocols.stomp.queue_options import QueueOptions, queue_options, subscription_queue_name
 
 if TYPE_CHECKING:
+    from gateway.access import UserVirtualHost
     from gateway.queues import Queue
-    from gateway.vhosts import VirtualHost
 
 
 class SessionQueues:
@@ -20,7 +20,7 @@ class SessionQueues:
 
     def __init__(
         self,
-        virtual_host: VirtualHost,
+        virtual_host: UserVirtualHost,
         owner: object,
         on_temp_queue: Callable[[str, Queue], None],
     ) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from gateway.connections import ConsumerFacts
 from gateway.messages import Envelope, Message
 from protocols.stomp.codec import encode_header, escape, to_octets
 from protocols.stomp.destinations import Kind, format_destination
@@ -73,6 +74,11 @@ class Subscription:
         self._shows_ack = shows_ack and not self.no_ack
         self._prefixes: dict[Envelope, bytes] = {}
         self._last_size = _FIRST_SIZE
+
+    def facts(self) -> ConsumerFacts:
+        """What an operator sees of it."""
+        prefetch_count = 0 if self._prefetch_count == _UNLIMITED else self._prefetch_count
+        return ConsumerFacts(self.tag, self.queue.name, self.no_ack, prefetch_count)
 
     @property
     def description(self) -> str:

@@ -30,13 +30,12 @@ def test_defaults() -> None:
     assert config.store == StoreConfig(
         segment_size_bytes=1 << 30, flush="sync", volatile_memory_bytes=64 << 20
     )
-    assert config.http.port == 15672
     assert config.front_ends == {"pigeon": CarrierPigeonConfig()}
 
 
 def test_settings_override_the_file(tmp_path: Path) -> None:
     path = tmp_path / "broker.toml"
-    path.write_text('[pigeon]\nport = 1\nloft = "barn"\n[store]\nflush = "async"\n[http]\n')
+    path.write_text('[pigeon]\nport = 1\nloft = "barn"\n[store]\nflush = "async"\n[listen]\n')
     config = load_config(path, ["pigeon.port=2", "listen.host=::1"], SECTIONS)
     assert config.front_ends["pigeon"] == CarrierPigeonConfig(port=2, loft="barn")
     assert config.store.flush == "async"
@@ -67,7 +66,7 @@ def test_a_setting_is_parsed_by_its_type(setting: str, field: str, value: object
         ("pigeon", "--set pigeon: expected section.key=value"),
         ("pigeon.port", "--set pigeon.port: expected section.key=value"),
         ("port=1", "--set port=1: expected section.key=value"),
-        ("dove.port=1", "--set unknown section dove (there are: http, listen, pigeon, store, tls)"),
+        ("dove.port=1", "--set unknown section dove (there are: listen, pigeon, store, tls)"),
         (
             "store.fluhs=sync",
             "--set unknown key store.fluhs "
@@ -76,7 +75,7 @@ def test_a_setting_is_parsed_by_its_type(setting: str, field: str, value: object
         ),
         ("pigeon.port=many", "--set pigeon.port: expected int, got str ('many')"),
         ("pigeon.port=65536", "--set pigeon.port: a port is 0 to 65535, not 65536"),
-        ("http.port=-1", "--set http.port: a port is 0 to 65535, not -1"),
+        ("pigeon.port=-1", "--set pigeon.port: a port is 0 to 65535, not -1"),
         ("store.flush=maybe", "--set store.flush: must be one of sync, async, not 'maybe'"),
         (
             "store.segment_size_bytes=1",

@@ -35,7 +35,7 @@ def test_version() -> None:
 def test_the_ready_line_and_a_clean_stop(tmp_path: Path) -> None:
     data_dir = tmp_path / "new" / "data"
     with BrokerProcess(data_dir) as broker:
-        assert list(broker.addresses) == ["amqp", "stomp", "native", "name_server", "ws"]
+        assert list(broker.addresses) == ["amqp", "stomp", "native", "name_server", "http", "ws"]
         for address in broker.addresses.values():
             socket.create_connection(address, TIMEOUT_S).close()
         assert broker.stop() == 0

@@ -58,7 +58,7 @@ def test_a_language_has_a_number_of_its_own(live: LiveGateway) -> None:
 
 
 def test_there_is_one_virtual_host(live: LiveGateway) -> None:
-    assert live.gateway.open_virtual_host("guest", "/") is live.host
+    assert live.gateway.open_virtual_host("guest", "/").virtual_host is live.host
     with pytest.raises(NotAllowedError, match="vhost other not found"):
         live.gateway.open_virtual_host("guest", "other")
 

@@ -29,7 +29,9 @@ class FakeGateway:
     fails = False
 
     def __init__(self, data_dir: Path, **collaborators: Any) -> None:
-        assert set(collaborators) == {"clock", "run_blocking", "store", "failed"}
+        assert set(collaborators) == {
+            "clock", "run_blocking", "store", "failed", "loopback_users"
+        }  # fmt: skip
 
     def add_language(self, language: Any) -> None:
         events.append(f"language {language}")

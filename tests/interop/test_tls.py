@@ -61,6 +61,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
         "listen.handshake_timeout_s=0.5",
         "amqp.tls_port=0",
         "stomp.tls_port=0",
+        "http.tls_port=0",
     ]
     with BrokerProcess(folder / "data", settings) as process:
         yield SecureBroker(process, authority, folder)
@@ -82,10 +83,12 @@ def test_the_ready_line_has_the_ports(broker: SecureBroker) -> None:
         "stomp",
         "native",
         "name_server",
+        "http",
         "amqps",
         "ws",
         "stomp+ssl",
         "wss",
+        "https",
     ]
 
 

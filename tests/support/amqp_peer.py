@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from gateway.gateway import Gateway
+from gateway.messages import Language
 from gateway.peers import Peer
 from protocols.amqp.codec import (
     BODY,
@@ -136,6 +137,8 @@ class Wire(StringTransport):
 class AmqpBroker:
     """A gateway on a folder, with an AMQP front end; `connect` makes clients of it."""
 
+    languages: tuple[Language, ...] = tuple(AmqpFrontEnd.languages)
+
     def __init__(self, folder: Path, config: AmqpConfig | None = None) -> None:
         self.folder = folder
         self.config = config or AmqpConfig()
@@ -146,7 +149,7 @@ class AmqpBroker:
 
     def _start(self) -> None:
         self.gateway = Gateway(self.folder, self.clock, self.disk.run)
-        for language in AmqpFrontEnd.languages:
+        for language in self.languages:
             self.gateway.add_language(language)
         self.gateway.start()
         self.virtual_host = self.gateway.default_virtual_host

@@ -1,0 +1,58 @@
+"""A client of the HTTP API, as far as the command line needs one."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from http.client import HTTPException
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote
+from urllib.request import Request, urlopen
+
+_TIMEOUT_S = 60.0
+
+
+class ClientError(Exception):
+    """The broker cannot be reached, or refuses; the text says why."""
+
+
+class Client:
+    """Calls of the API under `url`, as one user."""
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ClientError(f"a URL begins with http:// or https://, not '{url}'")
+        self._url = url.rstrip("/")
+        self._authorization = "Basic " + b64encode(f"{user}:{password}".encode()).decode()
+
+    def call(
+        self, method: str, *path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> Any:
+        """The JSON of the answer, None if it has none. Raises `ClientError`.
+
+        Each part of the path is quoted, so `/` may be a name.
+        """
+        quoted = "/".join(quote(part, safe="") for part in path)
+        content = None if body is None else json.dumps(body).encode()
+        request = Request(f"{self._url}/api/{quoted}", content, headers or {}, method=method)
+        request.add_header("Authorization", self._authorization)
+        request.add_header("Content-Type", "application/json")
+        try:
+            with urlopen(request, timeout=_TIMEOUT_S) as response:
+                answer = response.read()
+            return json.loads(answer) if answer else None
+        except HTTPError as error:
+            raise ClientError(_reason(error)) from None
+        except URLError as error:
+            raise ClientError(f"cannot reach {self._url}: {error.reason}") from None
+        except (OSError, HTTPException, ValueError) as error:
+            raise ClientError(f"{self._url} does not answer as a broker: {error}") from None
+
+
+def _reason(error: HTTPError) -> str:
+    try:
+        reason = json.loads(error.read())["reason"]
+    except (OSError, ValueError, KeyError, TypeError):
+        reason = error.reason
+    return f"{reason} ({error.code})"

@@ -1,0 +1,1 @@
+"""RabbitMQ's management HTTP API: an operator's language, beside those of the clients."""

@@ -1,0 +1,289 @@
+"""Everything that was defined, as one document that RabbitMQ reads and writes, too.
+
+An import adds and never removes, and can be repeated. Its form is checked before anything is done;
+what contradicts what exists stops it where it stands.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from twisted.logger import Logger
+
+from gateway.permissions import Permission, TopicPermission
+from protocols.http import views
+from protocols.http.access import VirtualHostBody, parse_tags
+from protocols.http.call import NO_CONTENT, Call, bad_request
+from protocols.http.overview import RABBITMQ_VERSION
+
+if TYPE_CHECKING:
+    from gateway.gateway import Gateway
+    from gateway.vhosts import VirtualHost
+
+_log = Logger()
+
+
+class _User(msgspec.Struct):
+    name: str
+    password: str | None = None
+    password_hash: str | None = None
+    hashing_algorithm: str = ""
+    tags: str | list[str] = ""
+    limits: dict[str, int] | list[Any] = {}
+
+
+class _Host(VirtualHostBody):
+    name: str = ""
+    metadata: dict[str, Any] = {}
+
+
+class _Permission(msgspec.Struct):
+    user: str
+    vhost: str
+    configure: str
+    write: str
+    read: str
+
+
+class _TopicPermission(msgspec.Struct):
+    user: str
+    vhost: str
+    exchange: str
+    write: str
+    read: str
+
+
+class _Queue(msgspec.Struct):
+    name: str
+    vhost: str | None = None
+    durable: bool = True
+    auto_delete: bool = False
+    arguments: dict[str, Any] = {}
+
+
+class _Exchange(msgspec.Struct):
+    name: str
+    type: str
+    vhost: str | None = None
+    durable: bool = True
+    auto_delete: bool = False
+    internal: bool = False
+    arguments: dict[str, Any] = {}
+
+
+class _Binding(msgspec.Struct):
+    source: str
+    destination: str
+    destination_type: str
+    vhost: str | None = None
+    routing_key: str = ""
+    arguments: dict[str, Any] = {}
+
+
+class _Parameter(msgspec.Struct):
+    component: str = ""
+    vhost: str = ""
+    name: str = ""
+    value: Any = None
+
+
+class Definitions(msgspec.Struct):
+    """What an import may hold; what is not here is passed over."""
+
+    users: list[_User] = []
+    vhosts: list[_Host] = []
+    permissions: list[_Permission] = []
+    topic_permissions: list[_TopicPermission] = []
+    parameters: list[_Parameter] = []
+    policies: list[Any] = []
+    queues: list[_Queue] = []
+    exchanges: list[_Exchange] = []
+    bindings: list[_Binding] = []
+
+
+def export(call: Call) -> Any:
+    """The whole document."""
+    gateway = call.gateway
+    hosts = list(gateway.virtual_hosts.values())
+    return {
+        "rabbit_version": RABBITMQ_VERSION,
+        "rabbitmq_version": RABBITMQ_VERSION,
+        "product_name": "RosettaMQ",
+        "product_version": gateway.product_version,
+        "users": [views.user(user) for user in gateway.users],
+        "vhosts": [_show_host(host) for host in hosts],
+        "permissions": [views.permission(each) for each in gateway.permissions],
+        "topic_permissions": [views.topic_permission(each) for each in gateway.permissions.topics],
+        "parameters": [each for host in hosts for each in _show_limits(host)],
+        "global_parameters": [],
+        "policies": [],
+        "queues": [each for host in hosts for each in _show_queues(host)],
+        "exchanges": [each for host in hosts for each in _show_exchanges(host)],
+        "bindings": [each for host in hosts for each in _show_bindings(host)],
+    }
+
+
+def export_virtual_host(call: Call) -> Any:
+    """What is in one virtual host, without its name: to be imported into any."""
+    host = call.virtual_host
+    without = ("vhost", "properties_key")
+    parts = {
+        "queues": _show_queues(host),
+        "exchanges": _show_exchanges(host),
+        "bindings": _show_bindings(host),
+    }
+    shown = {
+        part: [{key: row[key] for key in row if key not in without} for row in rows]
+        for part, rows in parts.items()
+    }
+    return {"rabbit_version": RABBITMQ_VERSION, "parameters": [], "policies": [], **shown}
+
+
+def _show_host(host: VirtualHost) -> dict[str, Any]:
+    shown = views.virtual_host(host)
+    kept = ("name", "description", "tags", "default_queue_type", "metadata")
+    return {name: shown[name] for name in kept}
+
+
+def _show_limits(host: VirtualHost) -> list[dict[str, Any]]:
+    if not host.limits:
+        return []
+    return [
+        {"component": "vhost-limits", "vhost": host.name, "name": "limits", "value": host.limits}
+    ]
+
+
+def _show_queues(host: VirtualHost) -> list[dict[str, Any]]:
+    kept = ("name", "vhost", "durable", "auto_delete", "arguments", "type")
+    shown = (views.queue(queue) for queue in host.queues.values() if not queue.exclusive)
+    return [{name: row[name] for name in kept} for row in shown]
+
+
+def _show_exchanges(host: VirtualHost) -> list[dict[str, Any]]:
+    kept = ("name", "vhost", "type", "durable", "auto_delete", "internal", "arguments")
+    shown = (
+        views.exchange(exchange)
+        for name, exchange in host.exchanges.items()
+        if name and not name.startswith("amq.")
+    )
+    return [{name: row[name] for name in kept} for row in shown]
+
+
+def _show_bindings(host: VirtualHost) -> list[dict[str, Any]]:
+    exclusive = {queue.name for queue in host.queues.values() if queue.exclusive}
+    return [
+        {name: row[name] for name in row if name != "properties_key"}
+        for row in views.bindings(host)
+        if row["source"]
+        and not (row["destination_type"] == "queue" and row["destination"] in exclusive)
+    ]
+
+
+def import_all(call: Call) -> Any:
+    """Define what the document says."""
+    definitions = call.body(Definitions)
+    gateway = call.gateway
+    known = {*gateway.virtual_hosts, *(host.name for host in definitions.vhosts)}
+    in_hosts: list[_Queue | _Exchange | _Binding] = [
+        *definitions.queues,
+        *definitions.exchanges,
+        *definitions.bindings,
+    ]
+    wanted = {row.vhost or "" for row in in_hosts}
+    wanted.update(each.vhost for each in definitions.permissions)
+    wanted.update(each.vhost for each in definitions.topic_permissions)
+    if missing := sorted(wanted - known):
+        raise bad_request(f"vhost '{missing[0]}' is not there, and not in the document")
+    for host in definitions.vhosts:
+        _import_host(gateway, host)
+    for user in definitions.users:
+        _import_user(gateway, user)
+    for each in definitions.permissions:
+        granted = Permission(each.user, each.vhost, each.configure, each.write, each.read)
+        gateway.permissions.put(granted)
+    for topic in definitions.topic_permissions:
+        gateway.permissions.put_topic(
+            TopicPermission(topic.user, topic.vhost, topic.exchange, topic.write, topic.read)
+        )
+    _import_parameters(gateway, definitions)
+    _import_topology(gateway, definitions, None)
+    return NO_CONTENT
+
+
+def import_virtual_host(call: Call) -> Any:
+    """Define what the document says of queues, exchanges and bindings, in one virtual host."""
+    _import_topology(call.gateway, call.body(Definitions), call.virtual_host.name)
+    return NO_CONTENT
+
+
+def _import_host(gateway: Gateway, host: _Host) -> None:
+    if not host.name:
+        raise bad_request("a virtual host needs a name")
+    default_queue_type = host.default_queue_type or host.metadata.get("default_queue_type")
+    gateway.put_virtual_host(
+        host.name,
+        host.description or str(host.metadata.get("description", "")),
+        parse_tags(host.tags or host.metadata.get("tags", "")),
+        str(default_queue_type or "classic"),
+    )
+
+
+def _import_user(gateway: Gateway, user: _User) -> None:
+    gateway.users.put(
+        user.name,
+        password=user.password,
+        password_hash=user.password_hash,
+        algorithm=user.hashing_algorithm,
+        tags=parse_tags(user.tags),
+    )
+    if isinstance(user.limits, dict):
+        for limit, value in user.limits.items():
+            gateway.users.set_limit(user.name, limit, value)
+
+
+def _import_parameters(gateway: Gateway, definitions: Definitions) -> None:
+    for parameter in definitions.parameters:
+        if parameter.component == "vhost-limits" and isinstance(parameter.value, dict):
+            for limit, value in parameter.value.items():
+                if not isinstance(value, int):
+                    raise bad_request(f"the limit '{limit}' is no number")
+                gateway.set_virtual_host_limit(parameter.vhost, limit, value)
+        else:
+            _log.warn("the parameter {name} is not imported", name=parameter.name)
+    if definitions.policies:
+        count = len(definitions.policies)
+        _log.warn("{count} policies are not imported: there are none yet", count=count)
+
+
+def _import_topology(gateway: Gateway, definitions: Definitions, into: str | None) -> None:
+    """Exchanges and queues first, so that bindings find them."""
+
+    def host_of(row: _Queue | _Exchange | _Binding) -> VirtualHost:
+        return gateway.find_virtual_host(into if into is not None else row.vhost or "")
+
+    for exchange in definitions.exchanges:
+        if exchange.name.startswith("amq.") or not exchange.name:
+            continue
+        host_of(exchange).declare_exchange(
+            exchange.name,
+            exchange.type,
+            durable=exchange.durable,
+            auto_delete=exchange.auto_delete,
+            internal=exchange.internal,
+            arguments=exchange.arguments,
+        )
+    for queue in definitions.queues:
+        host_of(queue).declare_queue(
+            queue.name,
+            durable=queue.durable,
+            auto_delete=queue.auto_delete,
+            arguments=queue.arguments,
+        )
+    for row in definitions.bindings:
+        host = host_of(row)
+        ends = (row.destination, row.source, row.routing_key, row.arguments)
+        if row.destination_type == "queue":
+            host.bind_queue(*ends)
+        else:
+            host.bind_exchange(*ends)
