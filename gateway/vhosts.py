@@ -23,8 +23,10 @@ from gateway.errors import (
 )
 from gateway.exchanges import PREDECLARED, TYPES, Exchange
 from gateway.messages import Header, Message
+from gateway.queue_arguments import check_argument, check_arguments, check_equivalent, text
 from gateway.queues import Queue
 from gateway.routing import find_queues
+from gateway.values import type_name, type_names, with_types
 
 NAME_SIZE_MAX = 255
 
@@ -153,10 +155,14 @@ class VirtualHost:
                 raise _locked(existing)
             _check_field("durable", durable, existing.durable, existing)
             _check_field("auto_delete", auto_delete, existing.auto_delete, existing)
-            _check_arguments(arguments, existing)
+            check_equivalent(arguments, existing.arguments, str(existing))
             return existing
+        check_arguments(arguments, f"queue '{name}' in vhost '{self.name}'")
         name = name or "amq.gen-" + urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-        document = [self.name, name, auto_delete, dict(arguments)] if durable else None
+        document = None
+        if durable:
+            more = {"types": type_names(arguments)}
+            document = [self.name, name, auto_delete, dict(arguments), more]
         light = self._broker.declare_queue(document)
         queue = Queue(self, name, light, self._broker.turn, exclusive_owner, auto_delete, arguments)
         self.queues[name] = queue
@@ -320,7 +326,7 @@ class VirtualHost:
         if exchange is None:
             return self.declare_queue(topic, durable=True) if create else None
         if exchange.tap is None:
-            document = [self.name, topic, False, {}, "tap"] if exchange.durable else None
+            document = [self.name, topic, False, {}, {"tap": True}] if exchange.durable else None
             self._set_tap(exchange, self._broker.declare_queue(document))
             self._changed()
         return exchange.tap
@@ -347,11 +353,12 @@ class VirtualHost:
 
     def restore_queue(self, document: list[Any], light: Any) -> None:
         """Bring back a durable queue, or the tap of an exchange."""
-        _, name, auto_delete, arguments, *tap = document
-        if tap:
+        _, name, auto_delete, arguments, more = document
+        if "tap" in more:
             if name in self.exchanges:
                 self._set_tap(self.exchanges[name], light)
             return
+        arguments = with_types(arguments, more["types"])
         self.queues[name] = Queue(
             self, name, light, self._broker.turn, None, auto_delete, arguments
         )
@@ -454,51 +461,12 @@ def _check_equivalent(current: Exchange, wanted: Exchange) -> None:
     _check_field("auto_delete", wanted.auto_delete, current.auto_delete, current)
     _check_field("internal", wanted.internal, current.internal, current)
     name = "alternate-exchange"
-    _check_argument(name, wanted.arguments.get(name), current.arguments.get(name), current)
+    check_argument(name, wanted.arguments.get(name), current.arguments.get(name), current)
 
 
 def _check_field(field: str, wanted: object, current: object, owner: object) -> None:
     if wanted != current:
         raise PreconditionFailedError(
             f"inequivalent arg '{field}' for {owner}:"
-            f" received '{_text(wanted)}' but current is '{_text(current)}'"
+            f" received '{text(wanted)}' but current is '{text(current)}'"
         )
-
-
-_COMPARED_ARGUMENTS = (
-    "x-expires",
-    "x-message-ttl",
-    "x-max-length",
-    "x-max-length-bytes",
-    "x-max-priority",
-    "x-overflow",
-    "x-dead-letter-exchange",
-    "x-dead-letter-routing-key",
-    "x-queue-mode",
-    "x-single-active-consumer",
-    "x-queue-type",
-)
-
-
-def _check_arguments(wanted: Arguments, queue: Queue) -> None:
-    for name in _COMPARED_ARGUMENTS:
-        default = "classic" if name == "x-queue-type" else None
-        _check_argument(name, wanted.get(name, default), queue.arguments.get(name, default), queue)
-
-
-def _check_argument(name: str, wanted: object, current: object, owner: object) -> None:
-    if wanted != current:
-        raise PreconditionFailedError(
-            f"inequivalent arg '{name}' for {owner}:"
-            f" received {_described(wanted)} but current is {_described(current)}"
-        )
-
-
-def _described(value: object) -> str:
-    if value is None:
-        return "none"
-    return f"the value '{_text(value)}' of type '{type_name(value)}'"
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
