@@ -104,7 +104,9 @@ class Gateway:
             return None
 
     def _add_virtual_host(self, name: str) -> None:
-        self.virtual_hosts[name] = VirtualHost(name, self.broker, self._changed)
+        self.virtual_hosts[name] = VirtualHost(
+            name, self.broker, self._changed, self.clock, self._languages
+        )
 
     def _changed(self) -> None:
         self.generation += 1

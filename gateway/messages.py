@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, Value] | None"
 
@@ -51,15 +51,19 @@ class Envelope:
 class Header:
     """The properties of a message as they arrived: `raw` is in `language`'s own form.
 
-    `persistent` is decided when the header is made, since every append asks for it.
+    `persistent` is decided when the header is made, since every append asks for it. `died` says
+    that a queue of ours wrote it, and so the history of deaths in it is true.
     `translated` is for the front ends: what they made of this header in their own language,
     by language number.
     """
 
-    def __init__(self, language: Language, raw: bytes, persistent: bool) -> None:
+    def __init__(
+        self, language: Language, raw: bytes, persistent: bool, *, died: bool = False
+    ) -> None:
         self.language = language
         self.raw = raw
         self.persistent = persistent
+        self.died = died
         self.translated: dict[int, Any] = {}
 
     @cached_property
@@ -85,3 +89,13 @@ class Language(Protocol):
 
     def decode_properties(self, raw: bytes) -> Properties:
         """Translate a header of this language; never raises for one that was once accepted."""
+
+
+@runtime_checkable
+class WritingLanguage(Language, Protocol):
+    """A language in which the broker can write messages of its own, each header with its type."""
+
+    def encode(
+        self, exchange: str, routing_key: str, properties: Properties, body: bytes
+    ) -> tuple[Message, bytes]:
+        """A message whose header has `died`, and its stored form."""

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from core.light_queue import LightQueue
 from core.turn import Turn
 from gateway.bindings import Arguments
+from gateway.dead_letters import REJECTED
 from gateway.errors import AccessRefusedError
 from gateway.messages import Message
+from gateway.queue_arguments import parse_options
 
 if TYPE_CHECKING:
     from gateway.vhosts import VirtualHost
@@ -78,6 +80,7 @@ class Queue:
         self.exclusive_owner = exclusive_owner
         self.auto_delete = auto_delete
         self.arguments = dict(arguments or {})
+        self.options = parse_options(self.arguments)
         self.consumers: list[Consumer] = []  # In line for messages; replaced, never changed.
         self._turn = turn
         self._exclusive_consumer: Consumer | None = None
@@ -92,6 +95,11 @@ class Queue:
     def durable(self) -> bool:
         """Does it survive a restart?"""
         return self.light.durable
+
+    @property
+    def has_dead_letters(self) -> bool:
+        """Does what dies here go on to an exchange?"""
+        return self.options.dead_letter_exchange is not None
 
     @property
     def exclusive(self) -> bool:
@@ -170,9 +178,32 @@ class Queue:
         self.light.release(offsets)
 
     def reject(self, offsets: Iterable[int]) -> None:
-        """Messages in flight are not wanted: they are dropped."""
+        """Messages in flight are not wanted: dead letters, or dropped."""
+        dead: list[tuple[int, Message]] = []
         for offset in offsets:
-            self.light.settle(offset, offset + 1)
+            found = self.light.read(offset, 1) if self.has_dead_letters else None
+            if found:
+                dead += found
+            else:
+                self.light.settle(offset, offset + 1)
+        if dead:
+            self.bury(dead, REJECTED)
+
+    def bury(self, dead: Sequence[tuple[int, Message]], reason: str) -> None:
+        """Messages in flight, by offset, have died: dead letters, or dropped.
+
+        They are settled when their dead letters are safe: a crash may double, never lose them.
+        """
+
+        def settle() -> None:
+            for offset, _ in dead:
+                self.light.settle(offset, offset + 1)
+
+        if self.has_dead_letters:
+            messages = [message for _, message in dead]
+            self.virtual_host.dead_letters.publish(self, messages, reason, settle)
+        else:
+            settle()
 
     def wake(self) -> None:
         """A consumer has credit again: look at the end of the turn."""

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
 
 from core.broker import Broker
 from core.record import Buffer
 from core.route import Route
-from gateway.bindings import Arguments, Binding, Destination, type_name
+from gateway.bindings import Arguments, Binding, Destination
+from gateway.dead_letters import DeadLetters
 from gateway.errors import (
     AccessRefusedError,
     NotFoundError,
@@ -22,7 +25,7 @@ from gateway.errors import (
     ResourceLockedError,
 )
 from gateway.exchanges import PREDECLARED, TYPES, Exchange
-from gateway.messages import Header, Message
+from gateway.messages import Header, Language, Message
 from gateway.queue_arguments import check_argument, check_arguments, check_equivalent, text
 from gateway.queues import Queue
 from gateway.routing import find_queues
@@ -34,8 +37,17 @@ NAME_SIZE_MAX = 255
 class VirtualHost:
     """One namespace. `changed` is called at every change of what a route depends on."""
 
-    def __init__(self, name: str, broker: Broker, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        broker: Broker,
+        changed: Callable[[], None],
+        clock: IReactorTime,
+        languages: Mapping[int, Language],
+    ) -> None:
         self.name = name
+        self.clock = clock
+        self.dead_letters = DeadLetters(self, languages)
         self.exchanges: dict[str, Exchange] = {}
         self.queues: dict[str, Queue] = {}
         self._broker = broker
@@ -277,7 +289,16 @@ class VirtualHost:
         found = self.find_exchange(exchange)
         if found.internal:
             raise AccessRefusedError(f"cannot publish to internal {found}")
-        queues, by_header = find_queues(self, found, routing_key, header)
+        return self.route_to(*self.find_targets(found, routing_key, header))
+
+    def find_targets(
+        self, exchange: Exchange, routing_key: str, header: Header | None
+    ) -> tuple[list[Queue], bool]:
+        """The queues that an exchange leads to, and whether the header had a say in it."""
+        return find_queues(self, exchange, routing_key, header)
+
+    def route_to(self, queues: Iterable[Queue], by_header: bool = False) -> Route:
+        """The route to these queues."""
         return self._broker.route([queue.light for queue in queues], by_header)
 
     def publish(
