@@ -68,9 +68,14 @@ class Gateway:
             self.virtual_hosts[document[0]].restore_queue(document, light)
         for document in self.broker.documents("binding").values():
             self.virtual_hosts[document[0]].restore_binding(document)
+        for virtual_host in self.virtual_hosts.values():
+            virtual_host.restored()
+        self.turn.end()
 
     def stop(self) -> None:
         """Flush, checkpoint and close the data folder. Blocks."""
+        for virtual_host in self.virtual_hosts.values():
+            virtual_host.stop()
         self.broker.stop()
 
     @property

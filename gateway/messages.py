@@ -52,24 +52,40 @@ class Header:
     """The properties of a message as they arrived: `raw` is in `language`'s own form.
 
     `persistent` is decided when the header is made, since every append asks for it. `died` says
-    that a queue of ours wrote it, and so the history of deaths in it is true.
+    that a queue of ours wrote it, and so the history of deaths in it is true. `may_expire` says
+    that the message has an expiration, if only a meaningless one.
     `translated` is for the front ends: what they made of this header in their own language,
     by language number.
     """
 
     def __init__(
-        self, language: Language, raw: bytes, persistent: bool, *, died: bool = False
+        self,
+        language: Language,
+        raw: bytes,
+        persistent: bool,
+        *,
+        died: bool = False,
+        may_expire: bool = False,
     ) -> None:
         self.language = language
         self.raw = raw
         self.persistent = persistent
         self.died = died
+        self.may_expire = may_expire
         self.translated: dict[int, Any] = {}
 
     @cached_property
     def properties(self) -> Properties:
         """The properties in no particular language, decoded when first asked for."""
         return self.language.decode_properties(self.raw)
+
+    @cached_property
+    def expiration_ms(self) -> int | None:
+        """How long after its arrival in a queue the message is worth something."""
+        text = self.properties.expiration if self.may_expire else None
+        if text is None or not (text.isascii() and text.isdigit() and len(text) < 20):
+            return None
+        return int(text)
 
 
 Message: TypeAlias = tuple[Envelope, Header, bytes]

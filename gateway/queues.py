@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from core.light_queue import LightQueue
+from core.light_queue import LightQueue, Span
 from core.turn import Turn
 from gateway.bindings import Arguments
 from gateway.dead_letters import REJECTED
 from gateway.errors import AccessRefusedError
+from gateway.lease import Lease
 from gateway.messages import Message
 from gateway.queue_arguments import parse_options
+from gateway.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from gateway.vhosts import VirtualHost
@@ -87,6 +89,10 @@ class Queue:
         self._held: dict[Consumer, None] = {}  # Had no credit when it was their turn.
         self._watchers: dict[Callable[[], None], None] = {}
         self._watched_end = 0
+        self._upkeep: Upkeep | None = None  # Most queues need none, and pay nothing for it.
+        self._lease = Lease(self, virtual_host.clock, self.options.expires_ms)
+        if self.options.message_ttl_ms is not None:
+            self.keep_up()
 
     def __str__(self) -> str:
         return f"queue '{self.name}' in vhost '{self.virtual_host.name}'"
@@ -95,6 +101,11 @@ class Queue:
     def durable(self) -> bool:
         """Does it survive a restart?"""
         return self.light.durable
+
+    @property
+    def is_consumed(self) -> bool:
+        """Has it consumers of any kind?"""
+        return bool(self.consumers)
 
     @property
     def has_dead_letters(self) -> bool:
@@ -109,6 +120,8 @@ class Queue:
     @property
     def ready_count(self) -> int:
         """Messages that wait to be delivered."""
+        if self._upkeep is not None:
+            self._upkeep.refresh()
         return self.light.ready_count
 
     @property
@@ -131,6 +144,44 @@ class Queue:
         """The queue offset that the next message gets."""
         return self.light.max_offset
 
+    # Life
+
+    def keep_up(self) -> None:
+        """From now on, look after deadlines."""
+        if self._upkeep is None:
+            self._upkeep = Upkeep(self, self.light, self.virtual_host.clock)
+            self._listen()
+
+    @property
+    def keeps_up(self) -> bool:
+        """Does it look after deadlines?"""
+        return self._upkeep is not None
+
+    def restored(self) -> None:
+        """All is back after a restart: see to what happened meanwhile."""
+        if self._upkeep is not None:
+            self._turn.dispatchers[self] = None
+
+    def touch(self) -> None:
+        """Somebody uses the queue: it does not expire for a while."""
+        self._lease.renew()
+
+    def work(self) -> None:
+        """A time has come: do what is due, in a turn of its own."""
+        self.dispatch()
+        self._turn.end()
+
+    def expire(self) -> None:
+        """Nobody has used the queue for as long as it may be unused."""
+        self.virtual_host.remove_queue(self)
+        self._turn.end()
+
+    def stop(self) -> None:
+        """Wait for no time any more."""
+        self._lease.stop()
+        if self._upkeep is not None:
+            self._upkeep.stop()
+
     # Consuming, as the queue's own group
 
     def subscribe(self, consumer: Consumer, exclusive: bool = False) -> None:
@@ -140,6 +191,7 @@ class Queue:
         if exclusive:
             self._exclusive_consumer = consumer
         self.consumers = [*self.consumers, consumer]
+        self._lease.stop()
         self._listen()
         self.wake()
 
@@ -151,16 +203,21 @@ class Queue:
         self._held.pop(consumer, None)
         if self._exclusive_consumer is consumer:
             self._exclusive_consumer = None
+        if not self.consumers:
+            self._lease.renew()
         self._listen()
         if self.auto_delete and consumer.counted and not self.consumer_count:
             self.virtual_host.remove_queue(self)
 
     def take(self, count: int) -> list[Delivery]:
         """At most `count` ready messages, in flight from now on."""
+        self.touch()
+        if self._upkeep is not None:
+            self._upkeep.refresh()
         deliveries: list[Delivery] = []
         counts = self.light.window.delivery_counts
         while len(deliveries) < count:
-            spans = self.light.take(count - len(deliveries))
+            spans = self._take(count - len(deliveries))
             if not spans:
                 break
             for first_offset, messages, redelivered in spans:
@@ -179,29 +236,29 @@ class Queue:
 
     def reject(self, offsets: Iterable[int]) -> None:
         """Messages in flight are not wanted: dead letters, or dropped."""
-        dead: list[tuple[int, Message]] = []
+        dead: list[Span] = []
         for offset in offsets:
             found = self.light.read(offset, 1) if self.has_dead_letters else None
             if found:
-                dead += found
+                dead.append((offset, [found[0][1]], True))
             else:
                 self.light.settle(offset, offset + 1)
         if dead:
             self.bury(dead, REJECTED)
 
-    def bury(self, dead: Sequence[tuple[int, Message]], reason: str) -> None:
-        """Messages in flight, by offset, have died: dead letters, or dropped.
+    def bury(self, dead: Sequence[Span], reason: str) -> None:
+        """Messages in flight have died: dead letters, or dropped.
 
         They are settled when their dead letters are safe: a crash may double, never lose them.
         """
 
         def settle() -> None:
-            for offset, _ in dead:
-                self.light.settle(offset, offset + 1)
+            for start, messages, _ in dead:
+                self.light.settle(start, start + len(messages))
 
         if self.has_dead_letters:
-            messages = [message for _, message in dead]
-            self.virtual_host.dead_letters.publish(self, messages, reason, settle)
+            letters = [message for _, messages, _ in dead for message in messages]
+            self.virtual_host.dead_letters.publish(self, letters, reason, settle)
         else:
             settle()
 
@@ -212,6 +269,8 @@ class Queue:
 
     def purge(self) -> int:
         """Drop what is ready; return how many messages that were."""
+        if self._upkeep is not None:
+            self._upkeep.refresh()
         return self.light.purge()
 
     def dispatch(self) -> None:
@@ -220,22 +279,10 @@ class Queue:
             self._call_watchers()
         if self._held:
             self._let_go()
-        if not self.light.ready_count or not self.consumers:
-            return
-        takers = self._takers()
-        if not takers:
-            return
-        if len(takers) > 1:
-            self._deliver_in_turn(takers)
-        else:
-            consumer, credit = takers[0]
-            light = self.light
-            for first_offset, messages, redelivered in light.take(min(credit, _TAKE_COUNT_MAX)):
-                consumer.deliver(self, first_offset, messages, redelivered)
-                if consumer.no_ack:
-                    light.settle(first_offset, first_offset + len(messages))
-        if self.light.ready_count:
-            self._turn.dispatchers[self] = None
+        if self.consumers and self.light.ready_count:
+            self._deliver()
+        if self._upkeep is not None:
+            self._upkeep.tidy()
 
     # Reading, without taking anything
 
@@ -274,6 +321,7 @@ class Queue:
 
     def deleted(self) -> None:
         """The queue is gone: tell those who waited."""
+        self.stop()
         consumers, self.consumers = self.consumers, []
         self._held.clear()
         for consumer in consumers:
@@ -286,7 +334,28 @@ class Queue:
 
     def _listen(self) -> None:
         """Have the core tell of new messages only if somebody waits for them."""
-        self.light.dispatcher = self if self.consumers or self._watchers else None
+        waited_for = self.consumers or self._watchers or self._upkeep is not None
+        self.light.dispatcher = self if waited_for else None
+
+    def _take(self, count: int) -> list[Span]:
+        return self.light.take(count) if self._upkeep is None else self._upkeep.take(count)
+
+    def _deliver(self) -> None:
+        """Hand out one helping, and come again in the next round if there is more."""
+        takers = self._takers()
+        if not takers:
+            return
+        if len(takers) > 1:
+            self._deliver_in_turn(takers)
+        else:
+            consumer, credit = takers[0]
+            light = self.light
+            for first_offset, messages, redelivered in self._take(min(credit, _TAKE_COUNT_MAX)):
+                consumer.deliver(self, first_offset, messages, redelivered)
+                if consumer.no_ack:
+                    light.settle(first_offset, first_offset + len(messages))
+        if self.light.ready_count:
+            self._turn.dispatchers[self] = None
 
     def _takers(self) -> list[tuple[Consumer, int]]:
         """Who takes messages now, and how many, beginning with the one whose turn it is."""
@@ -306,7 +375,7 @@ class Queue:
         if any(consumer.shares_credit for consumer, _ in takers):
             takers, rounds = takers[:1], 1  # Then all are asked again.
         turn = 0
-        for first_offset, messages, redelivered in self.light.take(rounds * len(takers)):
+        for first_offset, messages, redelivered in self._take(rounds * len(takers)):
             for offset, message in enumerate(messages, first_offset):
                 consumer = takers[turn % len(takers)][0]
                 turn += 1

@@ -14,6 +14,7 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 
 from core.broker import Broker
+from core.light_queue import LightQueue
 from core.record import Buffer
 from core.route import Route
 from gateway.bindings import Arguments, Binding, Destination
@@ -50,6 +51,7 @@ class VirtualHost:
         self.dead_letters = DeadLetters(self, languages)
         self.exchanges: dict[str, Exchange] = {}
         self.queues: dict[str, Queue] = {}
+        self._queue_of: dict[LightQueue, Queue] = {}
         self._broker = broker
         self._changed = changed
         self._owned: dict[object, dict[Queue, None]] = {}
@@ -168,16 +170,15 @@ class VirtualHost:
             _check_field("durable", durable, existing.durable, existing)
             _check_field("auto_delete", auto_delete, existing.auto_delete, existing)
             check_equivalent(arguments, existing.arguments, str(existing))
+            existing.touch()
             return existing
         check_arguments(arguments, f"queue '{name}' in vhost '{self.name}'")
         name = name or "amq.gen-" + urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-        document = None
-        if durable:
-            more = {"types": type_names(arguments)}
-            document = [self.name, name, auto_delete, dict(arguments), more]
+        document = self._queue_document(name, auto_delete, arguments) if durable else None
         light = self._broker.declare_queue(document)
         queue = Queue(self, name, light, self._broker.turn, exclusive_owner, auto_delete, arguments)
-        self.queues[name] = queue
+        self._add_queue(queue)
+        queue.touch()
         if exclusive_owner is not None:
             self._owned.setdefault(exclusive_owner, {})[queue] = None
         self._changed()
@@ -212,6 +213,7 @@ class VirtualHost:
         if self.queues.get(queue.name) is not queue:
             return
         del self.queues[queue.name]
+        del self._queue_of[queue.light]
         if queue.exclusive_owner is not None:
             self._owned.get(queue.exclusive_owner, {}).pop(queue, None)
         self._remove_bindings_to(queue)
@@ -315,6 +317,9 @@ class VirtualHost:
         """
         items = [item for item in items if item[0].queues]
         kept = [bool(route.id) and message[1].persistent for route, message, _ in items]
+        for route, message, _ in items:
+            if message[1].may_expire:
+                self.expect_expiry(route)
         if items:
             routes = [
                 route if is_kept else route.without_restart
@@ -331,6 +336,18 @@ class VirtualHost:
                 self._broker.when_durable(on_stored)
             else:
                 on_stored()
+
+    def expect_expiry(self, route: Route) -> None:
+        """A message with an expiration goes there: its queues have to look after that."""
+        for light in route.queues:
+            queue = self._queue_of.get(light)
+            if queue is not None and not queue.keeps_up:
+                queue.keep_up()
+                if queue.durable:
+                    document = self._queue_document(
+                        queue.name, queue.auto_delete, queue.arguments, may_expire=True
+                    )
+                    self._broker.update_queue(light, document)
 
     # Topics, as native clients see them
 
@@ -380,9 +397,10 @@ class VirtualHost:
                 self._set_tap(self.exchanges[name], light)
             return
         arguments = with_types(arguments, more["types"])
-        self.queues[name] = Queue(
-            self, name, light, self._broker.turn, None, auto_delete, arguments
-        )
+        queue = Queue(self, name, light, self._broker.turn, None, auto_delete, arguments)
+        if "may_expire" in more:
+            queue.keep_up()
+        self._add_queue(queue)
 
     def restore_binding(self, document: list[Any]) -> None:
         """Bring back a durable binding."""
@@ -394,7 +412,30 @@ class VirtualHost:
                 self.exchanges[source], Binding.make(found, routing_key, dict(arguments))
             )
 
+    def restored(self) -> None:
+        """Everything is back: see to what happened to the queues meanwhile."""
+        for queue in self.queues.values():
+            queue.restored()
+            queue.touch()
+
+    def stop(self) -> None:
+        """Wait for no time any more."""
+        for queue in self.queues.values():
+            queue.stop()
+
     # The rest is private
+
+    def _add_queue(self, queue: Queue) -> None:
+        self.queues[queue.name] = queue
+        self._queue_of[queue.light] = queue
+
+    def _queue_document(
+        self, name: str, auto_delete: bool, arguments: Arguments, may_expire: bool = False
+    ) -> list[Any]:
+        more: dict[str, Any] = {"types": type_names(arguments)}
+        if may_expire:
+            more["may_expire"] = True
+        return [self.name, name, auto_delete, dict(arguments), more]
 
     def _find_bindable(self, exchange: str) -> Exchange:
         exchange = clean_name(exchange)

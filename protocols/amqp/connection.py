@@ -115,7 +115,9 @@ class AmqpConnection:
         self._parts: list[bytes] = []  # The beginning of something that is not whole yet,
         self._missing_size = 0  # and how much of it has to come before another look is worth it.
         self._generation = gateway.generation
-        self._publishing = Publishing(gateway.broker, language, self._resolve, self.find_route)
+        self._publishing = Publishing(
+            gateway.broker, language, self._resolve, self.find_route, self._expect_expiry
+        )
         self._to_confirm: dict[Channel, bool] = {}
         self._holds_count = 0
         self._hang_up_at: float | None = now + limits.handshake_timeout_s
@@ -244,6 +246,8 @@ class AmqpConnection:
 
     def append(self, route: Route, message: Message, stored: bytes, durable: bool) -> None:
         """Append one message."""
+        if message[1].may_expire:
+            self._expect_expiry(route)
         self.gateway.broker.append(
             self.language.number, [route], [len(stored)], [stored], [message], durable
         )
@@ -515,6 +519,9 @@ class AmqpConnection:
         except (FieldError, GatewayError):
             return None
         return Target(channel, envelope, route)
+
+    def _expect_expiry(self, route: Route) -> None:
+        self.virtual_host.expect_expiry(route)
 
     def _forget_routes(self) -> None:
         self._generation = self.gateway.generation

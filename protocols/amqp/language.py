@@ -70,7 +70,8 @@ class AmqpLanguage:
         if header is None:
             if len(self._headers) >= _CACHE_SIZE_MAX:
                 self._headers.clear()
-            header = Header(self, raw, parse_delivery_mode(raw) == 2)
+            # The flag of the expiration is the lowest of the first octet.
+            header = Header(self, raw, parse_delivery_mode(raw) == 2, may_expire=bool(raw[0] & 1))
             if len(raw) <= _CACHED_SIZE_MAX:
                 self._headers[raw] = header
         return header

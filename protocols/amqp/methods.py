@@ -110,6 +110,7 @@ def _queue_declare(connection: AmqpConnection, channel: Channel, command: Any) -
     virtual_host = connection.virtual_host
     if command.passive:
         queue = virtual_host.find_queue(clean_name(command.queue), connection)
+        queue.touch()
     else:
         queue = virtual_host.declare_queue(
             command.queue,

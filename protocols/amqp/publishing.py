@@ -106,7 +106,8 @@ class Publishing:
     """The publishes of one connection.
 
     `resolve` makes a target of a basic.publish frame, or None if the general path must see to it;
-    `route` finds the route of a message whose header matters.
+    `route` finds the route of a message whose header matters; `expect_expiry` hears of each route
+    that a message with an expiration takes.
     """
 
     def __init__(
@@ -115,11 +116,13 @@ class Publishing:
         language: AmqpLanguage,
         resolve: Callable[[bytes], Target | None],
         route: Callable[[Envelope, Header], Route],
+        expect_expiry: Callable[[Route], None],
     ) -> None:
         self._broker = broker
         self._language = language
         self._resolve = resolve
         self._route = route
+        self._expect_expiry = expect_expiry
         self._targets: dict[bytes, Target] = {}
         self._entries: dict[bytes, Entry] = {}
         self._predicted: Entry | None = None
@@ -271,6 +274,8 @@ class Publishing:
             route = self._route(target.envelope, header)
         if not route.queues:
             return None
+        if header.may_expire:
+            self._expect_expiry(route)
         durable = route.durable and header.persistent
         channel = target.channel
         kind = channel.durable_kind if durable else channel.transient_kind

@@ -304,7 +304,8 @@ class Publisher:
         if template is None or not _PLAIN_RECEIPT.fullmatch(value):
             return None
         send = template.send
-        header = Header(STOMP, block[5:], send.header.persistent)
+        known = send.header
+        header = Header(STOMP, block[5:], known.persistent, may_expire=known.may_expire)
         header.translated[NUMBER] = b"%breceipt:%b\n%b" % (
             template.before_receipt,
             value,

@@ -36,7 +36,7 @@ def publish(gateway: Gateway, key: str) -> None:
 
 
 def die(queue: Queue, reason: str) -> None:
-    queue.bury([(each.offset, each.message) for each in queue.take(10)], reason)
+    queue.bury([(each.offset, [each.message], False) for each in queue.take(10)], reason)
 
 
 def test_a_circle_without_a_rejection_ends(tmp_path: Path) -> None:
