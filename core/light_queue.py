@@ -48,6 +48,7 @@ class LightQueue:
         self.group_offsets: dict[str, int] = {}
         self.ready_count = 0
         self.deleted = False
+        self.guarded = False  # Must whoever appends ask the layer above first?
         self.dispatcher: Dispatcher | None = None  # Who hands out what becomes ready.
         self._store = store
         self._progress = progress

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from core.light_queue import LightQueue, Span
 from core.turn import Turn
 from gateway.bindings import Arguments
-from gateway.dead_letters import REJECTED
+from gateway.dead_letters import MAXLEN, REJECTED
 from gateway.errors import AccessRefusedError
 from gateway.lease import Lease
 from gateway.messages import Message
@@ -91,7 +91,10 @@ class Queue:
         self._watched_end = 0
         self._upkeep: Upkeep | None = None  # Most queues need none, and pay nothing for it.
         self._lease = Lease(self, virtual_host.clock, self.options.expires_ms)
-        if self.options.message_ttl_ms is not None:
+        options = self.options
+        has_limit = options.max_length is not None or options.max_length_bytes is not None
+        light.guarded = has_limit and options.overflow != "drop-head"
+        if has_limit or options.message_ttl_ms is not None:
             self.keep_up()
 
     def __str__(self) -> str:
@@ -147,14 +150,14 @@ class Queue:
     # Life
 
     def keep_up(self) -> None:
-        """From now on, look after deadlines."""
+        """From now on, look after deadlines and limits."""
         if self._upkeep is None:
             self._upkeep = Upkeep(self, self.light, self.virtual_host.clock)
             self._listen()
 
     @property
     def keeps_up(self) -> bool:
-        """Does it look after deadlines?"""
+        """Does it look after deadlines and limits?"""
         return self._upkeep is not None
 
     def restored(self) -> None:
@@ -232,7 +235,21 @@ class Queue:
 
     def release(self, offsets: Iterable[int]) -> None:
         """Messages in flight go back to their places, to be delivered again."""
+        if self._upkeep is None:
+            self.light.release(offsets)
+            return
+        self._upkeep.refresh()
+        offsets = list(offsets)
         self.light.release(offsets)
+        self._upkeep.returned(offsets)
+
+    def admits(self, message: Message) -> bool:
+        """May this message be appended? One that is refused may be a dead letter."""
+        if self._upkeep is None or self._upkeep.admits(len(message[2])):
+            return True
+        if self.has_dead_letters and self.options.overflow == "reject-publish-dlx":
+            self.virtual_host.dead_letters.publish(self, [message], MAXLEN, lambda: None)
+        return False
 
     def reject(self, offsets: Iterable[int]) -> None:
         """Messages in flight are not wanted: dead letters, or dropped."""
@@ -271,6 +288,7 @@ class Queue:
         """Drop what is ready; return how many messages that were."""
         if self._upkeep is not None:
             self._upkeep.refresh()
+            self._upkeep.purged()
         return self.light.purge()
 
     def dispatch(self) -> None:

@@ -1,4 +1,7 @@
-"""What a queue with deadlines does beside delivering: nothing past its time is ever at its head.
+"""What a queue with deadlines or limits does beside delivering.
+
+Limits: when the consumers have taken what they can, no more is ready than the queue may hold; the
+oldest goes first, or the newest is refused. Deadlines: nothing past its time is at the head.
 
 Only the head is looked at, as in RabbitMQ's classic queues: what expires behind a message that does
 not is held, and counted, until it gets there. A deadline is fixed when a message is stored, so a
@@ -10,13 +13,15 @@ a time of 0 it is delivered at once or not at all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from core.light_queue import Head, LightQueue, Span
-from gateway.dead_letters import EXPIRED
+from gateway.dead_letters import EXPIRED, MAXLEN
 from gateway.messages import Header
+from gateway.ready_size import ReadySize
 
 if TYPE_CHECKING:
     from gateway.queues import Queue
@@ -27,13 +32,18 @@ _DELAY_MIN_S = 0.001
 
 
 class Upkeep:
-    """The deadlines of one queue."""
+    """The deadlines and limits of one queue."""
 
     def __init__(self, queue: Queue, light: LightQueue, clock: IReactorTime) -> None:
         self._queue = queue
         self._light = light
         self._clock = clock
-        self._ttl_ms = queue.options.message_ttl_ms
+        options = queue.options
+        self._ttl_ms = options.message_ttl_ms
+        self._count_max = options.max_length
+        self._size_max = options.max_length_bytes
+        self._drops_head = options.overflow == "drop-head"
+        self._size = ReadySize(light) if options.max_length_bytes is not None else None
         self._offered_end = light.max_offset  # Behind it, nothing was offered to consumers yet.
         self._timer: IDelayedCall | None = None
         self._timer_at_ms = 0
@@ -41,14 +51,13 @@ class Upkeep:
 
     def take(self, count: int) -> list[Span]:
         """At most `count` ready messages go in flight, none of which is past its time."""
-        light = self._light
         spans: list[Span] = []
-        while count > 0 and (head := light.peek(min(count, _COUNT_MAX))) is not None:
+        while count > 0 and (head := self._light.peek(min(count, _COUNT_MAX))) is not None:
             expired_count = self._count_expired(head)
             if expired_count:
-                self._queue.bury(light.take(expired_count), EXPIRED)
+                self._queue.bury(self._take(expired_count), EXPIRED)
                 continue
-            taken = light.take(self._count_good(head))
+            taken = self._take(self._count_good(head))
             spans += taken
             count -= sum(len(messages) for _, messages, _ in taken)
         return spans
@@ -62,18 +71,38 @@ class Upkeep:
         else:
             self.tidy()
 
+    def admits(self, size: int) -> bool:
+        """May a message of this size be appended? If not, even the consumers' taking is no help."""
+        if self._excess(1, size) <= 0:
+            return True
+        self.refresh()
+        return self._excess(1, size) <= 0
+
+    def returned(self, offsets: Sequence[int]) -> None:
+        """These messages are ready again."""
+        if self._size is not None:
+            self._size.returned(offsets)
+        self.tidy()
+
+    def purged(self) -> None:
+        """Nothing is ready."""
+        if self._size is not None:
+            self._size.purged()
+
     def tidy(self) -> None:
-        """Bury what is past its time at the head, and wait for what is next."""
+        """Bury what is too much, and past its time at the head; wait for what is next."""
         if self._busy:
             return
         self._busy = True
         try:
             self._offered_end = self._light.max_offset
+            while self._drops_head and (excess := self._excess()) > 0:
+                self._queue.bury(self._take(min(excess, _COUNT_MAX)), MAXLEN)
             while (head := self._light.peek(_COUNT_MAX)) is not None:
                 expired_count = self._count_expired(head)
                 if not expired_count:
                     break
-                self._queue.bury(self._light.take(expired_count), EXPIRED)
+                self._queue.bury(self._take(expired_count), EXPIRED)
             if head is not None:
                 self._await(head)
         finally:
@@ -86,6 +115,25 @@ class Upkeep:
             timer.cancel()
 
     # The rest is private
+
+    def _take(self, count: int) -> list[Span]:
+        """At most `count` messages go in flight; with their size, if that counts."""
+        if self._size is not None:
+            self._size.count_new()
+        spans = self._light.take(count)
+        if self._size is not None:
+            self._size.taken(spans)
+        return spans
+
+    def _excess(self, more_count: int = 0, more_size: int = 0) -> int:
+        """How many messages at least are too many, with so much more."""
+        ready_count = self._light.ready_count
+        excess = 0 if self._count_max is None else ready_count + more_count - self._count_max
+        if self._size is not None and self._size_max is not None:
+            self._size.count_new()
+            if self._size.value + more_size > self._size_max and ready_count + more_count:
+                return max(1, excess)
+        return excess
 
     @property
     def _now_ms(self) -> int:

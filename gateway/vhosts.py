@@ -303,39 +303,69 @@ class VirtualHost:
         """The route to these queues."""
         return self._broker.route([queue.light for queue in queues], by_header)
 
+    def admit(self, route: Route, message: Message) -> tuple[Route, bool]:
+        """Ask the queues of a guarded route: those that take the message, and whether all do."""
+        admitting = [
+            light
+            for light in route.queues
+            if not light.guarded or self._queue_of[light].admits(message)
+        ]
+        if len(admitting) == len(route.queues):
+            return route, True
+        return self._broker.route(admitting, route.by_header), False
+
     def publish(
         self,
         items: Sequence[tuple[Route, Message, bytes]],
         on_stored: Callable[[], None] | None = None,
-    ) -> None:
+    ) -> list[int]:
         """Append messages as one batch; `on_stored` is called when they are safe.
 
         Each comes with the stored form of its language. If one of them is persistent and goes to a
         durable queue, all are one record of the log, in their order: a restart brings back those
         that are persistent, all or none. Unroutable ones are dropped. Raises `OSError` if the disk
         refuses.
+
+        Returns the positions of those that a queue refused because it is full; other queues keep
+        their copies. If that may happen, the messages are appended one by one.
         """
-        items = [item for item in items if item[0].queues]
-        kept = [bool(route.id) and message[1].persistent for route, message, _ in items]
-        for route, message, _ in items:
-            if message[1].may_expire:
-                self.expect_expiry(route)
-        if items:
-            routes = [
-                route if is_kept else route.without_restart
-                for (route, _, _), is_kept in zip(items, kept, strict=True)
-            ]
-            payload: list[Buffer] = [stored for _, _, stored in items]
-            messages = [message for _, message, _ in items]
-            origin = messages[0][1].language.number
-            self._broker.append(
-                origin, routes, list(map(len, payload)), payload, messages, any(kept)
-            )
+        refused: list[int] = []
+        if any(item[0].guarded for item in items):
+            is_kept = False
+            for position, (route, message, stored) in enumerate(items):
+                admitting, all_admit = self.admit(route, message)
+                is_kept |= self._append([(admitting, message, stored)])
+                if not all_admit:
+                    refused.append(position)
+        else:
+            is_kept = self._append(items)
         if on_stored is not None:
-            if any(kept):
+            if is_kept:
                 self._broker.when_durable(on_stored)
             else:
                 on_stored()
+        return refused
+
+    def _append(self, items: Sequence[tuple[Route, Message, bytes]]) -> bool:
+        """Append one batch; will a restart bring anything of it back?"""
+        items = [item for item in items if item[0].queues]
+        if not items:
+            return False
+        kept = []
+        for route, message, _ in items:
+            header = message[1]
+            kept.append(bool(route.id) and header.persistent)
+            if header.may_expire:
+                self.expect_expiry(route)
+        routes = [
+            route if is_kept else route.without_restart
+            for (route, _, _), is_kept in zip(items, kept, strict=True)
+        ]
+        payload: list[Buffer] = [stored for _, _, stored in items]
+        messages = [message for _, message, _ in items]
+        origin = messages[0][1].language.number
+        self._broker.append(origin, routes, list(map(len, payload)), payload, messages, any(kept))
+        return any(kept)
 
     def expect_expiry(self, route: Route) -> None:
         """A message with an expiration goes there: its queues have to look after that."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from enum import Enum, auto
 from itertools import takewhile
 from struct import Struct
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from protocols.amqp.connection import AmqpConnection
 
 _PUBLISH_ID = (60, 40)
+_BASIC_ACK, _BASIC_NACK = 80, 120
 _ACK_FRAME = Struct(">11sQBB")  # Everything before the tag; tag; bits; end octet.
 assert _ACK_FRAME.size == 21
 _CONTENT = Struct(">HHQ")
@@ -83,6 +85,7 @@ class Channel:
         self.published_count = 0  # Since confirm.select.
         self.confirmed_count = 0
         self.awaited_flush_count = 0
+        self._refused: deque[int] = deque()  # Publishes that are to be nacked in their turn.
         self.content: Content | None = None
         self.durable_kind = Kind(self, True)
         self.transient_kind = Kind(self, False)
@@ -100,14 +103,28 @@ class Channel:
             self.published_count += count
             self.connection.confirm_later(self, durable)
 
+    def refused(self, durable: bool) -> None:
+        """A queue was full: a message is not taken over by all that it was routed to."""
+        if self.confirming:
+            self._refused.append(self.published_count + 1)
+        self.published(1, durable)
+
     def confirm(self, count: int) -> None:
-        """All up to the `count`-th publish are safe."""
+        """All up to the `count`-th publish are safe, but for those that were refused."""
         if count > self.confirmed_count and self.state is State.OPEN:
+            while self._refused and self._refused[0] <= count:
+                number = self._refused.popleft()
+                self._confirm(number - 1, _BASIC_ACK)
+                self._confirm(number, _BASIC_NACK)
+            self._confirm(count, _BASIC_ACK)
+            self.wake()
+
+    def _confirm(self, count: int, method: int) -> None:
+        if count > self.confirmed_count:
             multiple = count - self.confirmed_count > 1
             self.confirmed_count = count
             arguments = count.to_bytes(8, "big") + bytes((multiple,))
-            self.output.append(encode_method(self.number, 60, 80, arguments))
-            self.wake()
+            self.output.append(encode_method(self.number, 60, method, arguments))
 
     def begin_content(self, fields: PublishFields) -> None:
         """A basic.publish whose content comes in the next frames."""
@@ -179,8 +196,10 @@ class Channel:
             return
         durable = route.durable and header.persistent
         stored = encode_stored(envelope, content.header, body)
-        connection.append(route, (envelope, header, body), stored, durable)
-        self.published(1, durable)
+        if connection.append(route, (envelope, header, body), stored, durable):
+            self.published(1, durable)
+        else:
+            self.refused(durable)
 
     def _return(self, envelope: Envelope, header: Header, body: bytes) -> None:
         """A mandatory message found no queue."""

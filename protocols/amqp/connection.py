@@ -244,13 +244,20 @@ class AmqpConnection:
         """Where a message goes. Raises `GatewayError`."""
         return self.virtual_host.route(envelope.exchange, envelope.routing_key, header)
 
-    def append(self, route: Route, message: Message, stored: bytes, durable: bool) -> None:
-        """Append one message."""
+    def append(self, route: Route, message: Message, stored: bytes, durable: bool) -> bool:
+        """Append one message; False if a queue refused it because it is full."""
+        admitted = True
+        if route.guarded:
+            route, admitted = self.virtual_host.admit(route, message)
+            if not route.queues:
+                return admitted
         if message[1].may_expire:
             self._expect_expiry(route)
         self.gateway.broker.append(
-            self.language.number, [route], [len(stored)], [stored], [message], durable
-        )
+            self.language.number, [route], [len(stored)], [stored], [message],
+            durable and route.durable,
+        )  # fmt: skip
+        return admitted
 
     def confirm_later(self, channel: Channel, durable: bool) -> None:
         """A channel's publishes are to be confirmed when this read is worked off."""

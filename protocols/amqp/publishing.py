@@ -272,7 +272,7 @@ class Publishing:
         route = target.route
         if route.by_header:
             route = self._route(target.envelope, header)
-        if not route.queues:
+        if not route.queues or route.guarded:
             return None
         if header.may_expire:
             self._expect_expiry(route)
