@@ -113,6 +113,20 @@ def check_argument(name: str, wanted: object, current: object, owner: object) ->
     )
 
 
+def consumer_priority(arguments: Arguments, queue: str) -> int:
+    """The priority of a consumer of `queue`, so described. Raises `PreconditionFailedError`."""
+    for name, check in (("x-priority", check_integer), ("x-cancel-on-ha-failover", _boolean)):
+        if name in arguments and (reason := check(arguments[name], arguments)):
+            raise PreconditionFailedError(f"invalid arg '{name}' for {queue}: {reason}")
+    for name in arguments:
+        if name.startswith("x-stream-"):
+            raise PreconditionFailedError(
+                f"invalid arg '{name}' for {queue} of queue type rabbit_classic_queue"
+            )
+    priority: Any = arguments.get("x-priority", 0)
+    return int(priority)
+
+
 def check_integer(value: Any, _: Arguments) -> str:
     """Why the value is not a whole number; nothing if it is."""
     return "" if is_integer(value) else f'"expected integer, got {type_name(value)}"'

@@ -87,6 +87,9 @@ class Queue:
         self._turn = turn
         self._exclusive_consumer: Consumer | None = None
         self._held: dict[Consumer, None] = {}  # Had no credit when it was their turn.
+        self._priorities: dict[Consumer, int] = {}  # Those that are not 0.
+        self._active: Consumer | None = None  # The only one to get anything, if only one may.
+        self._in_order: dict[Consumer, None] = {}  # Who waits to be that one, as they came.
         self._watchers: dict[Callable[[], None], None] = {}
         self._watched_end = 0
         self._upkeep: Upkeep | None = None  # Most queues need none, and pay nothing for it.
@@ -187,10 +190,19 @@ class Queue:
 
     # Consuming, as the queue's own group
 
-    def subscribe(self, consumer: Consumer, exclusive: bool = False) -> None:
-        """Add a consumer. Raises `AccessRefusedError` if it, or another one, wants to be alone."""
-        if self._exclusive_consumer is not None or (exclusive and self.consumers):
+    def subscribe(self, consumer: Consumer, exclusive: bool = False, priority: int = 0) -> None:
+        """Add a consumer; those of a lower `priority` get what the others have no credit for.
+
+        Raises `AccessRefusedError` if it, or another one, wants to be alone.
+        """
+        is_single = self.options.single_active_consumer
+        if self._exclusive_consumer is not None or (exclusive and (self.consumers or is_single)):
             raise AccessRefusedError(f"{self} in exclusive use")
+        if is_single:
+            self._in_order[consumer] = None
+            self._active = self._active or consumer
+        if priority:
+            self._priorities[consumer] = priority
         if exclusive:
             self._exclusive_consumer = consumer
         self.consumers = [*self.consumers, consumer]
@@ -204,6 +216,12 @@ class Queue:
             return
         self.consumers = [each for each in self.consumers if each is not consumer]
         self._held.pop(consumer, None)
+        self._in_order.pop(consumer, None)
+        if self._active is consumer:
+            # The first of the highest priority is next.
+            self._active = max(self._in_order, key=self._priority, default=None)
+            self.wake()
+        self._priorities.pop(consumer, None)
         if self._exclusive_consumer is consumer:
             self._exclusive_consumer = None
         if not self.consumers:
@@ -342,6 +360,9 @@ class Queue:
         self.stop()
         consumers, self.consumers = self.consumers, []
         self._held.clear()
+        self._in_order.clear()
+        self._priorities.clear()
+        self._active = None
         for consumer in consumers:
             consumer.cancelled()
         watchers, self._watchers = self._watchers, {}
@@ -377,17 +398,26 @@ class Queue:
 
     def _takers(self) -> list[tuple[Consumer, int]]:
         """Who takes messages now, and how many, beginning with the one whose turn it is."""
-        consumers = self.consumers
+        consumers = self.consumers if self._active is None else [self._active]
         if len(consumers) == 1:
             credit = consumers[0].credit()
             return [(consumers[0], credit)] if credit > 0 else []
         takers = [(consumer, credit) for consumer in consumers if (credit := consumer.credit()) > 0]
         if not takers:
             self._held = dict.fromkeys(consumers)
+        elif self._priorities:
+            highest = max(self._priority(consumer) for consumer, _ in takers)
+            takers = [taker for taker in takers if self._priority(taker[0]) == highest]
         return takers
+
+    def _priority(self, consumer: Consumer) -> int:
+        return self._priorities.get(consumer, 0)
 
     def _deliver_in_turn(self, takers: list[tuple[Consumer, int]]) -> None:
         line = self.consumers
+        if self._priorities:
+            priority = self._priority(takers[0][0])
+            line = [consumer for consumer in line if self._priority(consumer) == priority]
         rounds = min(credit for _, credit in takers)
         rounds = max(1, min(rounds, _TAKE_COUNT_MAX // len(takers)))
         if any(consumer.shares_credit for consumer, _ in takers):
@@ -418,7 +448,7 @@ class Queue:
         present = set(self.consumers)
         self.consumers = [
             consumer
-            for consumer in dict.fromkeys([*waiting, *served, *passed])
+            for consumer in dict.fromkeys([*waiting, *served, *passed, *self.consumers])
             if consumer in present
         ]
         if len(passed) > len(served):

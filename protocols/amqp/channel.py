@@ -278,10 +278,12 @@ class Channel:
 
     # Consuming
 
-    def subscribe(self, tag: str, queue: Queue, no_ack: bool, exclusive: bool) -> Subscription:
+    def subscribe(
+        self, tag: str, queue: Queue, no_ack: bool, exclusive: bool, priority: int = 0
+    ) -> Subscription:
         """basic.consume. Raises `AccessRefusedError`."""
         subscription = Subscription(self, tag, queue, no_ack, self.consumer_prefetch)
-        queue.subscribe(subscription, exclusive)
+        queue.subscribe(subscription, exclusive, priority)
         self.subscriptions[tag] = subscription
         return subscription
 

@@ -10,6 +10,7 @@ from typing import Any
 from pamqp import commands
 
 from gateway.errors import AccessRefusedError, NotFoundError
+from gateway.queue_arguments import consumer_priority
 from gateway.vhosts import clean_name
 from protocols.amqp.channel import Channel
 from protocols.amqp.codec import encode_method
@@ -192,7 +193,8 @@ def _basic_consume(connection: AmqpConnection, channel: Channel, command: Any) -
         raise AmqpError("NOT_ALLOWED", f"attempt to reuse consumer tag '{tag}'", _ids(command))
     queue = connection.virtual_host.find_queue(_queue_name(channel, command.queue), connection)
     tag = tag or "amq.ctag-" + urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-    channel.subscribe(tag, queue, command.no_ack, command.exclusive)
+    priority = consumer_priority(command.arguments or {}, str(queue))
+    channel.subscribe(tag, queue, command.no_ack, command.exclusive, priority)
     if not command.nowait:
         _reply(channel, 60, 21, encode_short(encode_name(tag)))
 
