@@ -37,6 +37,7 @@ from core.store import Store
 from core.turn import Turn
 
 _ID_BLOCK = 1000  # Ids are reserved so many at a time; a restart skips the unused ones.
+_ROOM_INTERVAL_S = 1.0  # So often a full disk is tried again.
 _MARK_DISTANCE = 1 << 20  # A search by log offset scans at most about so many bytes.
 
 
@@ -93,6 +94,7 @@ class Broker:
         self._checkpointing = False
         self._flush_call: IDelayedCall | None = None
         self._housekeeping_call: IDelayedCall | None = None
+        self._room_call: IDelayedCall | None = None
         self._progress_synced_at = 0.0
         self._synced_at = 0
         self._relief: list[Callable[[], None]] = []
@@ -135,6 +137,7 @@ class Broker:
             sync_directory(folder)  # Files that are new here must not be lost with their names.
         self._synced_at = self._store.commit_log.end
         self.turn.journals.append(self._end_turn)
+        self.turn.wait_for_room = self._wait_for_room
         self._keep_house()
 
     def stop(self) -> None:
@@ -142,10 +145,10 @@ class Broker:
         self.turn.end()
         self.turn.journals.remove(self._end_turn)
         self._commit.stop()  # A flush or checkpoint that is still on its way comes too late.
-        for call in (self._flush_call, self._housekeeping_call):
+        for call in (self._flush_call, self._housekeeping_call, self._room_call):
             if call is not None:
                 call.cancel()
-        self._flush_call = self._housekeeping_call = None
+        self._flush_call = self._housekeeping_call = self._room_call = None
         self._progress.write()
         sync_files(self._unsynced_files())
         number = self._progress.begin_next()
@@ -352,9 +355,24 @@ class Broker:
 
     def _end_turn(self) -> None:
         self._progress.write()
+        if self._flush_call is None and self._progress.is_dirty:
+            # Who only consumes appends nothing, and yet shall not be given it all again.
+            self._flush_call = self._clock.callLater(
+                self._options.progress_flush_interval_s, self._flush
+            )
         written = self.log_end - self._checkpointed_at + self._progress.size
         if written > max(self._options.checkpoint_distance, 4 * self._checkpoint_size):
             self._begin_checkpoint()
+
+    def _wait_for_room(self, error: OSError) -> None:
+        """The journals have no room: try a turn again soon, whether anything happens or not."""
+        if self._room_call is None:
+            self._log.error("nothing is sent until the disk has room: {error}", error=error)
+            self._room_call = self._clock.callLater(_ROOM_INTERVAL_S, self._try_turn)
+
+    def _try_turn(self) -> None:
+        self._room_call = None
+        self.turn.end()
 
     def _begin_checkpoint(self) -> None:
         """Write a checkpoint of this moment, in the background."""

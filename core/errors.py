@@ -1,5 +1,12 @@
 """Every error that the world, not a bug, can cause in the core; all under one base."""
 
+from errno import EDQUOT, ENOSPC
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Is there no space left, for now? What the disk refused may be tried again later."""
+    return error.errno in (ENOSPC, EDQUOT)
+
 
 class CoreError(Exception):
     """Something that the caller asked for cannot be done; the text says why."""

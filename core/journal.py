@@ -42,7 +42,7 @@ class Journal:
         self.path = path
         self.size = 0
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        self._dirty = False
+        self.is_dirty = False
 
     def replay(self) -> Iterator[bytes]:
         """Every whole event, oldest first; then the file is ready to append to."""
@@ -68,13 +68,13 @@ class Journal:
             os.lseek(self._fd, self.size, os.SEEK_SET)
             raise
         self.size += len(data)
-        self._dirty = True
+        self.is_dirty = True
 
     def begin_sync(self) -> list[int]:
         """A duplicate of the file descriptor, if there is something to flush."""
-        if not self._dirty:
+        if not self.is_dirty:
             return []
-        self._dirty = False
+        self.is_dirty = False
         return [os.dup(self._fd)]
 
     def close(self) -> None:

@@ -114,12 +114,17 @@ class LightQueue:
             redelivered = start < window.redelivered_below
             taken = window.take(count if count < held else held)
             self.ready_count -= taken
-            messages, messages_size = fetch(log_offset, first, taken)
+            try:
+                messages, messages_size = fetch(log_offset, first, taken)
+            except OSError:
+                self._untake(taken)
+                raise
             if not messages:
                 self.settle(start, start + taken)
                 continue
             if messages_size > TAKE_SIZE_MAX and taken > 1:
-                messages = self._untake(start, messages, messages_size)
+                messages = messages[: max(1, taken * TAKE_SIZE_MAX // messages_size)]
+                self._untake(taken - len(messages))
                 taken = count = len(messages)
             count -= taken
             size += messages_size
@@ -170,13 +175,10 @@ class LightQueue:
             spans.append((offset, messages, True))
         return size
 
-    def _untake(self, start: int, messages: Sequence[Any], size: int) -> Sequence[Any]:
-        """Keep only as many of the messages just taken as are not too large together."""
-        kept = messages[: max(1, len(messages) * TAKE_SIZE_MAX // size)]
-        back = len(messages) - len(kept)
-        self.window.untake(back)
-        self.ready_count += back
-        return kept
+    def _untake(self, count: int) -> None:
+        """The last `count` messages of the last run stay in the queue after all."""
+        self.window.untake(count)
+        self.ready_count += count
 
     def settle(self, start: int, end: int) -> None:
         """Messages in flight, `start` up to not including `end`, are done with."""

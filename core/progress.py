@@ -75,6 +75,11 @@ class Progress:
         """How large the current file is, in bytes."""
         return self._journal.size if self._journal else 0
 
+    @property
+    def is_dirty(self) -> bool:
+        """Was something written that is not flushed?"""
+        return self._journal is not None and self._journal.is_dirty
+
     def replay(self, first_number: int) -> Iterator[Entry]:
         """Every entry of the files from `first_number` on, oldest first.
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from core.errors import is_disk_full
+
 
 class Dispatcher(Protocol):
     """Something with messages to hand out."""
@@ -36,32 +38,54 @@ class Turn:
         self.writers: dict[Writer, None] = {}
         self.journals: list[Callable[[], None]] = []
         self._ending = False
+        self.wait_for_room: Callable[[OSError], None] | None = None
+        self._unwritten = False  # Could the journals not be written?
 
     def end(self) -> None:
-        """Finish everything that was collected, and what that sets off in turn."""
+        """Finish everything that was collected, and what that sets off in turn.
+
+        If a journal cannot be written, nothing is delivered or sent, by this call or a later one,
+        until it can. That the disk is full is told to `wait_for_room`; other errors are raised.
+        """
         if self._ending:
             return
         self._ending = True
         dispatching: Iterator[Dispatcher] = iter(())
         writing: Iterator[Writer] = iter(())
         try:
+            if self._unwritten:
+                self._write_journals()
             while True:
                 # One round only: what is left of a long queue waits until this has been written,
                 # and comes next if the peer still takes it.
                 dispatching, self.dispatchers = iter(self.dispatchers), {}
                 for dispatcher in dispatching:
                     dispatcher.dispatch()
-                for write_journal in self.journals:
-                    write_journal()
+                self._write_journals()
                 if not self.writers and not self.dispatchers:
                     break
                 writing, self.writers = iter(self.writers), {}
                 for writer in writing:
                     writer.flush()
-        except BaseException:
+        except BaseException as error:
             # One that fails must not cost the others theirs: they come first in the next turn.
             self.dispatchers = dict.fromkeys([*dispatching, *self.dispatchers])
             self.writers = dict.fromkeys([*writing, *self.writers])
-            raise
+            if not self._unwritten or not self._may_wait(error):
+                raise
         finally:
             self._ending = False
+
+    def _may_wait(self, error: BaseException) -> bool:
+        if self.wait_for_room is None or not isinstance(error, OSError):
+            return False
+        if not is_disk_full(error):
+            return False
+        self.wait_for_room(error)
+        return True
+
+    def _write_journals(self) -> None:
+        self._unwritten = True
+        for write_journal in self.journals:
+            write_journal()
+        self._unwritten = False

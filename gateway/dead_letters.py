@@ -67,14 +67,10 @@ class DeadLetters:
     ) -> Route:
         events = message[1].properties.headers["x-death"]
         assert isinstance(events, list)
-        queues: dict[Queue, None] = {}
-        by_header = False
-        for key in keys:
-            found, by_header = self._virtual_host.find_targets(exchange, key, message[1])
-            queues.update(dict.fromkeys(found))
+        queues, by_header = self._virtual_host.find_targets(exchange, keys, message[1])
         if reason != REJECTED:
             for queue in [queue for queue in queues if _is_cycle(queue.name, events)]:
-                del queues[queue]
+                queues.remove(queue)
                 self._report(queue, events)
         return self._virtual_host.route_to(queues, by_header)
 

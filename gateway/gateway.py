@@ -98,6 +98,10 @@ class Gateway:
             raise NotAllowedError(f"vhost {name} not found")
         return virtual_host
 
+    def report_full_disk(self, error: OSError) -> None:
+        """Somebody waits for room on the disk: the operator should know."""
+        self._log.warn("a publisher waits for room on the disk: {error}", error=error)
+
     def read_at(self, log_offset: int) -> Message | None:
         """The durable message whose stored form begins at this log offset, if one does."""
         found: tuple[int, bytes] | None = self.broker.read_at(log_offset)

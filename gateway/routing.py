@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gateway.bindings import Arguments, Destination
@@ -15,16 +15,20 @@ if TYPE_CHECKING:
 
 
 def find_queues(
-    virtual_host: VirtualHost, exchange: Exchange, routing_key: str, header: Header | None
+    virtual_host: VirtualHost,
+    exchange: Exchange,
+    routing_keys: Sequence[str],
+    header: Header | None,
 ) -> tuple[list[Queue], bool]:
     """The queues that a message goes to, each once, and whether its headers mattered.
 
+    A message has one routing key, or several: then it goes where any of them leads.
     Exchanges lead to exchanges: each is visited once. One that finds nothing itself passes the
     message on to its alternate exchange.
     """
     if not exchange.name:
-        queue = virtual_host.queues.get(routing_key)
-        return ([queue] if queue is not None else []), False
+        named = virtual_host.queues
+        return [named[key] for key in dict.fromkeys(routing_keys) if key in named], False
     queues: dict[Queue, None] = {}
     by_header = False
     headers: Arguments = {}  # Only decoded if an exchange asks for them.
@@ -37,9 +41,11 @@ def find_queues(
             headers = header.properties.headers if header is not None else {}
         if current.tap is not None:
             queues[current.tap] = None
-        found = list(current.matcher.match(routing_key, headers))
+        match = current.matcher.match
+        found = [destination for key in routing_keys for destination in match(key, headers)]
         if not found and current.alternate is not None:
-            found = _alternate(virtual_host, current.alternate, routing_key)
+            for key in routing_keys:
+                found += _alternate(virtual_host, current.alternate, key)
         for destination in found:
             if isinstance(destination, Queue):
                 queues[destination] = None

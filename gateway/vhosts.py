@@ -104,11 +104,11 @@ class VirtualHost:
             raise PreconditionFailedError(
                 f"invalid type '{type_name(alternate)}' for arg 'alternate-exchange' in {exchange}"
             )
-        self.exchanges[name] = exchange
-        self._changed()
         if durable:
             document = [self.name, name, type, auto_delete, internal, exchange.arguments]
             self._broker.put_document("exchange", _key(self.name, name), document)
+        self.exchanges[name] = exchange
+        self._changed()
         return exchange
 
     def delete_exchange(self, name: str, *, if_unused: bool = False) -> None:
@@ -173,7 +173,7 @@ class VirtualHost:
             existing.touch()
             return existing
         check_arguments(arguments, f"queue '{name}' in vhost '{self.name}'")
-        name = name or "amq.gen-" + urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        name = name or "amq.gen-" + _random_name()
         document = self._queue_document(name, auto_delete, arguments) if durable else None
         light = self._broker.declare_queue(document)
         queue = Queue(self, name, light, self._broker.turn, exclusive_owner, auto_delete, arguments)
@@ -181,6 +181,16 @@ class VirtualHost:
         queue.touch()
         if exclusive_owner is not None:
             self._owned.setdefault(exclusive_owner, {})[queue] = None
+        self._changed()
+        return queue
+
+    def make_reply_queue(self, prefix: str, owner: object) -> Queue:
+        """A queue for replies to `owner`, gone with its consumer; nobody can guess its name."""
+        name = prefix + _random_name()
+        light = self._broker.declare_queue(None)
+        queue = Queue(self, name, light, self._broker.turn, owner, auto_delete=True)
+        self._add_queue(queue)
+        self._owned.setdefault(owner, {})[queue] = None
         self._changed()
         return queue
 
@@ -283,21 +293,27 @@ class VirtualHost:
 
     # Messages
 
-    def route(self, exchange: str, routing_key: str, header: Header | None) -> Route:
-        """Where a message goes that is published so.
+    def route(
+        self,
+        exchange: str,
+        routing_key: str,
+        header: Header | None,
+        more_keys: Sequence[str] = (),
+    ) -> Route:
+        """Where a message goes that is published so; `more_keys` lead there as well.
 
         Raises `NotFoundError`, or `AccessRefusedError` for an internal exchange.
         """
         found = self.find_exchange(exchange)
         if found.internal:
             raise AccessRefusedError(f"cannot publish to internal {found}")
-        return self.route_to(*self.find_targets(found, routing_key, header))
+        return self.route_to(*self.find_targets(found, (routing_key, *more_keys), header))
 
     def find_targets(
-        self, exchange: Exchange, routing_key: str, header: Header | None
+        self, exchange: Exchange, routing_keys: Sequence[str], header: Header | None
     ) -> tuple[list[Queue], bool]:
         """The queues that an exchange leads to, and whether the header had a say in it."""
-        return find_queues(self, exchange, routing_key, header)
+        return find_queues(self, exchange, routing_keys, header)
 
     def route_to(self, queues: Iterable[Queue], by_header: bool = False) -> Route:
         """The route to these queues."""
@@ -485,7 +501,11 @@ class VirtualHost:
             document = [
                 self.name, source.name, kind, destination.name, routing_key, dict(arguments)
             ]  # fmt: skip
-            self._broker.put_document("binding", self._binding_key(source, binding), document)
+            try:
+                self._broker.put_document("binding", self._binding_key(source, binding), document)
+            except OSError:
+                self._remove_binding(source, binding)
+                raise
 
     def _add_binding(self, source: Exchange, binding: Binding) -> bool:
         if not source.add(binding):
@@ -493,14 +513,19 @@ class VirtualHost:
         self._bound_to.setdefault(binding.destination, {})[source, binding] = None
         return True
 
-    def _unbind(self, source: Exchange, binding: Binding) -> None:
+    def _remove_binding(self, source: Exchange, binding: Binding) -> bool:
         if not source.remove(binding):
-            return
+            return False
         bound = self._bound_to[binding.destination]
         del bound[source, binding]
         if not bound:
             del self._bound_to[binding.destination]
         self._changed()
+        return True
+
+    def _unbind(self, source: Exchange, binding: Binding) -> None:
+        if not self._remove_binding(source, binding):
+            return
         self._broker.delete_document("binding", self._binding_key(source, binding))
         if source.auto_delete and not source.bindings:
             self._remove_exchange(source)
@@ -532,6 +557,10 @@ class VirtualHost:
 
 def _key(*parts: str) -> str:
     return "\0".join(parts)
+
+
+def _random_name() -> str:
+    return urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
 
 
 def clean_name(name: str) -> str:

@@ -8,7 +8,7 @@ logged, and the peer is dropped.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 from typing import Protocol as Port
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
@@ -53,6 +53,10 @@ _BUFFER_SIZE = 128 << 10
 _LINGER_S = 30.0
 
 
+# Takes what is to be called when a peer may be read again.
+WhenRelieved: TypeAlias = "Callable[[Callable[[], None]], None]"
+
+
 class Congestion(Port):
     """Who tells when publishers may go on; the broker."""
 
@@ -83,7 +87,7 @@ class ConnectionTransport(Protocol):
         self._connection: Connection | None = None
         self._timer: IDelayedCall | None = None
         self._timer_due = 0.0
-        self._reading = True
+        self._throttled_by: dict[WhenRelieved, None] = {}
         self._peer_reads = True
         self._hung_up = False
         self._lost: Callable[[], object] = _do_nothing
@@ -144,12 +148,16 @@ class ConnectionTransport(Protocol):
         elif self._timer is None or due < self._timer_due:
             self._arm(due)
 
-    def throttle(self) -> None:
-        """Read nothing more from this peer until the disk has caught up."""
-        if self._reading:
-            self._reading = False
+    def throttle(self, when_relieved: WhenRelieved | None = None) -> None:
+        """Read nothing more from this peer until the disk has caught up.
+
+        Or for another reason: then `when_relieved` takes what is to be called when it is gone.
+        """
+        reason = when_relieved or self._congestion.when_relieved
+        if reason not in self._throttled_by:
+            self._throttled_by[reason] = None
             self._apply_reading()
-            self._congestion.when_relieved(self._relieved)
+            reason(lambda: self._relieved(reason))
 
     def pauseProducing(self) -> None:
         """Twisted: the socket's write buffer is full. The peer does not read, so nor do we."""
@@ -183,7 +191,7 @@ class ConnectionTransport(Protocol):
     def _hang_up(self) -> None:
         self._hung_up = True
         self._cancel_timer()
-        if not (self._reading and self._peer_reads):
+        if self._throttled_by or not self._peer_reads:
             self.transport.resumeProducing()  # TLS waits for the peer's goodbye.
         self.transport.unregisterProducer()
         self.transport.loseConnection()
@@ -193,13 +201,13 @@ class ConnectionTransport(Protocol):
         self._timer = None
         self.transport.abortConnection()
 
-    def _relieved(self) -> None:
-        self._reading = True
+    def _relieved(self, reason: WhenRelieved) -> None:
+        self._throttled_by.pop(reason, None)
         if self._connection is not None and not self._hung_up:
             self._apply_reading()
 
     def _apply_reading(self) -> None:
-        if self._reading and self._peer_reads:
+        if self._peer_reads and not self._throttled_by:
             self.transport.resumeProducing()
         else:
             self.transport.pauseProducing()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from enum import Enum, auto
 from itertools import takewhile
 from struct import Struct
@@ -24,8 +25,10 @@ from protocols.amqp.codec import (
 from protocols.amqp.delivering import Subscription, content_frames
 from protocols.amqp.fields import FieldError, encode_name, encode_short
 from protocols.amqp.language import encode_stored
+from protocols.amqp.properties import Checked, check, needs_checks
 from protocols.amqp.publishing import Kind
 from protocols.amqp.replies import AmqpError
+from protocols.amqp.transaction import Publish, Transaction
 
 if TYPE_CHECKING:
     from protocols.amqp.connection import AmqpConnection
@@ -53,6 +56,7 @@ class Fetched:
 
 
 Holder: TypeAlias = "Subscription | Fetched"
+Outstanding: TypeAlias = "tuple[Holder, int]"  # Who has the delivery, and its queue offset.
 
 
 class Content(NamedTuple):
@@ -75,20 +79,24 @@ class Channel:
         self.frame_max = connection.frame_max
         self.body_size_max = self.frame_max - FRAME_OVERHEAD if self.frame_max else 1 << 62
         self.subscriptions: dict[str, Subscription] = {}
-        self.unacknowledged: dict[int, tuple[Holder, int]] = {}
+        self.unacknowledged: dict[int, Outstanding] = {}  # By delivery tag, in their order.
         self.delivery_tag = 0
         self.in_flight_count = 0  # Of subscriptions; what basic.get took does not count.
         self.prefetch = 0  # Shared by all subscriptions; 0 is unlimited.
         self.consumer_prefetch = 0  # Of each subscription to come.
         self.last_queue = ""
+        self.reply_queue: Queue | None = None  # Where direct replies to this channel go.
         self.confirming = False
         self.published_count = 0  # Since confirm.select.
         self.confirmed_count = 0
         self.awaited_flush_count = 0
         self._refused: deque[int] = deque()  # Publishes that are to be nacked in their turn.
         self.content: Content | None = None
+        self.transaction: Transaction | None = None  # After tx.select, one always.
+        self.committing = False  # Until what tx.commit stored is durable.
         self.durable_kind = Kind(self, True)
         self.transient_kind = Kind(self, False)
+        self._marks: deque[tuple[int, float]] = deque()  # Delivery tags, and when they were last.
         self._ack_prefix = FRAME_HEAD.pack(METHOD, number, 13) + ACK
 
     def wake(self) -> None:
@@ -151,11 +159,12 @@ class Channel:
         left = content.body_size - len(payload)
         if left < 0:
             raise AmqpError("FRAME_ERROR", "the body is longer than its header says", _PUBLISH_ID)
+        if not left:
+            self._publish(content, payload)
+            return
         if payload:
             content.parts.append(payload)
         self.content = content._replace(body_size=left)
-        if not left:
-            self._publish(content)
 
     def _begin_body(self, content: Content, payload: bytes) -> None:
         if len(payload) < _CONTENT.size + 2:
@@ -173,12 +182,18 @@ class Channel:
                 f"message size {body_size} is larger than configured max size {size_max}",
                 _PUBLISH_ID,
             )
-        self.content = content._replace(header=payload[_CONTENT.size :], body_size=body_size)
-        if not body_size:
-            self._publish(self.content)
+        begun = content._replace(header=payload[_CONTENT.size :], body_size=body_size)
+        if body_size:
+            self.content = begun
+        else:
+            self._publish(begun, b"")
 
-    def _publish(self, content: Content) -> None:
+    def _publish(self, content: Content, last_part: bytes) -> None:
+        """The content is whole. If this raises `OSError`, its last frame may come again."""
+        self._route_and_append(content, last_part)
         self.content = None
+
+    def _route_and_append(self, content: Content, last_part: bytes) -> None:
         fields = content.fields
         assert content.header is not None
         connection = self.connection
@@ -188,18 +203,34 @@ class Channel:
             raise AmqpError("FRAME_ERROR", f"cannot decode {error}", _PUBLISH_ID) from error
         envelope = connection.language.envelope(fields.exchange, fields.routing_key)
         route = connection.find_route(envelope, header)
-        body = b"".join(content.parts)
+        if needs_checks(header.raw):
+            checked = self._check(header.raw)
+            header = connection.language.header(checked.raw)
+            if checked.more_keys:
+                route = connection.find_route(envelope, header, checked.more_keys)
+        body = b"".join((*content.parts, last_part))
+        if self.transaction is not None:
+            publish = Publish(route, (envelope, header, body), fields.mandatory)
+            self._add_to_transaction(self.transaction, publish)
+            return
         if not route.queues:
             if fields.mandatory:
                 self._return(envelope, header, body)
             self.published(1, False)
             return
         durable = route.durable and header.persistent
-        stored = encode_stored(envelope, content.header, body)
+        stored = encode_stored(envelope, header.raw, body)
         if connection.append(route, (envelope, header, body), stored, durable):
             self.published(1, durable)
         else:
             self.refused(durable)
+
+    def _check(self, raw: bytes) -> Checked:
+        try:
+            reply_queue = self.reply_queue.name if self.reply_queue is not None else None
+            return check(raw, self.connection.user, reply_queue)
+        except FieldError as error:
+            raise AmqpError("FRAME_ERROR", f"cannot decode {error}", _PUBLISH_ID) from error
 
     def _return(self, envelope: Envelope, header: Header, body: bytes) -> None:
         """A mandatory message found no queue."""
@@ -256,25 +287,84 @@ class Channel:
 
     def acknowledge(self, tag: int, multiple: bool) -> None:
         """basic.ack. Raises `AmqpError` for a tag that is not outstanding."""
-        for holder, start, stop in _runs(self._pop(tag, multiple, 80)):
-            self._settle(holder, start, stop)
+        self._settle_taken(self._pop(tag, multiple, 80), None)
 
     def reject(self, tag: int, multiple: bool, requeue: bool, method: int) -> None:
         """basic.nack and basic.reject. Raises `AmqpError` for a tag that is not outstanding."""
-        for holder, start, stop in _runs(self._pop(tag, multiple, method)):
-            self._give_credit(holder, stop - start)
-            if requeue:
-                holder.queue.release(range(start, stop))
-            else:
-                holder.queue.reject(range(start, stop))
+        self._settle_taken(self._pop(tag, multiple, method), requeue)
 
     def recover(self) -> None:
         """Requeue everything that is outstanding."""
         outstanding = list(self.unacknowledged.values())
         self.unacknowledged.clear()
-        for holder, start, stop in _runs(outstanding):
-            self._give_credit(holder, stop - start)
-            holder.queue.release(range(start, stop))
+        self._settle_all(outstanding, True)
+
+    # Transactions
+
+    def select(self) -> None:
+        """tx.select: from now on everything waits for `commit`. Doing it again changes nothing."""
+        if self.transaction is None:
+            self.transaction = Transaction()
+            self.connection.forget_routes()  # They lead past the transaction.
+
+    def commit(self) -> None:
+        """tx.commit, and its answer once everything is safe.
+
+        All messages are one record of the log: a restart brings back all or none. What was settled
+        follows it. Raises `OSError` if the disk refuses; the transaction is then as it was.
+        """
+        transaction = self._expect_transaction(20)
+        connection = self.connection
+        refused = connection.virtual_host.publish(transaction.items())
+        self._begin_transaction()
+        for envelope, header, body in transaction.unroutable():
+            self._return(envelope, header, body)
+        for requeue, outstanding in transaction.settled():
+            self._settle_all(outstanding, requeue)
+        if refused:  # By a queue that is full.
+            raise AmqpError("PRECONDITION_FAILED", "partial tx completion", (90, 20))
+        self.committing = True
+        if any(publish.is_kept for publish in transaction.publishes):
+            connection.gateway.broker.when_durable(self._committed)
+        else:
+            self._committed()
+
+    def rollback(self) -> None:
+        """tx.rollback: nothing was published, and what was settled is outstanding again."""
+        transaction = self._expect_transaction(30)
+        self._begin_transaction()
+        outstanding = {tag: outstanding for tag, outstanding, _ in transaction.settlements}
+        outstanding |= self.unacknowledged
+        self.unacknowledged.clear()
+        self.unacknowledged.update(sorted(outstanding.items()))
+
+    def _expect_transaction(self, method: int) -> Transaction:
+        if self.transaction is None:
+            raise AmqpError("PRECONDITION_FAILED", "channel is not transactional", (90, method))
+        return self.transaction
+
+    def _begin_transaction(self) -> None:
+        assert self.transaction is not None
+        self.connection.transactions_size -= self.transaction.size
+        self.transaction = Transaction()
+
+    def _add_to_transaction(self, transaction: Transaction, publish: Publish) -> None:
+        connection = self.connection
+        size_max = connection.limits.transactions_size_max
+        if connection.transactions_size + publish.size > size_max:
+            raise AmqpError(
+                "PRECONDITION_FAILED",
+                f"the transactions of this connection are larger than {size_max} bytes",
+                _PUBLISH_ID,
+            )
+        transaction.publish(publish)
+        connection.transactions_size += publish.size
+
+    def _committed(self) -> None:
+        self.committing = False
+        if self.state is State.OPEN:
+            self.output.append(encode_method(self.number, 90, 21))
+            self.wake()
 
     # Consuming
 
@@ -292,11 +382,15 @@ class Channel:
         subscription = self.subscriptions.pop(tag, None)
         if subscription is not None:
             subscription.queue.unsubscribe(subscription)
+            if subscription.queue is self.reply_queue:
+                self.reply_queue = None
 
     def subscription_cancelled(self, subscription: Subscription) -> None:
         """The queue of a subscription is gone."""
         if self.subscriptions.pop(subscription.tag, None) is None:
             return
+        if subscription.queue is self.reply_queue:
+            self.reply_queue = None
         if self.state is State.OPEN and self.connection.wants_cancel:
             arguments = encode_short(encode_name(subscription.tag)) + b"\x01"
             self.output.append(encode_method(self.number, 60, 30, arguments))
@@ -325,15 +419,53 @@ class Channel:
         for subscription in self.subscriptions.values():
             subscription.queue.wake()
 
+    def mark_deliveries(self, now: float) -> float | None:
+        """Called now and then: since when, at least, the oldest delivery has been outstanding.
+
+        None if it is not known to be old. A mark says which delivery was the last at what time, so
+        that no delivery has to remember its own.
+        """
+        marks = self._marks
+        oldest = next(iter(self.unacknowledged), None)
+        while marks and (oldest is None or marks[0][0] < oldest):
+            marks.popleft()
+        since = marks[0][1] if marks else None
+        if oldest is not None and (not marks or marks[-1][0] < self.delivery_tag):
+            marks.append((self.delivery_tag, now))
+        return since
+
+    def forget_marks(self) -> None:
+        """Acknowledgements could not arrive: begin to count anew."""
+        self._marks.clear()
+
     def close(self) -> None:
         """Give everything back: the subscriptions end, what is outstanding is requeued."""
         self.state = State.CLOSING
         self.content = None
+        if self.transaction is not None:
+            self.rollback()
         for tag in list(self.subscriptions):
             self.unsubscribe(tag)
         self.recover()
 
     # The rest is private
+
+    def _settle_taken(self, taken: dict[int, Outstanding], requeue: bool | None) -> None:
+        """Acknowledge (`requeue` is None) or reject deliveries, now or at the next commit."""
+        if self.transaction is None:
+            self._settle_all(taken.values(), requeue)
+        else:
+            self.transaction.settle(taken, requeue)
+
+    def _settle_all(self, outstanding: Iterable[Outstanding], requeue: bool | None) -> None:
+        for holder, start, stop in _runs(outstanding):
+            self._give_credit(holder, stop - start)
+            if requeue is None:
+                holder.queue.settle(start, stop)
+            elif requeue:
+                holder.queue.release(range(start, stop))
+            else:
+                holder.queue.reject(range(start, stop))
 
     def _settle(self, holder: Holder, start: int, stop: int) -> None:
         self._give_credit(holder, stop - start)
@@ -348,23 +480,23 @@ class Channel:
             elif holder.prefetch:
                 holder.queue.wake()
 
-    def _pop(self, tag: int, multiple: bool, method: int) -> list[tuple[Holder, int]]:
+    def _pop(self, tag: int, multiple: bool, method: int) -> dict[int, Outstanding]:
         unacknowledged = self.unacknowledged
         if not multiple:
             outstanding = unacknowledged.pop(tag, None)
             if outstanding is None:
                 raise _unknown_tag(tag, method)
-            return [outstanding]
+            return {tag: outstanding}
         if tag and tag not in unacknowledged:
             raise _unknown_tag(tag, method)
         # Tags are given out in order, so the dict is sorted by them.
         tags = list(
             takewhile(lambda known: known <= tag, unacknowledged) if tag else unacknowledged
         )
-        return [unacknowledged.pop(known) for known in tags]
+        return {known: unacknowledged.pop(known) for known in tags}
 
 
-def _runs(outstanding: list[tuple[Holder, int]]) -> list[tuple[Holder, int, int]]:
+def _runs(outstanding: Iterable[Outstanding]) -> list[tuple[Holder, int, int]]:
     """Join consecutive offsets of one holder."""
     runs: list[tuple[Holder, int, int]] = []
     for holder, offset in outstanding:

@@ -173,6 +173,28 @@ def decode_properties(raw: bytes) -> dict[str, Any]:
     return properties
 
 
+def locate_properties(raw: bytes) -> dict[str, slice]:
+    """Where in a content header (flags first) which property stands. Raises `FieldError`."""
+    flags, position = decode_fixed(_NUMBERS["short"], raw, 0)
+    places: dict[str, slice] = {}
+    for flag, name in _PROPERTIES:
+        if not flags & flag:
+            continue
+        start = position
+        if name == "headers":
+            position = decode_long(raw, start)[1]
+        elif name == "timestamp":
+            position += _TIMESTAMP.size
+        elif name in ("delivery_mode", "priority"):
+            position += _OCTET.size
+        else:
+            position += 1 + decode_fixed(_OCTET, raw, start)[0]
+        places[name] = slice(start, position)
+    if position > len(raw):
+        raise FieldError("the properties are cut short")
+    return places
+
+
 def encode_properties(properties: Mapping[str, Any]) -> bytes:
     """The reverse of `decode_properties`."""
     flags = 0

@@ -7,11 +7,13 @@ acknowledgements in runs, everything else frame by frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from math import inf
 from typing import Any
 
+from core.errors import is_disk_full
 from core.route import Route
 from gateway.errors import GatewayError, LoginRefusedError
 from gateway.gateway import Gateway
@@ -19,6 +21,7 @@ from gateway.messages import Envelope, Header, Message
 from gateway.peers import Peer
 from gateway.vhosts import VirtualHost
 from protocols.amqp import handshake
+from protocols.amqp.blocking import Blocking, Throttle
 from protocols.amqp.channel import Channel
 from protocols.amqp.channel import State as ChannelState
 from protocols.amqp.codec import (
@@ -42,10 +45,12 @@ from protocols.amqp.codec import (
 from protocols.amqp.delivering import Subscription
 from protocols.amqp.fields import FieldError, encode_short
 from protocols.amqp.language import AmqpLanguage
-from protocols.amqp.publishing import Publishing, Target
+from protocols.amqp.properties import Checked, check, needs_checks
+from protocols.amqp.publishing import NotStoredError, Publishing, Target
 from protocols.amqp.replies import AmqpError, from_gateway
 
 _ACCEPTED_HEADERS = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09")
+_TX_COMMIT = (90, 20)
 _CLOSE = METHOD_ID.pack(10, 50)
 _CLOSE_OK = METHOD_ID.pack(10, 51)
 _CHANNEL_OPEN = METHOD_ID.pack(20, 10)
@@ -53,6 +58,7 @@ _CHANNEL_CLOSE = METHOD_ID.pack(20, 40)
 _CHANNEL_CLOSE_OK = METHOD_ID.pack(20, 41)
 _REFUSAL_PAUSE_S = 3.0  # How long RabbitMQ lets a peer that it refused read why.
 _CLOSE_OK_TIMEOUT_S = 30.0
+_CONSUMERS_CHECK_INTERVAL_S = 60.0
 
 
 class State(Enum):
@@ -77,6 +83,8 @@ class Limits:
     heartbeat_s: int
     handshake_timeout_s: float
     message_size_max: int
+    transactions_size_max: int
+    consumer_timeout_ms: int
 
 
 class AmqpConnection:
@@ -90,7 +98,7 @@ class AmqpConnection:
         peer: Peer,
         handle_method: Callable[[AmqpConnection, Channel, Any], None],
         wake: Callable[[], None],
-        throttle: Callable[[], None],
+        throttle: Throttle,
         now: float,
     ) -> None:
         self.gateway = gateway
@@ -107,27 +115,33 @@ class AmqpConnection:
         self.frame_max = handshake.FRAME_MIN_SIZE
         self.channel_max = limits.channel_max
         self.message_size_max = limits.message_size_max
+        self.transactions_size = 0  # Of what all channels hold until tx.commit.
         self.user = ""
         self.capabilities: dict[str, Any] = {}
         self.virtual_host: VirtualHost = gateway.default_virtual_host
         self._handle_cold = handle_method
-        self._throttle = throttle
+        self._blocking = Blocking(throttle, gateway.broker.when_relieved, self._send)
         self._parts: list[bytes] = []  # The beginning of something that is not whole yet,
         self._missing_size = 0  # and how much of it has to come before another look is worth it.
         self._generation = gateway.generation
         self._publishing = Publishing(
-            gateway.broker, language, self._resolve, self.find_route, self._expect_expiry
+            gateway.broker,
+            language,
+            self._resolve,
+            self.find_route,
+            self._is_plain,
+            self._expect_expiry,
         )
         self._to_confirm: dict[Channel, bool] = {}
         self._holds_count = 0
         self._hang_up_at: float | None = now + limits.handshake_timeout_s
         self._heartbeat_s = 0.0
-        self._send_check_at = 0.0
-        self._receive_check_at = 0.0
+        self._send_check_at = inf
+        self._receive_check_at = inf
+        self._consumers_check_at = inf
         self._sent = False
         self._received = False
         self._idle_checks_count = 0
-        self._throttled = False
         self._now = now
 
     @property
@@ -138,7 +152,7 @@ class AmqpConnection:
     @property
     def _is_read(self) -> bool:
         """Does the transport read? Where it does not, the peer is not silent."""
-        return not (self.paused or (self._throttled and self.gateway.broker.congested))
+        return not (self.paused or self._blocking.blocked)
 
     # What the transport calls
 
@@ -146,31 +160,26 @@ class AmqpConnection:
         """Take in what arrived and work it off as far as it is whole."""
         self._now = now
         self._received = True
-        self._throttled = False
-        if self._missing_size:
+        if self._parts:
             data = self._gather(data)
         position = 0
         if self.state is State.STARTING:
             position = self._receive_protocol_header(data)
         if self.gateway.generation != self._generation:
-            self._forget_routes()
+            self.forget_routes()
         log_end = self.gateway.broker.log_end
-        size = len(data)
-        while position < size:
-            if self.state is State.REFUSED or self.state is State.LEAVING:
-                break
-            following = self._receive_run(data, position)
-            if following == position and not self._publishing.missing_size:
-                following = self._receive_frame(data, position)
-            if following == position:
-                self._await_rest(data, position)
-                break
-            position = following
+        try:
+            self._work_off(data, position)
+        except NotStoredError as refused:
+            self._await_room(data, refused.position, refused.error)
+            self._tell_if_blocked(now)
+        else:
+            if self._blocking.is_full:
+                self._blocking.stored()
         if self._to_confirm:
             self._confirm()
         if self.gateway.broker.log_end != log_end and self.gateway.broker.congested:
-            self._throttled = True
-            self._throttle()
+            self._blocking.behind(now)
 
     def data_to_send(self) -> bytes:
         """Everything queued for the peer, unless it waits for something to be durable."""
@@ -185,16 +194,27 @@ class AmqpConnection:
         """When to hang up, or to look at the heartbeats."""
         if self._hang_up_at is not None:
             return self._hang_up_at
-        if not self._heartbeat_s:
-            return None
-        return min(self._send_check_at, self._receive_check_at)
+        blocking = self._blocking
+        due = min(
+            self._send_check_at,
+            self._receive_check_at,
+            self._consumers_check_at,
+            blocking.tell_at,
+            blocking.retry_at,
+        )
+        return due if due != inf else None
 
     def handle_deadline(self, now: float) -> None:
-        """Hang up, send a heartbeat, or notice that the peer is dead."""
+        """Hang up, send a heartbeat, notice that the peer is dead, or try again to store."""
         self._now = now
         if self._hang_up_at is not None:
             self.closed = now >= self._hang_up_at
             return
+        if now >= self._blocking.retry_at:
+            self.receive_data(b"", now)
+        self._tell_if_blocked(now)
+        if now >= self._consumers_check_at:
+            self._check_consumers(now)
         if now >= self._send_check_at:
             if not self._sent:
                 self.output.append(HEARTBEAT_FRAME)
@@ -240,9 +260,17 @@ class AmqpConnection:
         self._holds_count += 1
         self.gateway.broker.when_durable(self._release_hold)
 
-    def find_route(self, envelope: Envelope, header: Header) -> Route:
+    def find_route(
+        self, envelope: Envelope, header: Header, more_keys: Sequence[str] = ()
+    ) -> Route:
         """Where a message goes. Raises `GatewayError`."""
-        return self.virtual_host.route(envelope.exchange, envelope.routing_key, header)
+        exchange, routing_key = envelope.exchange, envelope.routing_key
+        return self.virtual_host.route(exchange, routing_key, header, more_keys)
+
+    def forget_routes(self) -> None:
+        """Where publishes lead has changed."""
+        self._generation = self.gateway.generation
+        self._publishing.forget()
 
     def append(self, route: Route, message: Message, stored: bytes, durable: bool) -> bool:
         """Append one message; False if a queue refused it because it is full."""
@@ -279,6 +307,33 @@ class AmqpConnection:
             self._parts.append(data)
             self._missing_size = 1
         return len(data)
+
+    def _work_off(self, data: bytes, position: int) -> None:
+        """Take what arrived apart, as far as it is whole. Raises `NotStoredError`."""
+        size = len(data)
+        while position < size:
+            if self.state is State.REFUSED or self.state is State.LEAVING:
+                break
+            following = self._receive_run(data, position)
+            if following == position and not self._publishing.missing_size:
+                try:
+                    following = self._receive_frame(data, position)
+                except OSError as error:
+                    raise NotStoredError(position, error) from error
+            if following == position:
+                self._await_rest(data, position)
+                break
+            position = following
+
+    def _await_room(self, data: bytes, position: int, error: OSError) -> None:
+        """Keep what could not be stored, until there is room for it. Raises other errors."""
+        if not is_disk_full(error):
+            raise error
+        if not self._blocking.is_full:
+            self.gateway.report_full_disk(error)
+        self._parts.append(data[position:])
+        self._missing_size = 0
+        self._blocking.full(self._now)
 
     def _receive_run(self, data: bytes, position: int) -> int:
         """The hot paths: as many publishes or acknowledgements as stand here, if any do."""
@@ -360,8 +415,12 @@ class AmqpConnection:
             self._fail(AmqpError("COMMAND_INVALID", "unimplemented method", method), 0)
         except FieldError:
             self._fail(AmqpError("FRAME_ERROR", f"cannot decode {_binary(payload[4:])}", method), 0)
+        except OSError as error:
+            if not is_disk_full(error) or type != METHOD or method == _TX_COMMIT:
+                raise  # A message waits until there is room for it, where there may be.
+            self._fail(AmqpError("RESOURCE_ERROR", "no space left on the disk", method), 0)
         if self.gateway.generation != self._generation:
-            self._forget_routes()
+            self.forget_routes()
 
     def _handle_frame(self, type: int, number: int, payload: bytes, frame: bytes) -> None:
         if type == HEARTBEAT:
@@ -385,13 +444,16 @@ class AmqpConnection:
             self._handle_method(channel, id, frame)
 
     def _handle_method(self, channel: Channel, id: bytes, frame: bytes) -> None:
-        if id == PUBLISH:
+        if id == PUBLISH and not channel.committing:
             channel.begin_content(decode_publish(frame[11:-1]))
         elif id == _CHANNEL_OPEN:
             raise AmqpError("CHANNEL_ERROR", "second 'channel.open' seen", (20, 10))
         elif id == _CHANNEL_CLOSE:
             self._close_channel(channel)
             self.output.append(encode_method(channel.number, 20, 41))
+        elif channel.committing:
+            text = "unexpected command while processing 'tx.commit'"
+            raise AmqpError("CHANNEL_ERROR", text, _ids(id))
         elif id == ACCESS_REQUEST:
             # Of AMQP 0-8; some clients still ask, and get the same ticket as all.
             self.output.append(encode_method(channel.number, 30, 11, b"\x00\x01"))
@@ -438,8 +500,11 @@ class AmqpConnection:
         """connection.open succeeded."""
         self.state = State.OPEN
         self._hang_up_at = None
-        self._send_check_at = self._now + self._heartbeat_s / 2
-        self._receive_check_at = self._now + self._heartbeat_s
+        if self._heartbeat_s:
+            self._send_check_at = self._now + self._heartbeat_s / 2
+            self._receive_check_at = self._now + self._heartbeat_s
+        if self.limits.consumer_timeout_ms:
+            self._consumers_check_at = self._now + self._consumers_check_interval_s
 
     def _refuse_login(self, reason: str) -> None:
         """Say so if the client understands it, and hang up after a pause."""
@@ -500,9 +565,11 @@ class AmqpConnection:
         channel.close()
         del self.channels[channel.number]
         self._to_confirm.pop(channel, None)
-        self._forget_routes()
+        self.forget_routes()
 
     def _release(self) -> None:
+        if self._blocking.is_full:
+            self._blocking.stored()  # Nobody waits for it any more, and its answer must be read.
         for channel in list(self.channels.values()):
             channel.close()
         self.channels.clear()
@@ -523,16 +590,21 @@ class AmqpConnection:
             if fields.immediate:
                 return None
             route = self.virtual_host.route(envelope.exchange, envelope.routing_key, None)
-        except (FieldError, GatewayError):
+        except (FieldError, GatewayError, OSError):
             return None
         return Target(channel, envelope, route)
 
     def _expect_expiry(self, route: Route) -> None:
         self.virtual_host.expect_expiry(route)
 
-    def _forget_routes(self) -> None:
-        self._generation = self.gateway.generation
-        self._publishing.forget()
+    def _is_plain(self, raw: bytes) -> bool:
+        """Are these properties right, and stored as they are? Else the general path sees to it."""
+        if not needs_checks(raw):
+            return True
+        try:
+            return check(raw, self.user) == Checked(raw)
+        except (AmqpError, FieldError):
+            return False
 
     def _confirm(self) -> None:
         """Confirm what needs no disk now, and the rest when it is durable; in order."""
@@ -553,6 +625,35 @@ class AmqpConnection:
         if durable:
             self.gateway.broker.when_durable(flushed)
 
+    @property
+    def _consumers_check_interval_s(self) -> float:
+        return min(_CONSUMERS_CHECK_INTERVAL_S, self.limits.consumer_timeout_ms / 2000)
+
+    def _check_consumers(self, now: float) -> None:
+        """Close the channels that have kept a delivery for too long."""
+        self._consumers_check_at = now + self._consumers_check_interval_s
+        timeout_ms = self.limits.consumer_timeout_ms
+        for channel in list(self.channels.values()):
+            if not self._is_read:
+                channel.forget_marks()
+                continue
+            since = channel.mark_deliveries(now)
+            if since is not None and (now - since) * 1000 >= timeout_ms:
+                text = (
+                    f"delivery acknowledgement on channel {channel.number} timed out. Timeout"
+                    f" value used: {timeout_ms} ms. This timeout value can be configured, see"
+                    " consumers doc guide to learn more"
+                )
+                self._fail(AmqpError("PRECONDITION_FAILED", text), channel.number)
+
+    def _tell_if_blocked(self, now: float) -> None:
+        if now >= self._blocking.tell_at:
+            self._blocking.tell(bool(self.capabilities.get("connection.blocked")))
+
+    def _send(self, frame: bytes) -> None:
+        self.output.append(frame)
+        self.wake()
+
     def _release_hold(self) -> None:
         self._holds_count -= 1
         if self.state is State.LEAVING and not self._holds_count:
@@ -561,8 +662,12 @@ class AmqpConnection:
 
 
 def _is_ready(channel: Channel) -> bool:
-    """May a method come on this channel now?"""
-    return channel.state is ChannelState.OPEN and channel.content is None
+    """May a method come on this channel now, and take effect at once?"""
+    return (
+        channel.state is ChannelState.OPEN
+        and channel.content is None
+        and channel.transaction is None
+    )
 
 
 def _encode_close(

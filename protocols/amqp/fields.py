@@ -10,7 +10,7 @@ octet is looked at once, nothing is read outside of its bounds, and the depth is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from struct import Struct
 from struct import error as StructError  # noqa: N812
 from typing import Any
@@ -67,6 +67,37 @@ def decode_table(data: bytes, position: int = 0, depth: int = 0) -> tuple[dict[s
     if start != end:
         raise FieldError("a field reaches beyond its table")
     return table, end
+
+
+def iterate_table(data: bytes) -> Iterator[tuple[bytes, int, int, int]]:
+    """The fields of a table: name, where each begins, where its type and value do, where it ends.
+
+    Raises `FieldError`.
+    """
+    start, end = _bounds(data, 0, 0)
+    while start < end:
+        value_start = start + 1 + data[start]
+        if value_start >= end:
+            raise FieldError("a field reaches beyond its table")
+        field_end = _decode_value(data, value_start, 0)[1]
+        yield data[start + 1 : value_start], start, value_start, field_end
+        start = field_end
+    if start != end:
+        raise FieldError("a field reaches beyond its table")
+
+
+def iterate_array(data: bytes) -> Iterator[tuple[int, int]]:
+    """The items of an array: where the type of each stands, and where its value ends.
+
+    Raises `FieldError`.
+    """
+    start, end = _bounds(data, 0, 0)
+    while start < end:
+        item_end = _decode_value(data, start, 0)[1]
+        yield start, item_end
+        start = item_end
+    if start != end:
+        raise FieldError("an item reaches beyond its array")
 
 
 def decode_short(data: bytes, position: int) -> tuple[str, int]:

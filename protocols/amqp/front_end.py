@@ -37,6 +37,11 @@ class AmqpConfig:
     handshake_timeout_s: float = 10.0
     # The largest body, in bytes.
     message_size_max: int = 16 << 20
+    # What all open transactions of a connection may hold, in bytes of memory.
+    transactions_size_max: int = 64 << 20
+    # How long a consumer may keep a delivery before its channel is closed, which is noticed up to
+    # two minutes later; 0 is for ever.
+    consumer_timeout_ms: int = 0
 
 
 class AmqpFrontEnd:
@@ -84,6 +89,8 @@ class AmqpFactory(Factory):
             heartbeat_s=section.heartbeat_s,
             handshake_timeout_s=section.handshake_timeout_s,
             message_size_max=section.message_size_max,
+            transactions_size_max=section.transactions_size_max,
+            consumer_timeout_ms=section.consumer_timeout_ms,
         )
         (self._language,) = AmqpFrontEnd.languages
 

@@ -26,8 +26,9 @@ from protocols.amqp.codec import (
 )
 from protocols.amqp.fields import FieldError, decode_name, encode_name, encode_short
 
-_CACHE_SIZE_MAX = 4096
-_CACHED_SIZE_MAX = 4096
+_CACHE_COUNT_MAX = 4096
+_CACHE_SIZE_MAX = 1 << 20  # Of the octets of all headers: decoded, they are many times larger.
+_CACHED_SIZE_MAX = 1024  # Of one header.
 _TIMESTAMP_MAX = 253402300799  # The last second of the year 9999.
 _SAME_IN_BOTH = (
     "content_type", "content_encoding", "correlation_id", "reply_to", "expiration", "message_id",
@@ -46,6 +47,7 @@ class AmqpLanguage:
     def __init__(self) -> None:
         self._envelopes: dict[bytes, Envelope] = {}
         self._headers: dict[bytes, Header] = {}
+        self._headers_size = 0
         # What stood before the body of the message that was read back last, and its meaning.
         self._prefix_size = 0
         self._prefix = b""
@@ -56,7 +58,7 @@ class AmqpLanguage:
         key = b"%c%b%b" % (len(exchange), exchange, routing_key)
         envelope = self._envelopes.get(key)
         if envelope is None:
-            if len(self._envelopes) >= _CACHE_SIZE_MAX:
+            if len(self._envelopes) >= _CACHE_COUNT_MAX:
                 self._envelopes.clear()
             envelope = Envelope(decode_name(exchange), decode_name(routing_key))
             self._envelopes[key] = envelope
@@ -68,13 +70,18 @@ class AmqpLanguage:
             return Header(self, raw, parse_delivery_mode(raw) == 2, died=True)
         header = self._headers.get(raw)
         if header is None:
-            if len(self._headers) >= _CACHE_SIZE_MAX:
-                self._headers.clear()
             # The flag of the expiration is the lowest of the first octet.
             header = Header(self, raw, parse_delivery_mode(raw) == 2, may_expire=bool(raw[0] & 1))
             if len(raw) <= _CACHED_SIZE_MAX:
-                self._headers[raw] = header
+                self._remember(header)
         return header
+
+    def _remember(self, header: Header) -> None:
+        self._headers_size += len(header.raw)
+        if len(self._headers) >= _CACHE_COUNT_MAX or self._headers_size > _CACHE_SIZE_MAX:
+            self._headers.clear()
+            self._headers_size = len(header.raw)
+        self._headers[header.raw] = header
 
     def parse_stored(self, stored: bytes) -> Message:
         """Read back three frames. Raises `CorruptRecordError`.

@@ -9,13 +9,15 @@ from typing import Any
 
 from pamqp import commands
 
-from gateway.errors import AccessRefusedError, NotFoundError
+from gateway.errors import AccessRefusedError, NotFoundError, PreconditionFailedError
 from gateway.queue_arguments import consumer_priority
+from gateway.queues import Queue
 from gateway.vhosts import clean_name
 from protocols.amqp.channel import Channel
 from protocols.amqp.codec import encode_method
 from protocols.amqp.connection import AmqpConnection
 from protocols.amqp.fields import encode_name, encode_short
+from protocols.amqp.properties import REPLY_TO
 from protocols.amqp.replies import AmqpError
 
 _Method = Callable[[AmqpConnection, Channel, Any], None]
@@ -44,6 +46,14 @@ def _queue_name(channel: Channel, name: str) -> str:
     if not channel.last_queue:
         raise NotFoundError("no previously declared queue")
     return channel.last_queue
+
+
+def _find_queue(connection: AmqpConnection, channel: Channel, name: str) -> Queue:
+    """The queue of this name; those for direct replies are nobody's to look into."""
+    name = _queue_name(channel, name)
+    if _names_replies(name):
+        raise _no_queue(connection, name)
+    return connection.virtual_host.find_queue(name, connection)
 
 
 # channel
@@ -109,6 +119,9 @@ def _exchange_unbind(connection: AmqpConnection, channel: Channel, command: Any)
 
 def _queue_declare(connection: AmqpConnection, channel: Channel, command: Any) -> None:
     virtual_host = connection.virtual_host
+    if _names_replies(command.queue):
+        _probe_replies(connection, channel, command)
+        return
     if command.passive:
         queue = virtual_host.find_queue(clean_name(command.queue), connection)
         queue.touch()
@@ -127,6 +140,24 @@ def _queue_declare(connection: AmqpConnection, channel: Channel, command: Any) -
     if not command.nowait:
         counts = queue.ready_count.to_bytes(4, "big") + queue.consumer_count.to_bytes(4, "big")
         _reply(channel, 50, 11, encode_short(encode_name(queue.name)) + counts)
+
+
+def _names_replies(name: str) -> bool:
+    return name == REPLY_TO or name.startswith(REPLY_TO + ".")
+
+
+def _probe_replies(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    """Declaring where direct replies go only asks whether somebody waits for them."""
+    name = command.queue
+    if name != REPLY_TO and name not in connection.virtual_host.queues:
+        raise _no_queue(connection, name)
+    channel.last_queue = name
+    if not command.nowait:
+        _reply(channel, 50, 11, encode_short(encode_name(name)) + b"\0\0\0\0\0\0\0\x01")
+
+
+def _no_queue(connection: AmqpConnection, name: str) -> NotFoundError:
+    return NotFoundError(f"no queue '{name}' in vhost '{connection.virtual_host.name}'")
 
 
 def _queue_bind(connection: AmqpConnection, channel: Channel, command: Any) -> None:
@@ -152,8 +183,7 @@ def _queue_unbind(connection: AmqpConnection, channel: Channel, command: Any) ->
 
 
 def _queue_purge(connection: AmqpConnection, channel: Channel, command: Any) -> None:
-    name = _queue_name(channel, command.queue)
-    count = connection.virtual_host.find_queue(name, connection).purge()
+    count = _find_queue(connection, channel, command.queue).purge()
     if not command.nowait:
         _reply(channel, 50, 31, count.to_bytes(4, "big"))
 
@@ -191,12 +221,27 @@ def _basic_consume(connection: AmqpConnection, channel: Channel, command: Any) -
     tag = command.consumer_tag
     if tag in channel.subscriptions:
         raise AmqpError("NOT_ALLOWED", f"attempt to reuse consumer tag '{tag}'", _ids(command))
-    queue = connection.virtual_host.find_queue(_queue_name(channel, command.queue), connection)
+    name = _queue_name(channel, command.queue)
+    if name == REPLY_TO:
+        queue = _make_reply_queue(connection, channel, command.no_ack)
+    else:
+        queue = _find_queue(connection, channel, name)
     tag = tag or "amq.ctag-" + urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
     priority = consumer_priority(command.arguments or {}, str(queue))
     channel.subscribe(tag, queue, command.no_ack, command.exclusive, priority)
     if not command.nowait:
         _reply(channel, 60, 21, encode_short(encode_name(tag)))
+
+
+def _make_reply_queue(connection: AmqpConnection, channel: Channel, no_ack: bool) -> Queue:
+    """Direct replies: a queue without a declaration, of one consumer (RabbitMQ's reply-to)."""
+    if not no_ack:
+        raise PreconditionFailedError("reply consumer cannot acknowledge")
+    if channel.reply_queue is not None:
+        raise PreconditionFailedError("reply consumer already set")
+    queue = connection.virtual_host.make_reply_queue(REPLY_TO + ".", connection)
+    channel.reply_queue = queue
+    return queue
 
 
 def _basic_cancel(connection: AmqpConnection, channel: Channel, command: Any) -> None:
@@ -206,7 +251,7 @@ def _basic_cancel(connection: AmqpConnection, channel: Channel, command: Any) ->
 
 
 def _basic_get(connection: AmqpConnection, channel: Channel, command: Any) -> None:
-    queue = connection.virtual_host.find_queue(_queue_name(channel, command.queue), connection)
+    queue = _find_queue(connection, channel, command.queue)
     deliveries = queue.take(1)
     if deliveries:
         channel.fetched(queue, deliveries[0], command.no_ack)
@@ -238,13 +283,27 @@ def _basic_recover(connection: AmqpConnection, channel: Channel, command: Any) -
 
 
 def _confirm_select(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    if channel.transaction is not None:
+        raise PreconditionFailedError("cannot switch from tx to confirm mode")
     channel.confirming = True
     if not command.nowait:
         _reply(channel, 85, 11)
 
 
-def _tx(connection: AmqpConnection, channel: Channel, command: Any) -> None:
-    raise AmqpError("NOT_IMPLEMENTED", "transactions are not served yet", _ids(command))
+def _tx_select(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    if channel.confirming:
+        raise PreconditionFailedError("cannot switch from confirm to tx mode")
+    channel.select()
+    _reply(channel, 90, 11)
+
+
+def _tx_commit(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    channel.commit()
+
+
+def _tx_rollback(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    channel.rollback()
+    _reply(channel, 90, 31)
 
 
 _METHODS: dict[type[Any], _Method] = {
@@ -268,7 +327,7 @@ _METHODS: dict[type[Any], _Method] = {
     commands.Basic.Recover: _basic_recover,
     commands.Basic.RecoverAsync: _basic_recover,
     commands.Confirm.Select: _confirm_select,
-    commands.Tx.Select: _tx,
-    commands.Tx.Commit: _tx,
-    commands.Tx.Rollback: _tx,
+    commands.Tx.Select: _tx_select,
+    commands.Tx.Commit: _tx_commit,
+    commands.Tx.Rollback: _tx_rollback,
 }

@@ -26,9 +26,20 @@ from protocols.amqp.fields import FieldError
 from protocols.amqp.language import AmqpLanguage
 
 _CONTENT = Struct(">HHQ")  # Class, weight, body size.
-_ENTRIES_MAX = 4096
-_HEADER_SIZE_MAX = 4096  # Larger ones are not worth being remembered.
+_HEADER_SIZE_MAX = 4096  # Larger ones take the general path.
+_REMEMBERED_SIZE_MAX = 1024  # Larger prefixes are not worth being remembered.
+_MEMORY_SIZE_MAX = 2 << 20  # So much is remembered for one connection, in bytes, about.
+_ENTRY_OVERHEAD = 500  # What an entry or a target costs beside its octets, about.
 _METHOD_SIZE_MAX = 4 + 2 + 256 + 256 + 1  # Of a basic.publish payload.
+
+
+class NotStoredError(Exception):
+    """The disk refused a batch; the publishes from `position` on were not stored."""
+
+    def __init__(self, position: int, error: OSError) -> None:
+        super().__init__(str(error))
+        self.position = position
+        self.error = error
 
 
 class Kind:
@@ -106,8 +117,9 @@ class Publishing:
     """The publishes of one connection.
 
     `resolve` makes a target of a basic.publish frame, or None if the general path must see to it;
-    `route` finds the route of a message whose header matters; `expect_expiry` hears of each route
-    that a message with an expiration takes.
+    `route` finds the route of a message whose header matters; `is_plain` tells whether properties
+    need nothing but to be stored; `expect_expiry` hears of each route that a message with an
+    expiration takes.
     """
 
     def __init__(
@@ -116,15 +128,18 @@ class Publishing:
         language: AmqpLanguage,
         resolve: Callable[[bytes], Target | None],
         route: Callable[[Envelope, Header], Route],
+        is_plain: Callable[[bytes], bool],
         expect_expiry: Callable[[Route], None],
     ) -> None:
         self._broker = broker
         self._language = language
         self._resolve = resolve
         self._route = route
+        self._is_plain = is_plain
         self._expect_expiry = expect_expiry
         self._targets: dict[bytes, Target] = {}
         self._entries: dict[bytes, Entry] = {}
+        self._memory_size = 0
         self._predicted: Entry | None = None
         self.body_size_max = 0  # Larger ones take the general path, which refuses them.
         self.missing_size = 0  # So much of the next message must come before `receive` goes on.
@@ -133,10 +148,14 @@ class Publishing:
         """Drop all that was resolved: topology, or the channels, have changed."""
         self._targets.clear()
         self._entries.clear()
+        self._memory_size = 0
         self._predicted = None
 
     def receive(self, data: bytes, position: int) -> int:
-        """Append the whole publishes at `position`; return where something else begins."""
+        """Append the whole publishes at `position`; return where something else begins.
+
+        Raises `NotStoredError`.
+        """
         entry = self._predicted
         previous: Entry | None = None
         kind: Kind | None = None
@@ -190,7 +209,10 @@ class Publishing:
             return
         payload = memoryview(data)[start:end]
         number = self._language.number
-        self._broker.append(number, routes, sizes, [payload], messages, kind.durable)
+        try:
+            self._broker.append(number, routes, sizes, [payload], messages, kind.durable)
+        except OSError as error:
+            raise NotStoredError(start, error) from error
         kind.channel.published(len(messages), kind.durable)
 
     def _find(self, data: bytes, position: int) -> Entry | None:
@@ -254,8 +276,7 @@ class Publishing:
         if target is None and method[-1] == END_OCTET:
             target = self._resolve(method)
             if target is not None:
-                if len(self._targets) >= _ENTRIES_MAX:
-                    self._targets.clear()
+                self._make_room(len(method))
                 self._targets[method] = target
         return target
 
@@ -265,14 +286,14 @@ class Publishing:
         entry = self._entries.get(prefix)
         if entry is not None:
             return entry
+        route = target.route
         try:
             header = self._language.header(raw_header)
-        except FieldError:
+            if route.by_header:
+                route = self._route(target.envelope, header)
+        except (FieldError, OSError):
             return None
-        route = target.route
-        if route.by_header:
-            route = self._route(target.envelope, header)
-        if not route.queues or route.guarded:
+        if not route.queues or route.guarded or not self._is_plain(raw_header):
             return None
         if header.may_expire:
             self._expect_expiry(route)
@@ -280,7 +301,15 @@ class Publishing:
         channel = target.channel
         kind = channel.durable_kind if durable else channel.transient_kind
         entry = Entry(prefix, body_size, target, header, route, kind)
-        if len(self._entries) >= _ENTRIES_MAX:
-            self._entries.clear()
-        self._entries[prefix] = entry
+        if len(prefix) <= _REMEMBERED_SIZE_MAX:
+            self._make_room(len(prefix) + len(raw_header))
+            self._entries[prefix] = entry
         return entry
+
+    def _make_room(self, size: int) -> None:
+        """Something of this many octets is to be remembered: forget all the rest if need be."""
+        self._memory_size += size + _ENTRY_OVERHEAD
+        if self._memory_size > _MEMORY_SIZE_MAX:
+            self._targets.clear()
+            self._entries.clear()
+            self._memory_size = size + _ENTRY_OVERHEAD

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from errno import EIO, ENOSPC
 
 import pytest
 
@@ -81,3 +82,31 @@ def test_one_that_fails_does_not_cost_the_others_their_turn(
         turn.end()
     turn.end()
     assert [note for note in notes if note != "journal"] == ["before", "bad", "behind"]
+
+
+def test_nothing_is_delivered_or_sent_while_the_disk_is_full(turn: Turn, notes: list[str]) -> None:
+    """Else what a turn after the other delivers would pile up unsent."""
+    waited: list[OSError] = []
+    turn.wait_for_room = waited.append
+    disk = Worker("disk", notes)
+    disk.error = OSError(ENOSPC, "full")
+    turn.journals[:] = [disk.work]
+    queue, connection = Worker("queue", notes), Worker("connection", notes)
+    for _ in range(3):
+        turn.dispatchers[queue] = None
+        turn.writers[connection] = None
+        turn.end()
+    assert notes == ["queue", "disk", "disk", "disk"]
+    assert waited == [disk.error] * 3
+    disk.error = None
+    turn.end()
+    assert [note for note in notes[4:] if note != "disk"] == ["queue", "connection"]
+
+
+def test_other_errors_of_the_disk_are_raised(turn: Turn, notes: list[str]) -> None:
+    turn.wait_for_room = lambda error: None
+    disk = Worker("disk", notes)
+    disk.error = OSError(EIO, "broken")
+    turn.journals[:] = [disk.work]
+    with pytest.raises(OSError, match="broken"):
+        turn.end()

@@ -19,7 +19,7 @@ from pamqp import commands
 
 from gateway.peers import Peer
 from protocols.amqp import methods
-from protocols.amqp.codec import HEARTBEAT_FRAME, PROTOCOL_HEADER, encode_method
+from protocols.amqp.codec import HEARTBEAT_FRAME, PROTOCOL_HEADER, encode_method, encode_properties
 from protocols.amqp.connection import AmqpConnection, Limits, State
 from protocols.amqp.front_end import AmqpFrontEnd
 from protocols.amqp.language import AmqpLanguage
@@ -37,7 +37,13 @@ with warnings.catch_warnings():
     RECOVER_ASYNC = commands.Basic.RecoverAsync(requeue=True)
 
 LIMITS = Limits(
-    channel_max=8, frame_max=8192, heartbeat_s=60, handshake_timeout_s=10, message_size_max=20_000
+    channel_max=8,
+    frame_max=8192,
+    heartbeat_s=60,
+    handshake_timeout_s=10,
+    message_size_max=20_000,
+    transactions_size_max=100_000,
+    consumer_timeout_ms=0,
 )
 KEPT_SIZE_MAX = 4 * LIMITS.frame_max
 OPENING = [
@@ -81,6 +87,10 @@ COMMANDS: list[Any] = [
     RECOVER_ASYNC,
     commands.Confirm.Select(),
     commands.Tx.Select(),
+    commands.Tx.Commit(),
+    commands.Tx.Rollback(),
+    commands.Basic.Consume(queue="amq.rabbitmq.reply-to", consumer_tag="r", no_ack=True),
+    commands.Queue.Declare(queue="amq.rabbitmq.reply-to", passive=True),
     commands.Channel.Open(),
     commands.Channel.Flow(active=True),
     commands.Channel.Close(200, "", 0, 0),
@@ -95,6 +105,9 @@ PROPERTIES = [
     b"\x20\x00\x00\x00\x00\x07\x01hI\x00\x00\x00\x01",
     b"\x20\x00\x00\x00\x00\x13\x01hA\x00\x00\x00\x0cF\x00\x00\x00\x07\x01aS\x00\x00\x00\x00",
     b"\x00\x40" + b"\xff" * 8,
+    b"\x02\x00\x15amq.rabbitmq.reply-to",
+    b"\x01\x10\x0260\x05guest",
+    encode_properties({"headers": {"CC": ["a", 1], "x": 2, "BCC": ["b"]}, "expiration": "5"}),
 ]
 INTERESTING = [0, 1, 2, 3, 7, 8, 10, 60, 85, 127, 128, 206, 255]
 

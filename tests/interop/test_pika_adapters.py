@@ -19,7 +19,9 @@ def server() -> Iterator[Server]:
         yield server
 
 
-@pytest.mark.parametrize("program", ["pika_select", "pika_twisted"])
+@pytest.mark.parametrize(
+    "program", ["pika_select", "pika_twisted", "pika_transactions", "pika_rpc"]
+)
 def test_an_ordinary_program_runs(program: str, server: Server) -> None:
     done = subprocess.run(
         [

@@ -142,6 +142,13 @@ class TestCaches:
         assert len(language._envelopes) <= 4096
         assert len(language._headers) <= 4096
 
+    def test_are_bounded_in_octets(self) -> None:
+        language = AmqpLanguage()
+        for number in range(5000):
+            language.header(b"\x00\x80\xf0%0240d" % number + b"\0" * 700)
+        assert len(language._headers) > 100
+        assert sum(map(len, language._headers)) <= 1 << 20
+
     def test_large_headers_are_not_kept(self) -> None:
         language = AmqpLanguage()
         raw = encode_neutral(Properties(headers={"large": "x" * 5000}))

@@ -184,3 +184,17 @@ def test_what_is_refused_may_be_a_dead_letter(broker: AmqpBroker) -> None:
     assert [name for name, _, _ in confirms(peer.receive_all())] == ["Basic.Ack", "Basic.Nack"]
     assert drain(peer, "dead") == [b"1"]
     assert drain(peer) == [b"0"]
+
+
+def test_a_transaction_that_is_refused_in_part(broker: AmqpBroker) -> None:
+    peer = broker.connect()
+    peer.declare(arguments={**length(1), **REFUSING})
+    peer.call(commands.Tx.Select())
+    peer.publish("q", b"0")
+    peer.publish("q", b"1")
+    assert peer.fail(commands.Tx.Commit()) == (
+        "Channel.Close",
+        406,
+        "PRECONDITION_FAILED - partial tx completion",
+    )
+    assert drain(peer) == [b"0"]

@@ -219,7 +219,6 @@ class TestRefusals:
             (Basic.Qos(prefetch_size=5), 540, "NOT_IMPLEMENTED - prefetch_size!=0 (5)"),
             (commands.Channel.Flow(active=False), 540, "NOT_IMPLEMENTED - active=false"),
             (Basic.Recover(requeue=False), 540, "NOT_IMPLEMENTED - requeue=false"),
-            (commands.Tx.Select(), 540, "NOT_IMPLEMENTED - transactions are not served yet"),
         ],
     )
     def test_that_close_the_connection(

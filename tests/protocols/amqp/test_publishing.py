@@ -271,6 +271,19 @@ class TestHotPath:
             peer.publish("q", b"", large[:-2] + b"%02d" % number)
         assert sum(map(len, publishing._entries)) < 1 << 20
 
+    @pytest.mark.parametrize("size", [250, 900, 1100, 4000])
+    def test_what_it_remembers_is_bounded_in_octets(self, peer: AmqpPeer, size: int) -> None:
+        publishing = peer.connection._publishing
+        raw = b"\x20\x00" + (size + 7).to_bytes(4, "big") + b"\x01aS" + size.to_bytes(4, "big")
+        most = 0
+        for number in range(4500):
+            peer.publish("q", b"", raw + b"%0*d" % (size, number))
+            most = max(most, len(publishing._entries))
+        assert (most > 100) == (size < 1024)
+        assert sum(map(len, publishing._entries)) <= 1 << 20
+        assert sum(map(len, peer.connection.language._headers)) <= 1 << 20
+        assert peer.broker.virtual_host.queues["q"].ready_count == 4500
+
     def test_a_message_cannot_begin_within_another(self, peer: AmqpPeer) -> None:
         """Nor does it help that the same one was just resolved."""
         whole = publish_frames(1, "", "q", b"ab")
