@@ -25,6 +25,9 @@ TAKE_SIZE_MAX = 256 << 10  # Stop taking when this many bytes were taken: a turn
 # A plain tuple: one is made for every run that is delivered.
 Span: TypeAlias = "tuple[int, Sequence[Any], bool]"
 
+# The offset of the first message, consecutive messages, when all of them were stored in ms.
+Head: TypeAlias = "tuple[int, Sequence[Any], int]"
+
 
 class LightQueue:
     """One queue of the model; `id` is for ever, and names it in routes and journals."""
@@ -45,6 +48,7 @@ class LightQueue:
         self.group_offsets: dict[str, int] = {}
         self.ready_count = 0
         self.deleted = False
+        self.guarded = False  # Must whoever appends ask the layer above first?
         self.dispatcher: Dispatcher | None = None  # Who hands out what becomes ready.
         self._store = store
         self._progress = progress
@@ -128,6 +132,30 @@ class LightQueue:
         if self.durable and never_delivered < min(window.next_offset, self._durable_end):
             self._progress.delivered(self)
         return spans
+
+    def peek(self, count: int) -> Head | None:
+        """What `take` would give first; None if nothing is ready."""
+        window = self.window
+        while self.ready_count > 0:
+            offset = window.lowest_returned if window.returned_count else window.begin_run()
+            run = self.index.run_at(offset)
+            assert run is not None, "what is ready is in the index"
+            start, log_offset, first, held = run
+            if window.returned_count:
+                held = 1
+            else:
+                window.skip_to(start)
+                held = window.ahead(min(count, held))
+            messages, _ = self._store.fetch(log_offset, first, held)
+            if messages:
+                return start, messages, self._store.timestamp_ms(log_offset)
+            if window.returned_count:
+                window.take_returned()
+            else:
+                window.take(held)
+            self.ready_count -= held
+            self.settle(start, start + held)
+        return None
 
     def _take_returned(self, count: int, spans: list[Span]) -> int:
         """Take returned messages, lowest offset first; return about how large they are."""

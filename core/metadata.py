@@ -19,7 +19,15 @@ from core.journal import Journal, encode_event
 
 _COMPACT_SIZE_MIN = 1 << 20
 
-_encode = msgspec.msgpack.Encoder().encode
+
+def _plain(value: object) -> float:
+    """Numbers that are more than their value elsewhere are only that here."""
+    if isinstance(value, int | float):
+        return int(value) if isinstance(value, int) else float(value)
+    raise TypeError(f"a document cannot hold {value!r}")
+
+
+_encode = msgspec.msgpack.Encoder(enc_hook=_plain).encode
 _decode = msgspec.msgpack.Decoder(tuple[str, str, Any]).decode
 
 

@@ -11,13 +11,15 @@ class Route:
     """The queues of a message; `id` names the durable ones of them in log records, 0 none.
 
     `by_header` says that a header took part in the choice, so that another message with the same
-    exchange and routing key may go elsewhere. A route without queues is unroutable.
+    exchange and routing key may go elsewhere. `guarded` says that one of the queues may refuse a
+    message, and has to be asked first. A route without queues is unroutable.
     """
 
     def __init__(self, queues: tuple[LightQueue, ...], id: int, by_header: bool = False) -> None:
         self.queues = queues
         self.id = id
         self.durable = id != 0
+        self.guarded = any(queue.guarded for queue in queues)
         self.by_header = by_header
 
     @cached_property

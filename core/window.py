@@ -69,8 +69,20 @@ class Window:
             self._settle(self.next_offset, offset)
             self.next_offset = offset
 
+    @property
+    def lowest_returned(self) -> int:
+        """The offset that `take_returned` would give; there must be one."""
+        return self._returned[0]
+
     def take(self, count: int) -> int:
-        """At most `count` offsets from `next` on leave ready as one run; returns how many.
+        """At most `count` offsets from `next` on leave ready as one run; returns how many."""
+        count = self.ahead(count)
+        self.next_offset += count
+        self.in_flight_count += count
+        return count
+
+    def ahead(self, count: int) -> int:
+        """How many of `count` offsets `take` would give.
 
         A run ends where a settled interval begins, or where redelivery ends.
         """
@@ -79,8 +91,6 @@ class Window:
             count = min(count, self._skips[0][0] - next_offset)
         if next_offset < self.redelivered_below:
             count = min(count, self.redelivered_below - next_offset)
-        self.next_offset = next_offset + count
-        self.in_flight_count += count
         return count
 
     def untake(self, count: int) -> None:

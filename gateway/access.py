@@ -186,9 +186,17 @@ class UserVirtualHost:
         self,
         items: Sequence[tuple[Route, Message, bytes]],
         on_stored: Callable[[], None] | None = None,
-    ) -> None:
+    ) -> list[int]:
         """See `VirtualHost`: who has a route may use it."""
-        self.virtual_host.publish(items, on_stored)
+        return self.virtual_host.publish(items, on_stored)
+
+    def admit(self, route: Route, message: Message) -> tuple[Route, bool]:
+        """See `VirtualHost`."""
+        return self.virtual_host.admit(route, message)
+
+    def expect_expiry(self, route: Route) -> None:
+        """See `VirtualHost`."""
+        self.virtual_host.expect_expiry(route)
 
     # The rest is private
 

@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from gateway.errors import PreconditionFailedError
+from gateway.values import type_name
 
 if TYPE_CHECKING:
     from gateway.exchanges import Exchange
@@ -225,9 +226,3 @@ def freeze(value: object) -> Hashable:
         return tuple(freeze(item) for item in value)
     assert isinstance(value, Hashable)
     return value
-
-
-def type_name(value: object) -> str:
-    """What RabbitMQ calls the type of a field value."""
-    names = {bool: "bool", int: "signedint", float: "double", str: "longstr", dict: "table"}
-    return names.get(type(value), "array" if isinstance(value, list) else "longstr")

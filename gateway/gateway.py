@@ -80,9 +80,14 @@ class Gateway:
             self.virtual_hosts[document[0]].restore_queue(document, light)
         for document in self.broker.documents("binding").values():
             self.virtual_hosts[document[0]].restore_binding(document)
+        for virtual_host in self.virtual_hosts.values():
+            virtual_host.restored()
+        self.turn.end()
 
     def stop(self) -> None:
         """Flush, checkpoint and close the data folder. Blocks."""
+        for virtual_host in self.virtual_hosts.values():
+            virtual_host.stop()
         self.broker.stop()
 
     @property
@@ -244,7 +249,9 @@ class Gateway:
         self.broker.put_document("vhost", virtual_host.name, document)
 
     def _add_virtual_host(self, name: str) -> None:
-        self.virtual_hosts[name] = VirtualHost(name, self.broker, self._changed)
+        self.virtual_hosts[name] = VirtualHost(
+            name, self.broker, self._changed, self.clock, self._languages
+        )
 
     def _changed(self) -> None:
         self.generation += 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, Value] | None"
 
@@ -51,21 +51,41 @@ class Envelope:
 class Header:
     """The properties of a message as they arrived: `raw` is in `language`'s own form.
 
-    `persistent` is decided when the header is made, since every append asks for it.
+    `persistent` is decided when the header is made, since every append asks for it. `died` says
+    that a queue of ours wrote it, and so the history of deaths in it is true. `may_expire` says
+    that the message has an expiration, if only a meaningless one.
     `translated` is for the front ends: what they made of this header in their own language,
     by language number.
     """
 
-    def __init__(self, language: Language, raw: bytes, persistent: bool) -> None:
+    def __init__(
+        self,
+        language: Language,
+        raw: bytes,
+        persistent: bool,
+        *,
+        died: bool = False,
+        may_expire: bool = False,
+    ) -> None:
         self.language = language
         self.raw = raw
         self.persistent = persistent
+        self.died = died
+        self.may_expire = may_expire
         self.translated: dict[int, Any] = {}
 
     @cached_property
     def properties(self) -> Properties:
         """The properties in no particular language, decoded when first asked for."""
         return self.language.decode_properties(self.raw)
+
+    @cached_property
+    def expiration_ms(self) -> int | None:
+        """How long after its arrival in a queue the message is worth something."""
+        text = self.properties.expiration if self.may_expire else None
+        if text is None or not (text.isascii() and text.isdigit() and len(text) < 20):
+            return None
+        return int(text)
 
 
 Message: TypeAlias = tuple[Envelope, Header, bytes]
@@ -85,3 +105,13 @@ class Language(Protocol):
 
     def decode_properties(self, raw: bytes) -> Properties:
         """Translate a header of this language; never raises for one that was once accepted."""
+
+
+@runtime_checkable
+class WritingLanguage(Language, Protocol):
+    """A language in which the broker can write messages of its own, each header with its type."""
+
+    def encode(
+        self, exchange: str, routing_key: str, properties: Properties, body: bytes
+    ) -> tuple[Message, bytes]:
+        """A message whose header has `died`, and its stored form."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from core.light_queue import LightQueue
+from core.light_queue import LightQueue, Span
 from core.turn import Turn
 from gateway.bindings import Arguments
+from gateway.dead_letters import MAXLEN, REJECTED
 from gateway.errors import AccessRefusedError
+from gateway.lease import Lease
 from gateway.messages import Message
+from gateway.queue_arguments import parse_options
+from gateway.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from gateway.vhosts import VirtualHost
@@ -78,12 +82,23 @@ class Queue:
         self.exclusive_owner = exclusive_owner
         self.auto_delete = auto_delete
         self.arguments = dict(arguments or {})
+        self.options = parse_options(self.arguments)
         self.consumers: list[Consumer] = []  # In line for messages; replaced, never changed.
         self._turn = turn
         self._exclusive_consumer: Consumer | None = None
         self._held: dict[Consumer, None] = {}  # Had no credit when it was their turn.
+        self._priorities: dict[Consumer, int] = {}  # Those that are not 0.
+        self._active: Consumer | None = None  # The only one to get anything, if only one may.
+        self._in_order: dict[Consumer, None] = {}  # Who waits to be that one, as they came.
         self._watchers: dict[Callable[[], None], None] = {}
         self._watched_end = 0
+        self._upkeep: Upkeep | None = None  # Most queues need none, and pay nothing for it.
+        self._lease = Lease(self, virtual_host.clock, self.options.expires_ms)
+        options = self.options
+        has_limit = options.max_length is not None or options.max_length_bytes is not None
+        light.guarded = has_limit and options.overflow != "drop-head"
+        if has_limit or options.message_ttl_ms is not None:
+            self.keep_up()
 
     def __str__(self) -> str:
         return f"queue '{self.name}' in vhost '{self.virtual_host.name}'"
@@ -94,6 +109,16 @@ class Queue:
         return self.light.durable
 
     @property
+    def is_consumed(self) -> bool:
+        """Has it consumers of any kind?"""
+        return bool(self.consumers)
+
+    @property
+    def has_dead_letters(self) -> bool:
+        """Does what dies here go on to an exchange?"""
+        return self.options.dead_letter_exchange is not None
+
+    @property
     def exclusive(self) -> bool:
         """Is it one connection's own?"""
         return self.exclusive_owner is not None
@@ -101,6 +126,8 @@ class Queue:
     @property
     def ready_count(self) -> int:
         """Messages that wait to be delivered."""
+        if self._upkeep is not None:
+            self._upkeep.refresh()
         return self.light.ready_count
 
     @property
@@ -123,15 +150,63 @@ class Queue:
         """The queue offset that the next message gets."""
         return self.light.max_offset
 
+    # Life
+
+    def keep_up(self) -> None:
+        """From now on, look after deadlines and limits."""
+        if self._upkeep is None:
+            self._upkeep = Upkeep(self, self.light, self.virtual_host.clock)
+            self._listen()
+
+    @property
+    def keeps_up(self) -> bool:
+        """Does it look after deadlines and limits?"""
+        return self._upkeep is not None
+
+    def restored(self) -> None:
+        """All is back after a restart: see to what happened meanwhile."""
+        if self._upkeep is not None:
+            self._turn.dispatchers[self] = None
+
+    def touch(self) -> None:
+        """Somebody uses the queue: it does not expire for a while."""
+        self._lease.renew()
+
+    def work(self) -> None:
+        """A time has come: do what is due, in a turn of its own."""
+        self.dispatch()
+        self._turn.end()
+
+    def expire(self) -> None:
+        """Nobody has used the queue for as long as it may be unused."""
+        self.virtual_host.remove_queue(self)
+        self._turn.end()
+
+    def stop(self) -> None:
+        """Wait for no time any more."""
+        self._lease.stop()
+        if self._upkeep is not None:
+            self._upkeep.stop()
+
     # Consuming, as the queue's own group
 
-    def subscribe(self, consumer: Consumer, exclusive: bool = False) -> None:
-        """Add a consumer. Raises `AccessRefusedError` if it, or another one, wants to be alone."""
-        if self._exclusive_consumer is not None or (exclusive and self.consumers):
+    def subscribe(self, consumer: Consumer, exclusive: bool = False, priority: int = 0) -> None:
+        """Add a consumer; those of a lower `priority` get what the others have no credit for.
+
+        Raises `AccessRefusedError` if it, or another one, wants to be alone.
+        """
+        is_single = self.options.single_active_consumer
+        if self._exclusive_consumer is not None or (exclusive and (self.consumers or is_single)):
             raise AccessRefusedError(f"{self} in exclusive use")
+        if is_single:
+            self._in_order[consumer] = None
+            self._active = self._active or consumer
+        if priority:
+            self._priorities[consumer] = priority
         if exclusive:
             self._exclusive_consumer = consumer
         self.consumers = [*self.consumers, consumer]
+        self._lease.stop()
         self._listen()
         self.wake()
 
@@ -141,18 +216,29 @@ class Queue:
             return
         self.consumers = [each for each in self.consumers if each is not consumer]
         self._held.pop(consumer, None)
+        self._in_order.pop(consumer, None)
+        if self._active is consumer:
+            # The first of the highest priority is next.
+            self._active = max(self._in_order, key=self._priority, default=None)
+            self.wake()
+        self._priorities.pop(consumer, None)
         if self._exclusive_consumer is consumer:
             self._exclusive_consumer = None
+        if not self.consumers:
+            self._lease.renew()
         self._listen()
         if self.auto_delete and consumer.counted and not self.consumer_count:
             self.virtual_host.remove_queue(self)
 
     def take(self, count: int) -> list[Delivery]:
         """At most `count` ready messages, in flight from now on."""
+        self.touch()
+        if self._upkeep is not None:
+            self._upkeep.refresh()
         deliveries: list[Delivery] = []
         counts = self.light.window.delivery_counts
         while len(deliveries) < count:
-            spans = self.light.take(count - len(deliveries))
+            spans = self._take(count - len(deliveries))
             if not spans:
                 break
             for first_offset, messages, redelivered in spans:
@@ -167,12 +253,49 @@ class Queue:
 
     def release(self, offsets: Iterable[int]) -> None:
         """Messages in flight go back to their places, to be delivered again."""
+        if self._upkeep is None:
+            self.light.release(offsets)
+            return
+        self._upkeep.refresh()
+        offsets = list(offsets)
         self.light.release(offsets)
+        self._upkeep.returned(offsets)
+
+    def admits(self, message: Message) -> bool:
+        """May this message be appended? One that is refused may be a dead letter."""
+        if self._upkeep is None or self._upkeep.admits(len(message[2])):
+            return True
+        if self.has_dead_letters and self.options.overflow == "reject-publish-dlx":
+            self.virtual_host.dead_letters.publish(self, [message], MAXLEN, lambda: None)
+        return False
 
     def reject(self, offsets: Iterable[int]) -> None:
-        """Messages in flight are not wanted: they are dropped."""
+        """Messages in flight are not wanted: dead letters, or dropped."""
+        dead: list[Span] = []
         for offset in offsets:
-            self.light.settle(offset, offset + 1)
+            found = self.light.read(offset, 1) if self.has_dead_letters else None
+            if found:
+                dead.append((offset, [found[0][1]], True))
+            else:
+                self.light.settle(offset, offset + 1)
+        if dead:
+            self.bury(dead, REJECTED)
+
+    def bury(self, dead: Sequence[Span], reason: str) -> None:
+        """Messages in flight have died: dead letters, or dropped.
+
+        They are settled when their dead letters are safe: a crash may double, never lose them.
+        """
+
+        def settle() -> None:
+            for start, messages, _ in dead:
+                self.light.settle(start, start + len(messages))
+
+        if self.has_dead_letters:
+            letters = [message for _, messages, _ in dead for message in messages]
+            self.virtual_host.dead_letters.publish(self, letters, reason, settle)
+        else:
+            settle()
 
     def wake(self) -> None:
         """A consumer has credit again: look at the end of the turn."""
@@ -181,6 +304,9 @@ class Queue:
 
     def purge(self) -> int:
         """Drop what is ready; return how many messages that were."""
+        if self._upkeep is not None:
+            self._upkeep.refresh()
+            self._upkeep.purged()
         return self.light.purge()
 
     def dispatch(self) -> None:
@@ -189,22 +315,10 @@ class Queue:
             self._call_watchers()
         if self._held:
             self._let_go()
-        if not self.light.ready_count or not self.consumers:
-            return
-        takers = self._takers()
-        if not takers:
-            return
-        if len(takers) > 1:
-            self._deliver_in_turn(takers)
-        else:
-            consumer, credit = takers[0]
-            light = self.light
-            for first_offset, messages, redelivered in light.take(min(credit, _TAKE_COUNT_MAX)):
-                consumer.deliver(self, first_offset, messages, redelivered)
-                if consumer.no_ack:
-                    light.settle(first_offset, first_offset + len(messages))
-        if self.light.ready_count:
-            self._turn.dispatchers[self] = None
+        if self.consumers and self.light.ready_count:
+            self._deliver()
+        if self._upkeep is not None:
+            self._upkeep.tidy()
 
     # Reading, without taking anything
 
@@ -243,8 +357,12 @@ class Queue:
 
     def deleted(self) -> None:
         """The queue is gone: tell those who waited."""
+        self.stop()
         consumers, self.consumers = self.consumers, []
         self._held.clear()
+        self._in_order.clear()
+        self._priorities.clear()
+        self._active = None
         for consumer in consumers:
             consumer.cancelled()
         watchers, self._watchers = self._watchers, {}
@@ -255,27 +373,57 @@ class Queue:
 
     def _listen(self) -> None:
         """Have the core tell of new messages only if somebody waits for them."""
-        self.light.dispatcher = self if self.consumers or self._watchers else None
+        waited_for = self.consumers or self._watchers or self._upkeep is not None
+        self.light.dispatcher = self if waited_for else None
+
+    def _take(self, count: int) -> list[Span]:
+        return self.light.take(count) if self._upkeep is None else self._upkeep.take(count)
+
+    def _deliver(self) -> None:
+        """Hand out one helping, and come again in the next round if there is more."""
+        takers = self._takers()
+        if not takers:
+            return
+        if len(takers) > 1:
+            self._deliver_in_turn(takers)
+        else:
+            consumer, credit = takers[0]
+            light = self.light
+            for first_offset, messages, redelivered in self._take(min(credit, _TAKE_COUNT_MAX)):
+                consumer.deliver(self, first_offset, messages, redelivered)
+                if consumer.no_ack:
+                    light.settle(first_offset, first_offset + len(messages))
+        if self.light.ready_count:
+            self._turn.dispatchers[self] = None
 
     def _takers(self) -> list[tuple[Consumer, int]]:
         """Who takes messages now, and how many, beginning with the one whose turn it is."""
-        consumers = self.consumers
+        consumers = self.consumers if self._active is None else [self._active]
         if len(consumers) == 1:
             credit = consumers[0].credit()
             return [(consumers[0], credit)] if credit > 0 else []
         takers = [(consumer, credit) for consumer in consumers if (credit := consumer.credit()) > 0]
         if not takers:
             self._held = dict.fromkeys(consumers)
+        elif self._priorities:
+            highest = max(self._priority(consumer) for consumer, _ in takers)
+            takers = [taker for taker in takers if self._priority(taker[0]) == highest]
         return takers
+
+    def _priority(self, consumer: Consumer) -> int:
+        return self._priorities.get(consumer, 0)
 
     def _deliver_in_turn(self, takers: list[tuple[Consumer, int]]) -> None:
         line = self.consumers
+        if self._priorities:
+            priority = self._priority(takers[0][0])
+            line = [consumer for consumer in line if self._priority(consumer) == priority]
         rounds = min(credit for _, credit in takers)
         rounds = max(1, min(rounds, _TAKE_COUNT_MAX // len(takers)))
         if any(consumer.shares_credit for consumer, _ in takers):
             takers, rounds = takers[:1], 1  # Then all are asked again.
         turn = 0
-        for first_offset, messages, redelivered in self.light.take(rounds * len(takers)):
+        for first_offset, messages, redelivered in self._take(rounds * len(takers)):
             for offset, message in enumerate(messages, first_offset):
                 consumer = takers[turn % len(takers)][0]
                 turn += 1
@@ -300,7 +448,7 @@ class Queue:
         present = set(self.consumers)
         self.consumers = [
             consumer
-            for consumer in dict.fromkeys([*waiting, *served, *passed])
+            for consumer in dict.fromkeys([*waiting, *served, *passed, *self.consumers])
             if consumer in present
         ]
         if len(passed) > len(served):

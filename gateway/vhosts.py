@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from twisted.internet.interfaces import IReactorTime
+
 from core.broker import Broker
+from core.light_queue import LightQueue
 from core.record import Buffer
 from core.route import Route
-from gateway.bindings import Arguments, Binding, Destination, type_name
+from gateway.bindings import Arguments, Binding, Destination
+from gateway.dead_letters import DeadLetters
 from gateway.errors import (
     AccessRefusedError,
     NotFoundError,
@@ -22,9 +26,11 @@ from gateway.errors import (
     ResourceLockedError,
 )
 from gateway.exchanges import PREDECLARED, TYPES, Exchange
-from gateway.messages import Header, Message
+from gateway.messages import Header, Language, Message
+from gateway.queue_arguments import check_argument, check_arguments, check_equivalent, text
 from gateway.queues import Queue
 from gateway.routing import find_queues
+from gateway.values import type_name, type_names, with_types
 
 NAME_SIZE_MAX = 255
 
@@ -32,14 +38,24 @@ NAME_SIZE_MAX = 255
 class VirtualHost:
     """One namespace. `changed` is called at every change of what a route depends on."""
 
-    def __init__(self, name: str, broker: Broker, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        broker: Broker,
+        changed: Callable[[], None],
+        clock: IReactorTime,
+        languages: Mapping[int, Language],
+    ) -> None:
         self.name = name
         self.description = ""
         self.tags: tuple[str, ...] = ()
         self.default_queue_type = "classic"
         self.limits: dict[str, int] = {}  # Those below 0 are none.
+        self.clock = clock
+        self.dead_letters = DeadLetters(self, languages)
         self.exchanges: dict[str, Exchange] = {}
         self.queues: dict[str, Queue] = {}
+        self._queue_of: dict[LightQueue, Queue] = {}
         self._broker = broker
         self._changed = changed
         self._owned: dict[object, dict[Queue, None]] = {}
@@ -157,7 +173,8 @@ class VirtualHost:
                 raise _locked(existing)
             _check_field("durable", durable, existing.durable, existing)
             _check_field("auto_delete", auto_delete, existing.auto_delete, existing)
-            _check_arguments(arguments, existing)
+            check_equivalent(arguments, existing.arguments, str(existing))
+            existing.touch()
             return existing
         limit = self.limits.get("max-queues", -1)
         if 0 <= limit <= len(self.queues):
@@ -165,11 +182,13 @@ class VirtualHost:
                 f"cannot declare queue '{name}':"
                 f" queue limit in vhost '{self.name}' ({limit}) is reached"
             )
+        check_arguments(arguments, f"queue '{name}' in vhost '{self.name}'")
         name = name or "amq.gen-" + _random_name()
-        document = [self.name, name, auto_delete, dict(arguments)] if durable else None
+        document = self._queue_document(name, auto_delete, arguments) if durable else None
         light = self._broker.declare_queue(document)
         queue = Queue(self, name, light, self._broker.turn, exclusive_owner, auto_delete, arguments)
-        self.queues[name] = queue
+        self._add_queue(queue)
+        queue.touch()
         if exclusive_owner is not None:
             self._owned.setdefault(exclusive_owner, {})[queue] = None
         self._changed()
@@ -180,7 +199,7 @@ class VirtualHost:
         name = prefix + _random_name()
         light = self._broker.declare_queue(None)
         queue = Queue(self, name, light, self._broker.turn, owner, auto_delete=True)
-        self.queues[name] = queue
+        self._add_queue(queue)
         self._owned.setdefault(owner, {})[queue] = None
         self._changed()
         return queue
@@ -214,6 +233,7 @@ class VirtualHost:
         if self.queues.get(queue.name) is not queue:
             return
         del self.queues[queue.name]
+        del self._queue_of[queue.light]
         if queue.exclusive_owner is not None:
             self._owned.get(queue.exclusive_owner, {}).pop(queue, None)
         self._remove_bindings_to(queue)
@@ -304,39 +324,93 @@ class VirtualHost:
         found = self.find_exchange(exchange)
         if found.internal:
             raise AccessRefusedError(f"cannot publish to internal {found}")
-        queues, by_header = find_queues(self, found, (routing_key, *more_keys), header)
+        return self.route_to(*self.find_targets(found, (routing_key, *more_keys), header))
+
+    def find_targets(
+        self, exchange: Exchange, routing_keys: Sequence[str], header: Header | None
+    ) -> tuple[list[Queue], bool]:
+        """The queues that an exchange leads to, and whether the header had a say in it."""
+        return find_queues(self, exchange, routing_keys, header)
+
+    def route_to(self, queues: Iterable[Queue], by_header: bool = False) -> Route:
+        """The route to these queues."""
         return self._broker.route([queue.light for queue in queues], by_header)
+
+    def admit(self, route: Route, message: Message) -> tuple[Route, bool]:
+        """Ask the queues of a guarded route: those that take the message, and whether all do."""
+        admitting = [
+            light
+            for light in route.queues
+            if not light.guarded or self._queue_of[light].admits(message)
+        ]
+        if len(admitting) == len(route.queues):
+            return route, True
+        return self._broker.route(admitting, route.by_header), False
 
     def publish(
         self,
         items: Sequence[tuple[Route, Message, bytes]],
         on_stored: Callable[[], None] | None = None,
-    ) -> None:
+    ) -> list[int]:
         """Append messages as one batch; `on_stored` is called when they are safe.
 
         Each comes with the stored form of its language. If one of them is persistent and goes to a
         durable queue, all are one record of the log, in their order: a restart brings back those
         that are persistent, all or none. Unroutable ones are dropped. Raises `OSError` if the disk
         refuses.
+
+        Returns the positions of those that a queue refused because it is full; other queues keep
+        their copies. If that may happen, the messages are appended one by one.
         """
-        items = [item for item in items if item[0].queues]
-        kept = [bool(route.id) and message[1].persistent for route, message, _ in items]
-        if items:
-            routes = [
-                route if is_kept else route.without_restart
-                for (route, _, _), is_kept in zip(items, kept, strict=True)
-            ]
-            payload: list[Buffer] = [stored for _, _, stored in items]
-            messages = [message for _, message, _ in items]
-            origin = messages[0][1].language.number
-            self._broker.append(
-                origin, routes, list(map(len, payload)), payload, messages, any(kept)
-            )
+        refused: list[int] = []
+        if any(item[0].guarded for item in items):
+            is_kept = False
+            for position, (route, message, stored) in enumerate(items):
+                admitting, all_admit = self.admit(route, message)
+                is_kept |= self._append([(admitting, message, stored)])
+                if not all_admit:
+                    refused.append(position)
+        else:
+            is_kept = self._append(items)
         if on_stored is not None:
-            if any(kept):
+            if is_kept:
                 self._broker.when_durable(on_stored)
             else:
                 on_stored()
+        return refused
+
+    def _append(self, items: Sequence[tuple[Route, Message, bytes]]) -> bool:
+        """Append one batch; will a restart bring anything of it back?"""
+        items = [item for item in items if item[0].queues]
+        if not items:
+            return False
+        kept = []
+        for route, message, _ in items:
+            header = message[1]
+            kept.append(bool(route.id) and header.persistent)
+            if header.may_expire:
+                self.expect_expiry(route)
+        routes = [
+            route if is_kept else route.without_restart
+            for (route, _, _), is_kept in zip(items, kept, strict=True)
+        ]
+        payload: list[Buffer] = [stored for _, _, stored in items]
+        messages = [message for _, message, _ in items]
+        origin = messages[0][1].language.number
+        self._broker.append(origin, routes, list(map(len, payload)), payload, messages, any(kept))
+        return any(kept)
+
+    def expect_expiry(self, route: Route) -> None:
+        """A message with an expiration goes there: its queues have to look after that."""
+        for light in route.queues:
+            queue = self._queue_of.get(light)
+            if queue is not None and not queue.keeps_up:
+                queue.keep_up()
+                if queue.durable:
+                    document = self._queue_document(
+                        queue.name, queue.auto_delete, queue.arguments, may_expire=True
+                    )
+                    self._broker.update_queue(light, document)
 
     # Topics, as native clients see them
 
@@ -353,7 +427,7 @@ class VirtualHost:
         if exchange is None:
             return self.declare_queue(topic, durable=True) if create else None
         if exchange.tap is None:
-            document = [self.name, topic, False, {}, "tap"] if exchange.durable else None
+            document = [self.name, topic, False, {}, {"tap": True}] if exchange.durable else None
             self._set_tap(exchange, self._broker.declare_queue(document))
             self._changed()
         return exchange.tap
@@ -380,14 +454,16 @@ class VirtualHost:
 
     def restore_queue(self, document: list[Any], light: Any) -> None:
         """Bring back a durable queue, or the tap of an exchange."""
-        _, name, auto_delete, arguments, *tap = document
-        if tap:
+        _, name, auto_delete, arguments, more = document
+        if "tap" in more:
             if name in self.exchanges:
                 self._set_tap(self.exchanges[name], light)
             return
-        self.queues[name] = Queue(
-            self, name, light, self._broker.turn, None, auto_delete, arguments
-        )
+        arguments = with_types(arguments, more["types"])
+        queue = Queue(self, name, light, self._broker.turn, None, auto_delete, arguments)
+        if "may_expire" in more:
+            queue.keep_up()
+        self._add_queue(queue)
 
     def restore_binding(self, document: list[Any]) -> None:
         """Bring back a durable binding."""
@@ -399,7 +475,30 @@ class VirtualHost:
                 self.exchanges[source], Binding.make(found, routing_key, dict(arguments))
             )
 
+    def restored(self) -> None:
+        """Everything is back: see to what happened to the queues meanwhile."""
+        for queue in self.queues.values():
+            queue.restored()
+            queue.touch()
+
+    def stop(self) -> None:
+        """Wait for no time any more."""
+        for queue in self.queues.values():
+            queue.stop()
+
     # The rest is private
+
+    def _add_queue(self, queue: Queue) -> None:
+        self.queues[queue.name] = queue
+        self._queue_of[queue.light] = queue
+
+    def _queue_document(
+        self, name: str, auto_delete: bool, arguments: Arguments, may_expire: bool = False
+    ) -> list[Any]:
+        more: dict[str, Any] = {"types": type_names(arguments)}
+        if may_expire:
+            more["may_expire"] = True
+        return [self.name, name, auto_delete, dict(arguments), more]
 
     def _find_bindable(self, exchange: str) -> Exchange:
         exchange = clean_name(exchange)
@@ -500,51 +599,12 @@ def _check_equivalent(current: Exchange, wanted: Exchange) -> None:
     _check_field("auto_delete", wanted.auto_delete, current.auto_delete, current)
     _check_field("internal", wanted.internal, current.internal, current)
     name = "alternate-exchange"
-    _check_argument(name, wanted.arguments.get(name), current.arguments.get(name), current)
+    check_argument(name, wanted.arguments.get(name), current.arguments.get(name), current)
 
 
 def _check_field(field: str, wanted: object, current: object, owner: object) -> None:
     if wanted != current:
         raise PreconditionFailedError(
             f"inequivalent arg '{field}' for {owner}:"
-            f" received '{_text(wanted)}' but current is '{_text(current)}'"
+            f" received '{text(wanted)}' but current is '{text(current)}'"
         )
-
-
-_COMPARED_ARGUMENTS = (
-    "x-expires",
-    "x-message-ttl",
-    "x-max-length",
-    "x-max-length-bytes",
-    "x-max-priority",
-    "x-overflow",
-    "x-dead-letter-exchange",
-    "x-dead-letter-routing-key",
-    "x-queue-mode",
-    "x-single-active-consumer",
-    "x-queue-type",
-)
-
-
-def _check_arguments(wanted: Arguments, queue: Queue) -> None:
-    for name in _COMPARED_ARGUMENTS:
-        default = "classic" if name == "x-queue-type" else None
-        _check_argument(name, wanted.get(name, default), queue.arguments.get(name, default), queue)
-
-
-def _check_argument(name: str, wanted: object, current: object, owner: object) -> None:
-    if wanted != current:
-        raise PreconditionFailedError(
-            f"inequivalent arg '{name}' for {owner}:"
-            f" received {_described(wanted)} but current is {_described(current)}"
-        )
-
-
-def _described(value: object) -> str:
-    if value is None:
-        return "none"
-    return f"the value '{_text(value)}' of type '{type_name(value)}'"
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from protocols.amqp.connection import AmqpConnection
 
 _PUBLISH_ID = (60, 40)
+_BASIC_ACK, _BASIC_NACK = 80, 120
 _ACK_FRAME = Struct(">11sQBB")  # Everything before the tag; tag; bits; end octet.
 assert _ACK_FRAME.size == 21
 _CONTENT = Struct(">HHQ")
@@ -90,6 +91,7 @@ class Channel:
         self.published_count = 0  # Since confirm.select.
         self.confirmed_count = 0
         self.awaited_flush_count = 0
+        self._refused: deque[int] = deque()  # Publishes that are to be nacked in their turn.
         self.content: Content | None = None
         self.transaction: Transaction | None = None  # After tx.select, one always.
         self.committing = False  # Until what tx.commit stored is durable.
@@ -110,14 +112,28 @@ class Channel:
             self.published_count += count
             self.connection.confirm_later(self, durable)
 
+    def refused(self, durable: bool) -> None:
+        """A queue was full: a message is not taken over by all that it was routed to."""
+        if self.confirming:
+            self._refused.append(self.published_count + 1)
+        self.published(1, durable)
+
     def confirm(self, count: int) -> None:
-        """All up to the `count`-th publish are safe."""
+        """All up to the `count`-th publish are safe, but for those that were refused."""
         if count > self.confirmed_count and self.state is State.OPEN:
+            while self._refused and self._refused[0] <= count:
+                number = self._refused.popleft()
+                self._confirm(number - 1, _BASIC_ACK)
+                self._confirm(number, _BASIC_NACK)
+            self._confirm(count, _BASIC_ACK)
+            self.wake()
+
+    def _confirm(self, count: int, method: int) -> None:
+        if count > self.confirmed_count:
             multiple = count - self.confirmed_count > 1
             self.confirmed_count = count
             arguments = count.to_bytes(8, "big") + bytes((multiple,))
-            self.output.append(encode_method(self.number, 60, 80, arguments))
-            self.wake()
+            self.output.append(encode_method(self.number, 60, method, arguments))
 
     def begin_content(self, fields: PublishFields) -> None:
         """A basic.publish whose content comes in the next frames."""
@@ -205,8 +221,10 @@ class Channel:
             return
         durable = route.durable and header.persistent
         stored = encode_stored(envelope, header.raw, body)
-        connection.append(route, (envelope, header, body), stored, durable)
-        self.published(1, durable)
+        if connection.append(route, (envelope, header, body), stored, durable):
+            self.published(1, durable)
+        else:
+            self.refused(durable)
 
     def _check(self, raw: bytes) -> Checked:
         try:
@@ -298,12 +316,14 @@ class Channel:
         """
         transaction = self._expect_transaction(20)
         connection = self.connection
-        connection.virtual_host.publish(transaction.items())
+        refused = connection.virtual_host.publish(transaction.items())
         self._begin_transaction()
         for envelope, header, body in transaction.unroutable():
             self._return(envelope, header, body)
         for requeue, outstanding in transaction.settled():
             self._settle_all(outstanding, requeue)
+        if refused:  # By a queue that is full.
+            raise AmqpError("PRECONDITION_FAILED", "partial tx completion", (90, 20))
         self.committing = True
         if any(publish.is_kept for publish in transaction.publishes):
             connection.gateway.broker.when_durable(self._committed)
@@ -349,10 +369,12 @@ class Channel:
 
     # Consuming
 
-    def subscribe(self, tag: str, queue: Queue, no_ack: bool, exclusive: bool) -> Subscription:
+    def subscribe(
+        self, tag: str, queue: Queue, no_ack: bool, exclusive: bool, priority: int = 0
+    ) -> Subscription:
         """basic.consume. Raises `AccessRefusedError`."""
         subscription = Subscription(self, tag, queue, no_ack, self.consumer_prefetch)
-        queue.subscribe(subscription, exclusive)
+        queue.subscribe(subscription, exclusive, priority)
         self.subscriptions[tag] = subscription
         return subscription
 

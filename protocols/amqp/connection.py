@@ -129,7 +129,12 @@ class AmqpConnection:
         self._missing_size = 0  # and how much of it has to come before another look is worth it.
         self._generation = gateway.generation
         self._publishing = Publishing(
-            gateway.broker, language, self._resolve, self.find_route, self._is_plain
+            gateway.broker,
+            language,
+            self._resolve,
+            self.find_route,
+            self._is_plain,
+            self._expect_expiry,
         )
         self._to_confirm: dict[Channel, bool] = {}
         self._holds_count = 0
@@ -295,11 +300,20 @@ class AmqpConnection:
         self._generation = self.gateway.generation
         self._publishing.forget()
 
-    def append(self, route: Route, message: Message, stored: bytes, durable: bool) -> None:
-        """Append one message."""
+    def append(self, route: Route, message: Message, stored: bytes, durable: bool) -> bool:
+        """Append one message; False if a queue refused it because it is full."""
+        admitted = True
+        if route.guarded:
+            route, admitted = self.virtual_host.admit(route, message)
+            if not route.queues:
+                return admitted
+        if message[1].may_expire:
+            self._expect_expiry(route)
         self.gateway.broker.append(
-            self.language.number, [route], [len(stored)], [stored], [message], durable
-        )
+            self.language.number, [route], [len(stored)], [stored], [message],
+            durable and route.durable,
+        )  # fmt: skip
+        return admitted
 
     def confirm_later(self, channel: Channel, durable: bool) -> None:
         """A channel's publishes are to be confirmed when this read is worked off."""
@@ -611,6 +625,9 @@ class AmqpConnection:
         except (FieldError, GatewayError, OSError):
             return None
         return Target(channel, envelope, route)
+
+    def _expect_expiry(self, route: Route) -> None:
+        self.virtual_host.expect_expiry(route)
 
     def _is_plain(self, raw: bytes) -> bool:
         """Are these properties right, and stored as they are? Else the general path sees to it."""

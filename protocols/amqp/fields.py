@@ -15,6 +15,17 @@ from struct import Struct
 from struct import error as StructError  # noqa: N812
 from typing import Any
 
+from gateway.values import (
+    Byte,
+    Float,
+    Long,
+    Short,
+    Timestamp,
+    UnsignedByte,
+    UnsignedInt,
+    UnsignedShort,
+)
+
 _DEPTH_MAX = 64
 _SIZE = Struct(">I")
 _DECIMAL = Struct(">BI")
@@ -29,6 +40,12 @@ _FIXED: dict[int, Struct] = {
     }.items()
 }  # fmt: skip
 _VOID = ord("V")
+# Numbers that are not plain ones: each letter has a type of its own.
+_NUMBER_TYPES: dict[int, type[int] | type[float]] = {
+    ord("b"): Byte, ord("B"): UnsignedByte, ord("s"): Short, ord("u"): UnsignedShort,
+    ord("i"): UnsignedInt, ord("L"): Long, ord("l"): Long, ord("T"): Timestamp, ord("f"): Float,
+}  # fmt: skip
+_LETTERS = {type: letter for letter, type in _NUMBER_TYPES.items()}
 _INT32_FIELD = Struct(">ci")
 _INT64_FIELD = Struct(">cq")
 _DOUBLE_FIELD = Struct(">cd")
@@ -167,7 +184,9 @@ def _decode_value(data: bytes, position: int, depth: int) -> tuple[Any, int]:
         return None, position
     fixed = _FIXED.get(letter)
     if fixed is not None:
-        return decode_fixed(fixed, data, position)
+        value, position = decode_fixed(fixed, data, position)
+        typed = _NUMBER_TYPES.get(letter)
+        return (value if typed is None else typed(value)), position
     decode = _DECODERS.get(letter)
     if decode is None:
         raise FieldError(f"there is no field type {bytes((letter,))!r}")
@@ -219,6 +238,9 @@ def _encode_value(value: Any, depth: int) -> bytes:
         return b"V"
     if isinstance(value, bool):
         return b"t\x01" if value else b"t\x00"
+    letter = _LETTERS.get(type(value))
+    if letter is not None:
+        return bytes((letter,)) + _FIXED[letter].pack(value)
     if isinstance(value, int) and value in _INT64:
         if value in _INT32:
             return _INT32_FIELD.pack(b"I", value)

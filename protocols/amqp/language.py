@@ -1,7 +1,8 @@
 """AMQP as a language: how its messages are stored, and what their properties mean.
 
 The stored form is what a publisher sends: a basic.publish frame, a content header frame, and, if
-the body is not empty, one body frame. The channel number in them means nothing.
+the body is not empty, one body frame. The channel number in them means nothing, but for 0, on which
+nobody can publish: the broker wrote the message, of one that died.
 """
 
 from __future__ import annotations
@@ -63,11 +64,14 @@ class AmqpLanguage:
             self._envelopes[key] = envelope
         return envelope
 
-    def header(self, raw: bytes) -> Header:
+    def header(self, raw: bytes, *, died: bool = False) -> Header:
         """The header of these properties (flags first), mostly one for all. Raises `FieldError`."""
+        if died:
+            return Header(self, raw, parse_delivery_mode(raw) == 2, died=True)
         header = self._headers.get(raw)
         if header is None:
-            header = Header(self, raw, parse_delivery_mode(raw) == 2)
+            # The flag of the expiration is the lowest of the first octet.
+            header = Header(self, raw, parse_delivery_mode(raw) == 2, may_expire=bool(raw[0] & 1))
             if len(raw) <= _CACHED_SIZE_MAX:
                 self._remember(header)
         return header
@@ -99,7 +103,8 @@ class AmqpLanguage:
             header_start = method_size + 8
             _, _, header_size = FRAME_HEAD.unpack_from(stored, header_start)
             header_end = header_start + 7 + header_size
-            header = self.header(stored[header_start + 7 + _CONTENT_SIZE : header_end])
+            raw = stored[header_start + 7 + _CONTENT_SIZE : header_end]
+            header = self.header(raw, died=stored[1:3] == b"\0\0")
         except (FieldError, IndexError, ValueError, struct.error) as error:
             raise CorruptRecordError(f"not a stored AMQP message: {error}") from error
         envelope = self.envelope(fields.exchange, fields.routing_key)
@@ -119,6 +124,15 @@ class AmqpLanguage:
         present = {name: value for name, value in fields.items() if value != ""}
         return Properties(persistent=None if mode is None else mode == 2, **present)
 
+    def encode(
+        self, exchange: str, routing_key: str, properties: Properties, body: bytes
+    ) -> tuple[Message, bytes]:
+        """A message of one that died, and its stored form."""
+        envelope = self.envelope(encode_name(exchange)[:255], encode_name(routing_key)[:255])
+        raw = encode_neutral(properties)
+        message = (envelope, self.header(raw, died=True), body)
+        return message, encode_stored(envelope, raw, body, channel=0)
+
 
 def encode_neutral(properties: Properties) -> bytes:
     """Neutral properties -> AMQP ones, flags first. Never raises: what does not fit is left out."""
@@ -134,13 +148,13 @@ def encode_neutral(properties: Properties) -> bytes:
     return encode_properties(fields)
 
 
-def encode_stored(envelope: Envelope, raw_header: bytes, body: bytes) -> bytes:
+def encode_stored(envelope: Envelope, raw_header: bytes, body: bytes, channel: int = 1) -> bytes:
     """The stored form of a message that did not arrive in it."""
     arguments = b"\x00\x00%b%b\x00" % (
         encode_short(encode_name(envelope.exchange)),
         encode_short(encode_name(envelope.routing_key)),
     )
-    publish = encode_method(1, PUBLISH[1], PUBLISH[3], arguments)
+    publish = encode_method(channel, PUBLISH[1], PUBLISH[3], arguments)
     content = b"\x00\x3c\x00\x00" + len(body).to_bytes(8, "big") + raw_header
-    stored = publish + encode_frame(HEADER, 1, content)
-    return stored + encode_frame(BODY, 1, body) if body else stored
+    stored = publish + encode_frame(HEADER, channel, content)
+    return stored + encode_frame(BODY, channel, body) if body else stored

@@ -118,7 +118,8 @@ class Publishing:
 
     `resolve` makes a target of a basic.publish frame, or None if the general path must see to it;
     `route` finds the route of a message whose header matters; `is_plain` tells whether properties
-    need nothing but to be stored.
+    need nothing but to be stored; `expect_expiry` hears of each route that a message with an
+    expiration takes.
     """
 
     def __init__(
@@ -128,12 +129,14 @@ class Publishing:
         resolve: Callable[[bytes], Target | None],
         route: Callable[[Envelope, Header], Route],
         is_plain: Callable[[bytes], bool],
+        expect_expiry: Callable[[Route], None],
     ) -> None:
         self._broker = broker
         self._language = language
         self._resolve = resolve
         self._route = route
         self._is_plain = is_plain
+        self._expect_expiry = expect_expiry
         self._targets: dict[bytes, Target] = {}
         self._entries: dict[bytes, Entry] = {}
         self._memory_size = 0
@@ -290,8 +293,10 @@ class Publishing:
                 route = self._route(target.envelope, header)
         except (FieldError, OSError):
             return None
-        if not route.queues or not self._is_plain(raw_header):
+        if not route.queues or route.guarded or not self._is_plain(raw_header):
             return None
+        if header.may_expire:
+            self._expect_expiry(route)
         durable = route.durable and header.persistent
         channel = target.channel
         kind = channel.durable_kind if durable else channel.transient_kind

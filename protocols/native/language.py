@@ -49,7 +49,12 @@ class NativeHeader(Header):
         self, record: Record, texts: dict[str, str], compressed_body: bytes | None
     ) -> None:
         self.texts = texts
-        super().__init__(NATIVE, record.properties, self.texts.get("persistent") != "false")
+        super().__init__(
+            NATIVE,
+            record.properties,
+            self.texts.get("persistent") != "false",
+            may_expire=NATIVE_NAMES["expiration"] in texts,
+        )
         self.compressed_body = compressed_body
         self.flag = record.flag
         self.system_flag = record.system_flag

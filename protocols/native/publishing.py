@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from core.light_queue import LightQueue
 from core.route import Route
 from gateway.messages import Message
-from rosettamq.remoting.codes import RequestCode
+from rosettamq.remoting.codes import RequestCode, ResponseCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import SendMessageResponse
 from rosettamq.remoting.ids import encode_offset_message_id
 
 from .language import NativeHeader
-from .replies import success
+from .replies import RequestRefusedError, refusal, success
 
 if TYPE_CHECKING:
     from .session import NativeSession
@@ -42,6 +42,7 @@ class _Send:
     request: RemotingCommand
     places: list[Place | None]
     unique_key: str
+    is_refused: bool = False  # By a queue that is full.
 
 
 @dataclass(slots=True)
@@ -84,7 +85,9 @@ class Publisher:
             append.is_durable = True
             self._answer(append)
 
-        session.broker.virtual_host.publish(append.items, on_durable)
+        refused = session.broker.virtual_host.publish(append.items, on_durable)
+        if refused:
+            _mark_refused(append.sends, refused)
         session.note_published()
         append.responses = [(send.request, self._response(send)) for send in append.sends]
         self._answer(append)
@@ -103,6 +106,8 @@ class Publisher:
         return place
 
     def _response(self, send: _Send) -> RemotingCommand:
+        if send.is_refused:
+            return refusal(RequestRefusedError(ResponseCode.SYSTEM_BUSY, "the queue is full"))
         store_host = self._session.store_host
         ids = []
         for place in send.places:
@@ -120,3 +125,12 @@ class Publisher:
         if append.is_durable and append.responses is not None:
             for request, response in append.responses:
                 self._session.answer(request, response)
+
+
+def _mark_refused(sends: list[_Send], refused: list[int]) -> None:
+    """A request is refused if one of its messages is; the others stay where they are."""
+    start = 0
+    for send in sends:
+        end = start + len(send.places)
+        send.is_refused = any(start <= position < end for position in refused)
+        start = end

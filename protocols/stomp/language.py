@@ -129,7 +129,8 @@ class StompLanguage:
 
     def make_header(self, raw: bytes, headers: Mapping[str, str]) -> Header:
         """The header of a message; `headers` is what `raw` says."""
-        return Header(self, raw, boolean_header(headers, "persistent"))
+        persistent = boolean_header(headers, "persistent")
+        return Header(self, raw, persistent, may_expire="expiration" in headers)
 
     def parse_stored(self, stored: bytes) -> Message:
         """Read back a stored SEND; raises `CorruptRecordError` if it is none."""

@@ -225,15 +225,22 @@ class Publisher:
         self._durable = durable
 
     def publish(self, items: list[tuple[Route, Message, bytes]], receipts: bytes) -> None:
-        """Append `items` atomically; `receipts` follow when they and all before are stored."""
+        """Append `items` atomically; `receipts` follow when they and all before are stored.
+
+        Raises `RequestRefusedError` if a queue is full and refuses one; no receipt follows then.
+        """
         waiting = _Receipts(receipts)
-        self._unstored.append(waiting)
 
         def on_stored() -> None:
             waiting.stored = True
             self._send_receipts()
 
-        self._virtual_host.publish(items, on_stored)
+        if self._virtual_host.publish(items, on_stored):
+            raise RequestRefusedError(
+                "resource_error", "RESOURCE_ERROR - a queue is full\n", closing=True
+            )
+        self._unstored.append(waiting)
+        self._send_receipts()
 
     def add_receipt(self, receipt: bytes) -> None:
         """Send a RECEIPT when all that was published before is stored."""
@@ -304,7 +311,8 @@ class Publisher:
         if template is None or not _PLAIN_RECEIPT.fullmatch(value):
             return None
         send = template.send
-        header = Header(STOMP, block[5:], send.header.persistent)
+        known = send.header
+        header = Header(STOMP, block[5:], known.persistent, may_expire=known.may_expire)
         header.translated[NUMBER] = b"%breceipt:%b\n%b" % (
             template.before_receipt,
             value,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.messages import Value
+from gateway.values import Long
 from protocols.stomp.destinations import Destination, Kind
 from protocols.stomp.errors import processing_error
 from protocols.stomp.language import integer_header
@@ -76,7 +77,7 @@ def _arguments(headers: Mapping[str, str]) -> dict[str, Value]:
     }
     for name in _NUMBER_ARGUMENTS:
         if (number := integer_header(headers, name, 2**63 - 1)) is not None:
-            arguments[name] = number
+            arguments[name] = Long(number)
     return arguments
 
 

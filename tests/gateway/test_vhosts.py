@@ -121,8 +121,7 @@ class TestQueues:
             ({"auto_delete": True}, "'auto_delete' for .*: received 'true' but current is 'false'"),
             (
                 {"arguments": {"x-max-length": 6}},
-                "'x-max-length' for .*: received the value '6' of type 'signedint' but current is"
-                " the value '5' of type 'signedint'",
+                "'x-max-length' for .*: received '6' but current is '5'",
             ),
             ({"arguments": {}}, "'x-max-length' for .*: received none but current is the value"),
         ],

@@ -100,7 +100,7 @@ class TestStoredForm:
         stored = encode_stored(envelope, raw, body)
         assert AMQP.parse_stored(stored) == (envelope, AMQP.header(raw), body)
 
-    @given(st.binary(max_size=255), st.binary(max_size=300), st.integers(0, 65535))
+    @given(st.binary(max_size=255), st.binary(max_size=300), st.integers(1, 65535))
     def test_is_what_a_publisher_sends(self, key: bytes, body: bytes, channel: int) -> None:
         frames = publish_frames(channel, b"x", key, body, PERSISTENT, mandatory=True)
         envelope, header, stored_body = AMQP.parse_stored(frames)

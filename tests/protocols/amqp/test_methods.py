@@ -170,8 +170,7 @@ class TestRefusals:
                 Queue.Declare(queue="q", arguments={"x-queue-type": "quorum"}),
                 406,
                 "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/':"
-                " received the value 'quorum' of type 'longstr' but current is the value 'classic'"
-                " of type 'longstr'",
+                " received 'quorum' but current is 'classic'",
             ),
             (Queue.Declare(queue="q", exclusive=True), 405, LOCKED.replace("mine", "q")),
             (

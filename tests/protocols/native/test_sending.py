@@ -1,6 +1,6 @@
 import pytest
 
-from rosettamq.remoting.codes import CommandFlag, RequestCode
+from rosettamq.remoting.codes import CommandFlag, RequestCode, ResponseCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.ids import decode_offset_message_id
 from rosettamq.remoting.properties import decode_properties
@@ -144,3 +144,11 @@ def test_a_packed_body_is_plain_for_the_others(broker: NativeBroker, peer: Peer)
     assert message[2] == b"plain"
     (record,) = records(pulled(peer, "T"))
     assert (record.body, record.system_flag) == (body, 1)
+
+
+def test_a_full_queue_refuses(broker: NativeBroker, peer: Peer) -> None:
+    arguments = {"x-max-length": 1, "x-overflow": "reject-publish"}
+    queue = broker.virtual_host.declare_queue("T", durable=True, arguments=arguments)
+    codes = [peer.call(SEND_V2, send_header("T").to_letters(), b"x").code for _ in range(2)]
+    assert codes == [0, ResponseCode.SYSTEM_BUSY]
+    assert queue.ready_count == 1

@@ -89,7 +89,7 @@ class TestMessages:
         monkeypatch.setattr(
             broker.virtual_host,
             "publish",
-            lambda items, done: (appends.append(len(items)), publish(items, done)),
+            lambda items, done: (appends.append(len(items)), publish(items, done))[1],
         )
         peer.frame("SEND", b"x", destination="/queue/a")
         peer.send(*[BytesMessage(encode("SEND", b"x", destination="/queue/a"))] * 10)

@@ -1,0 +1,182 @@
+"""What a queue with deadlines or limits does beside delivering.
+
+Limits: when the consumers have taken what they can, no more is ready than the queue may hold; the
+oldest goes first, or the newest is refused. Deadlines: nothing past its time is at the head.
+
+Only the head is looked at, as in RabbitMQ's classic queues: what expires behind a message that does
+not is held, and counted, until it gets there. A deadline is fixed when a message is stored, so a
+restart does not move it. One timer at most waits for the head's.
+
+A message that was just appended is offered to the consumers once, however short its time is: with
+a time of 0 it is delivered at once or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from core.light_queue import Head, LightQueue, Span
+from gateway.dead_letters import EXPIRED, MAXLEN
+from gateway.messages import Header
+from gateway.ready_size import ReadySize
+
+if TYPE_CHECKING:
+    from gateway.queues import Queue
+
+_COUNT_MAX = 512  # Messages that are buried at a time.
+_ROUNDING_MS = 0.01  # The clock counts in fractions of a second, which are not exact.
+_DELAY_MIN_S = 0.001
+
+
+class Upkeep:
+    """The deadlines and limits of one queue."""
+
+    def __init__(self, queue: Queue, light: LightQueue, clock: IReactorTime) -> None:
+        self._queue = queue
+        self._light = light
+        self._clock = clock
+        options = queue.options
+        self._ttl_ms = options.message_ttl_ms
+        self._count_max = options.max_length
+        self._size_max = options.max_length_bytes
+        self._drops_head = options.overflow == "drop-head"
+        self._size = ReadySize(light) if options.max_length_bytes is not None else None
+        self._offered_end = light.max_offset  # Behind it, nothing was offered to consumers yet.
+        self._timer: IDelayedCall | None = None
+        self._timer_at_ms = 0
+        self._busy = False
+
+    def take(self, count: int) -> list[Span]:
+        """At most `count` ready messages go in flight, none of which is past its time."""
+        spans: list[Span] = []
+        while count > 0 and (head := self._light.peek(min(count, _COUNT_MAX))) is not None:
+            expired_count = self._count_expired(head)
+            if expired_count:
+                self._queue.bury(self._take(expired_count), EXPIRED)
+                continue
+            taken = self._take(self._count_good(head))
+            spans += taken
+            count -= sum(len(messages) for _, messages, _ in taken)
+        return spans
+
+    def refresh(self) -> None:
+        """Do now what the end of the turn would do, because somebody looks."""
+        if self._busy:
+            return
+        if self._light.max_offset != self._offered_end:
+            self._queue.dispatch()
+        else:
+            self.tidy()
+
+    def admits(self, size: int) -> bool:
+        """May a message of this size be appended? If not, even the consumers' taking is no help."""
+        if self._excess(1, size) <= 0:
+            return True
+        self.refresh()
+        return self._excess(1, size) <= 0
+
+    def returned(self, offsets: Sequence[int]) -> None:
+        """These messages are ready again."""
+        if self._size is not None:
+            self._size.returned(offsets)
+        self.tidy()
+
+    def purged(self) -> None:
+        """Nothing is ready."""
+        if self._size is not None:
+            self._size.purged()
+
+    def tidy(self) -> None:
+        """Bury what is too much, and past its time at the head; wait for what is next."""
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            self._offered_end = self._light.max_offset
+            while self._drops_head and (excess := self._excess()) > 0:
+                self._queue.bury(self._take(min(excess, _COUNT_MAX)), MAXLEN)
+            while (head := self._light.peek(_COUNT_MAX)) is not None:
+                expired_count = self._count_expired(head)
+                if not expired_count:
+                    break
+                self._queue.bury(self._take(expired_count), EXPIRED)
+            if head is not None:
+                self._await(head)
+        finally:
+            self._busy = False
+
+    def stop(self) -> None:
+        """Wait for nothing any more."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+
+    # The rest is private
+
+    def _take(self, count: int) -> list[Span]:
+        """At most `count` messages go in flight; with their size, if that counts."""
+        if self._size is not None:
+            self._size.count_new()
+        spans = self._light.take(count)
+        if self._size is not None:
+            self._size.taken(spans)
+        return spans
+
+    def _excess(self, more_count: int = 0, more_size: int = 0) -> int:
+        """How many messages at least are too many, with so much more."""
+        ready_count = self._light.ready_count
+        excess = 0 if self._count_max is None else ready_count + more_count - self._count_max
+        if self._size is not None and self._size_max is not None:
+            self._size.count_new()
+            if self._size.value + more_size > self._size_max and ready_count + more_count:
+                return max(1, excess)
+        return excess
+
+    @property
+    def _now_ms(self) -> int:
+        return int(self._clock.seconds() * 1000 + _ROUNDING_MS)
+
+    def _time_ms(self, header: Header) -> int | None:
+        """How long a message lasts."""
+        if not header.may_expire or (own_ms := header.expiration_ms) is None:
+            return self._ttl_ms
+        return own_ms if self._ttl_ms is None else min(own_ms, self._ttl_ms)
+
+    def _count_expired(self, head: Head) -> int:
+        """How many of the head's messages, from the first on, are past their time."""
+        return self._count(head, True)
+
+    def _count_good(self, head: Head) -> int:
+        """How many of them are not."""
+        return self._count(head, False)
+
+    def _count(self, head: Head, expired: bool) -> int:
+        start, messages, stored_ms = head
+        age_ms = self._now_ms - stored_ms
+        for count, (_, header, _) in enumerate(messages):
+            time_ms = self._time_ms(header)
+            is_past = time_ms is not None and age_ms >= time_ms
+            if (is_past and start + count < self._offered_end) is not expired:
+                return count
+        return len(messages)
+
+    def _await(self, head: Head) -> None:
+        """Have the timer go off when the head is past its time; too early does no harm."""
+        time_ms = self._time_ms(head[1][0][1])
+        if time_ms is None:
+            return
+        at_ms = head[2] + time_ms
+        if self._timer is not None:
+            if self._timer_at_ms <= at_ms:
+                return
+            self._timer.cancel()
+        self._timer_at_ms = at_ms
+        delay_s = at_ms / 1000 - self._clock.seconds()
+        self._timer = self._clock.callLater(max(_DELAY_MIN_S, delay_s), self._timed_out)
+
+    def _timed_out(self) -> None:
+        self._timer = None
+        self._queue.work()
