@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from protocols.front_end import FrontEnd
+    from gateway.front_end import FrontEnd
 
 GROUP = "rosettamq.protocols"
 _OURS = ("amqp", "stomp", "native", "name_server", "http")

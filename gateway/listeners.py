@@ -27,8 +27,8 @@ from gateway.config import ListenConfig
 from gateway.doorway import DoorwayFactory, FirstOctetDoorway
 
 if TYPE_CHECKING:
+    from gateway.front_end import Listener
     from gateway.tls import Tls
-    from protocols.front_end import Listener
 
 _BACKLOG = 1024  # Connections that wait to be accepted; clients reconnect all at once.
 

@@ -24,8 +24,8 @@ from gateway.gateway import Gateway
 from gateway.listeners import Listeners
 
 if TYPE_CHECKING:
+    from gateway.front_end import FrontEnd
     from gateway.tls import Tls
-    from protocols.front_end import FrontEnd
 
 GOODBYE_S = 3.0  # How long a client may take to answer the goodbye before it is cut off.
 

@@ -7,7 +7,6 @@ import io
 import re
 import subprocess
 import tokenize
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,22 +32,10 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def is_type_checking(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
-
-
-def runtime_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those that only a type checker sees: a port's shape is no dependency."""
-    for child in ast.iter_child_nodes(node):
-        if not is_type_checking(child):
-            yield child
-            yield from runtime_nodes(child)
-
-
 def imports_of(path: Path) -> set[str]:
     """The absolute names of the modules that a file imports, in whatever function."""
     imported: set[str] = set()
-    for node in runtime_nodes(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             imported.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -92,11 +79,17 @@ def words(code: str) -> str:
 
 @pytest.mark.parametrize("path", sources("protocols"), ids=name_of)
 def test_codecs_and_sessions_are_without_io(path: Path) -> None:
-    """Only transport.py has a socket; front_end.py and name_server.py make its factories."""
+    """Only transport.py has a socket; front_end.py and name_server.py make its factories.
+
+    What waits may know the shape of a clock.
+    """
     if path.name in ("transport.py", "front_end.py", "name_server.py"):
         return
     used = {name for name in imports_of(path) if name.startswith(("twisted", "socket"))}
-    assert used <= {"twisted.logger", "twisted.logger.Logger"}
+    clock = {"twisted.internet.interfaces." + name for name in ("IReactorTime", "IDelayedCall")}
+    assert (
+        used <= {"twisted.logger", "twisted.logger.Logger", "twisted.internet.interfaces"} | clock
+    )
 
 
 def committed_files() -> list[str]:

@@ -10,13 +10,13 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
 
 from gateway.connections import Ends
+from gateway.front_end import Listener
 from gateway.gateway import Gateway
 from gateway.messages import Language
 from gateway.peers import peer_at
 from protocols.amqp import methods
 from protocols.amqp.connection import AmqpConnection, Limits
 from protocols.amqp.language import AmqpLanguage
-from protocols.front_end import Listener
 from protocols.transport import ConnectionTransport
 
 

@@ -15,8 +15,8 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 from twisted.web.server import Request as SiteRequest
 
+from gateway.front_end import Listener
 from gateway.messages import Language
-from protocols.front_end import Listener
 from protocols.http.api import Api, Request, Response
 from protocols.http.language import HTTP
 
@@ -41,7 +41,7 @@ class HttpConfig:
 
 
 class HttpFrontEnd:
-    """See `protocols.front_end.FrontEnd`."""
+    """See `gateway.front_end.FrontEnd`."""
 
     section: ClassVar[str] = "http"
     config_class: ClassVar[type[HttpConfig]] = HttpConfig

@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 
 from twisted.internet.interfaces import IReactorTime
 
+from gateway.front_end import Listener
 from gateway.gateway import Gateway
 from gateway.messages import Language
-from protocols.front_end import Listener
 from protocols.transport import ConnectionTransport
 from rosettamq.remoting.ids import Address
 

@@ -10,9 +10,9 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from gateway.connections import Ends
+from gateway.front_end import Listener
 from gateway.messages import Language
 from gateway.peers import Peer, peer_at
-from protocols.front_end import Listener
 from protocols.stomp.config import StompConfig
 from protocols.stomp.connection import StompConnection
 from protocols.stomp.language import STOMP
@@ -74,7 +74,7 @@ class WebSocketFactory(StompFactory):
 
 
 class StompFrontEnd:
-    """See `protocols.front_end.FrontEnd`."""
+    """See `gateway.front_end.FrontEnd`."""
 
     section: ClassVar[str] = "stomp"
     config_class: ClassVar[type[StompConfig]] = StompConfig

@@ -8,8 +8,8 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 
 from gateway.config import ListenConfig
+from gateway.front_end import Listener
 from gateway.listeners import ListenError, Listeners
-from protocols.front_end import Listener
 
 
 class Recorder(Protocol):

@@ -18,9 +18,9 @@ from core.errors import StoreFormatError
 from gateway import service as service_module
 from gateway.config import load_config
 from gateway.data_folder import DataFolder
+from gateway.front_end import Listener
 from gateway.listeners import ListenError
 from gateway.service import GOODBYE_S, Service
-from protocols.front_end import Listener
 
 events: list[str] = []
 

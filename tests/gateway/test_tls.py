@@ -17,11 +17,11 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
 from gateway.config import Config, ConfigError, ListenConfig, TlsConfig, load_config
+from gateway.front_end import Listener
 from gateway.listeners import Listeners
 from gateway.peers import Peer, peer_at
 from gateway.service import Service
 from gateway.tls import Tls
-from protocols.front_end import Listener
 from tests.support.certificates import Authority, make_name
 from tests.support.wire import SlowSocket, TlsClient, client_context
 
