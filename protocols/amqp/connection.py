@@ -1,8 +1,9 @@
 """One AMQP connection as pure state: frames in, frames out, time as an argument.
 
 It knows the life of the connection (AMQP 0-9-1, 2.2.4) and takes frames apart; channels and their
-methods are in modules of their own. What arrives in one read is worked off together: publishes and
-acknowledgements in runs, everything else frame by frame.
+methods are in modules of their own, and so are the handshake, the heartbeats and the hot paths.
+What arrives in one read is worked off together: publishes and acknowledgements in runs, everything
+else frame by frame. It is long because every state of the connection meets every kind of frame.
 """
 
 from __future__ import annotations
@@ -44,11 +45,19 @@ from protocols.amqp.codec import (
     encode_method,
 )
 from protocols.amqp.delivering import Subscription
-from protocols.amqp.fields import FieldError, encode_short
+from protocols.amqp.fields import FieldError
+from protocols.amqp.heartbeats import Heartbeats
 from protocols.amqp.language import AmqpLanguage
 from protocols.amqp.properties import Checked, check, needs_checks
 from protocols.amqp.publishing import NotStoredError, Publishing, Target
-from protocols.amqp.replies import AmqpError, from_gateway
+from protocols.amqp.replies import (
+    AmqpError,
+    encode_close,
+    from_gateway,
+    show_binary,
+    show_octets,
+    unexpected_frame,
+)
 
 _ACCEPTED_HEADERS = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09")
 _TX_COMMIT = (90, 20)
@@ -139,13 +148,8 @@ class AmqpConnection:
         self._to_confirm: dict[Channel, bool] = {}
         self._holds_count = 0
         self._hang_up_at: float | None = now + limits.handshake_timeout_s
-        self._heartbeat_s = 0.0
-        self._send_check_at = inf
-        self._receive_check_at = inf
+        self._heartbeats = Heartbeats()
         self._consumers_check_at = inf
-        self._sent = False
-        self._received = False
-        self._idle_checks_count = 0
         self._now = now
         self._opened_at = now
 
@@ -164,7 +168,7 @@ class AmqpConnection:
     def receive_data(self, data: bytes, now: float) -> None:
         """Take in what arrived and work it off as far as it is whole."""
         self._now = now
-        self._received = True
+        self._heartbeats.received = True
         if self._parts:
             data = self._gather(data)
         position = 0
@@ -192,7 +196,7 @@ class AmqpConnection:
             return b""
         data = b"".join(self.output)
         self.output.clear()
-        self._sent = True
+        self._heartbeats.sent = True
         return data
 
     def next_deadline(self) -> float | None:
@@ -201,8 +205,7 @@ class AmqpConnection:
             return self._hang_up_at
         blocking = self._blocking
         due = min(
-            self._send_check_at,
-            self._receive_check_at,
+            self._heartbeats.next_deadline(),
             self._consumers_check_at,
             blocking.tell_at,
             blocking.retry_at,
@@ -220,19 +223,11 @@ class AmqpConnection:
         self._tell_if_blocked(now)
         if now >= self._consumers_check_at:
             self._check_consumers(now)
-        if now >= self._send_check_at:
-            if not self._sent:
-                self.output.append(HEARTBEAT_FRAME)
-            self._sent = False
-            self._send_check_at = now + self._heartbeat_s / 2
-        if now >= self._receive_check_at:
-            heard = self._received or not self._is_read
-            self._idle_checks_count = 0 if heard else self._idle_checks_count + 1
-            self._received = False
-            self._receive_check_at = now + self._heartbeat_s
-            if self._idle_checks_count >= 2:
-                self.closed = True
-                self._release()  # The socket may take its time to notice.
+        if self._heartbeats.is_due(now):
+            self.output.append(HEARTBEAT_FRAME)
+        if self._heartbeats.is_dead(now, self._is_read):
+            self.closed = True
+            self._release()  # The socket may take its time to notice.
 
     def pause_delivery(self) -> None:
         """The peer does not read: its consumers have no credit."""
@@ -260,7 +255,7 @@ class AmqpConnection:
             connected_at=self._opened_at,
             channel_max=self.channel_max,
             frame_max=self.frame_max,
-            heartbeat_s=self._heartbeat_s,
+            heartbeat_s=self._heartbeats.interval_s,
             auth_mechanism=handshake.mechanism_of(self),
             client_properties=self.client_properties,
         )
@@ -397,9 +392,9 @@ class AmqpConnection:
         else:
             payload = data[start:end]
             if data[end] != END_OCTET:
-                explanation = f"{_octets(payload)}: {{invalid_frame_end_marker,{data[end]}}}"
+                explanation = f"{show_octets(payload)}: {{invalid_frame_end_marker,{data[end]}}}"
             elif type not in FRAME_TYPES:
-                explanation = f"{_octets(payload)}: unknown_frame"
+                explanation = f"{show_octets(payload)}: unknown_frame"
         if explanation is not None:
             # Where the next frame would begin cannot be known any more.
             self._fail(AmqpError("FRAME_ERROR", f"type {type}, {explanation}"), 0)
@@ -442,7 +437,9 @@ class AmqpConnection:
         except UnknownMethodError:
             self._fail(AmqpError("COMMAND_INVALID", "unimplemented method", method), 0)
         except FieldError:
-            self._fail(AmqpError("FRAME_ERROR", f"cannot decode {_binary(payload[4:])}", method), 0)
+            self._fail(
+                AmqpError("FRAME_ERROR", f"cannot decode {show_binary(payload[4:])}", method), 0
+            )
         except OSError as error:
             if not is_disk_full(error) or type != METHOD or method == _TX_COMMIT:
                 raise  # A message waits until there is room for it, where there may be.
@@ -453,7 +450,7 @@ class AmqpConnection:
     def _handle_frame(self, type: int, number: int, payload: bytes, frame: bytes) -> None:
         if type == HEARTBEAT:
             if number:
-                raise _unexpected_frame(type, payload)
+                raise unexpected_frame(type, payload)
             return
         if number == 0 or self.state is not State.OPEN:
             self._handle_connection_frame(type, number, payload, frame)
@@ -506,7 +503,7 @@ class AmqpConnection:
                 self._leave()
             return
         if type != METHOD or number:
-            raise _unexpected_frame(type, payload)
+            raise unexpected_frame(type, payload)
         if id == _CLOSE and self.state is State.OPEN:
             self._release()
             self.output.append(encode_method(0, 10, 51))
@@ -521,7 +518,7 @@ class AmqpConnection:
         self.channel_max = channel_max
         self.frame_max = frame_max
         self._publishing.body_size_max = min(frame_max, self.message_size_max)
-        self._heartbeat_s = float(heartbeat_s)
+        self._heartbeats.agree(float(heartbeat_s))
         self.state = State.OPENING
 
     def opened(self) -> None:
@@ -530,9 +527,7 @@ class AmqpConnection:
         self._hang_up_at = None
         self._opened_at = self._now
         self.gateway.connections.add(self, self.user, self.virtual_host.name)
-        if self._heartbeat_s:
-            self._send_check_at = self._now + self._heartbeat_s / 2
-            self._receive_check_at = self._now + self._heartbeat_s
+        self._heartbeats.start(self._now)
         if self.limits.consumer_timeout_ms:
             self._consumers_check_at = self._now + self._consumers_check_interval_s
 
@@ -543,7 +538,7 @@ class AmqpConnection:
                 "ACCESS_REFUSED - Login was refused using authentication mechanism "
                 f"{handshake.mechanism_of(self)}. For details see the broker logfile."
             )
-            self.output.append(_encode_close(0, 10, 403, text, (0, 0)))
+            self.output.append(encode_close(0, 10, 403, text, (0, 0)))
             self.state = State.CLOSING
         else:
             self.state = State.REFUSED
@@ -560,7 +555,7 @@ class AmqpConnection:
         if channel.state is ChannelState.OPEN:
             self._close_channel(channel)
             self.channels[number] = channel
-            self.output.append(_encode_close(number, 20, error.code, error.text, error.method))
+            self.output.append(encode_close(number, 20, error.code, error.text, error.method))
 
     def _close(self, error: AmqpError) -> None:
         """Send connection.close, or hang up silently on one who has not even logged in."""
@@ -569,9 +564,9 @@ class AmqpConnection:
             self.state = State.REFUSED
             self._hang_up_at = self._now + _REFUSAL_PAUSE_S
             return
-        self.output.append(_encode_close(0, 10, error.code, error.text, error.method))
+        self.output.append(encode_close(0, 10, error.code, error.text, error.method))
         self.state = State.CLOSING
-        timeout_s = min(self._heartbeat_s or _CLOSE_OK_TIMEOUT_S, _CLOSE_OK_TIMEOUT_S)
+        timeout_s = min(self._heartbeats.interval_s or _CLOSE_OK_TIMEOUT_S, _CLOSE_OK_TIMEOUT_S)
         self._hang_up_at = self._now + (_REFUSAL_PAUSE_S if error.code == 501 else timeout_s)
 
     def _leave(self) -> None:
@@ -700,30 +695,6 @@ def _is_ready(channel: Channel) -> bool:
         and channel.content is None
         and channel.transaction is None
     )
-
-
-def _encode_close(
-    number: int, class_id: int, code: int, text: str, method: tuple[int, int]
-) -> bytes:
-    method_id = 50 if class_id == 10 else 40
-    arguments = code.to_bytes(2, "big") + encode_short(text) + METHOD_ID.pack(*method)
-    return encode_method(number, class_id, method_id, arguments)
-
-
-def _unexpected_frame(type: int, payload: bytes) -> AmqpError:
-    return AmqpError("UNEXPECTED_FRAME", f"type {type}, {_octets(payload)}")
-
-
-def _octets(payload: bytes) -> str:
-    shown = "all" if len(payload) <= 16 else "first 16"
-    first = payload[:16]
-    if first and all(32 <= octet < 127 and octet not in b'"\\' for octet in first):
-        return f'{shown} octets = <<"{first.decode()}">>'  # As Erlang shows what looks like text.
-    return f"{shown} octets = {_binary(first)}"
-
-
-def _binary(octets: bytes) -> str:
-    return f"<<{','.join(map(str, octets[:256]))}>>"
 
 
 def _ids(id: bytes) -> tuple[int, int]:

@@ -1,8 +1,10 @@
-"""Reply codes, and whether they close a channel or the connection."""
+"""Reply codes, whether they close a channel or the connection, and the frames and texts for it."""
 
 from __future__ import annotations
 
 from gateway.errors import GatewayError
+from protocols.amqp.codec import METHOD_ID, encode_method
+from protocols.amqp.fields import encode_short
 
 REPLY_SUCCESS = 200
 CODES = {
@@ -48,3 +50,31 @@ class AmqpError(Exception):
 def from_gateway(error: GatewayError, method: tuple[int, int]) -> AmqpError:
     """What the gateway refused, as AMQP says it."""
     return AmqpError(error.constant, str(error), method)
+
+
+def encode_close(
+    number: int, class_id: int, code: int, text: str, method: tuple[int, int]
+) -> bytes:
+    """channel.close or connection.close, by its class."""
+    method_id = 50 if class_id == 10 else 40
+    arguments = code.to_bytes(2, "big") + encode_short(text) + METHOD_ID.pack(*method)
+    return encode_method(number, class_id, method_id, arguments)
+
+
+def unexpected_frame(type: int, payload: bytes) -> AmqpError:
+    """A frame that may not come now."""
+    return AmqpError("UNEXPECTED_FRAME", f"type {type}, {show_octets(payload)}")
+
+
+def show_octets(payload: bytes) -> str:
+    """The beginning of a payload, as RabbitMQ's texts show it."""
+    shown = "all" if len(payload) <= 16 else "first 16"
+    first = payload[:16]
+    if first and all(32 <= octet < 127 and octet not in b'"\\' for octet in first):
+        return f'{shown} octets = <<"{first.decode()}">>'  # As Erlang shows what looks like text.
+    return f"{shown} octets = {show_binary(first)}"
+
+
+def show_binary(octets: bytes) -> str:
+    """Octets as an Erlang binary."""
+    return f"<<{','.join(map(str, octets[:256]))}>>"
