@@ -86,7 +86,9 @@ def run_in_node(address: Address, compressed: bool) -> Sequence[Result]:
 def run_in_browser(address: Address, compressed: bool) -> Sequence[Result]:
     """Run every scenario in Chromium; raises `MissingToolError` or `ClientFailedError`."""
     browser = find_tool(*_BROWSERS)
-    with _page_server() as (port, results), tempfile.TemporaryDirectory() as profile:
+    # The browser's own processes may still write there when it has ended already.
+    folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    with _page_server() as (port, results), folder as profile:
         page = f"http://127.0.0.1:{port}/page.html?url={_url(address)}"
         page += f"&extension={_extension(compressed)}"
         process = subprocess.Popen(
