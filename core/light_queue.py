@@ -20,7 +20,6 @@ from core.window import Window
 
 TAKE_SIZE_MAX = 256 << 10  # Stop taking when this many bytes were taken: a turn is short.
 
-
 # The offset of the first message, consecutive messages, whether all were delivered before.
 # A plain tuple: one is made for every run that is delivered.
 Span: TypeAlias = "tuple[int, Sequence[Any], bool]"
@@ -39,12 +38,11 @@ class LightQueue:
         store: Store,
         progress: Progress,
         turn: Turn,
-        index: ConsumeQueue | None = None,
     ) -> None:
         self.id = id
         self.durable = durable
-        self.index = index if index is not None else ConsumeQueue()
-        self.window = Window(self.index.min_offset)
+        self.index = ConsumeQueue()
+        self.window = Window()
         self.group_offsets: dict[str, int] = {}
         self.ready_count = 0
         self.deleted = False
@@ -53,7 +51,6 @@ class LightQueue:
         self._store = store
         self._progress = progress
         self._turn = turn
-        self._group_ids: dict[str, int] = {}
         self._durable_end = 0  # Behind it only transient messages were appended.
 
     @property
@@ -252,7 +249,6 @@ class LightQueue:
     def commit_group_offset(self, group: str, group_id: int, offset: int) -> None:
         """Another group has consumed all below `offset`, and may be given it back by asking."""
         self.group_offsets[group] = offset
-        self._group_ids[group] = group_id
         if self.durable:
             self._progress.committed(group_id, offset)
         self._trim()

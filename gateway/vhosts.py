@@ -32,8 +32,6 @@ from gateway.queues import Queue
 from gateway.routing import find_queues
 from gateway.values import type_name, type_names, with_types
 
-NAME_SIZE_MAX = 255
-
 
 class VirtualHost:
     """One namespace. `changed` is called at every change of what a route depends on."""

@@ -6,7 +6,6 @@ from gateway.errors import GatewayError
 from protocols.amqp.codec import METHOD_ID, encode_method
 from protocols.amqp.fields import encode_short
 
-REPLY_SUCCESS = 200
 CODES = {
     "CONTENT_TOO_LARGE": 311,
     "NO_ROUTE": 312,
