@@ -159,12 +159,13 @@ class LightQueue:
         size = 0
         window = self.window
         while len(spans) < count and size < TAKE_SIZE_MAX and window.returned_count:
-            offset = window.take_returned()
-            self.ready_count -= 1
+            offset = window.lowest_returned
             run = self.index.run_at(offset)
             messages: Sequence[Any] = ()
             if run is not None:
                 messages, message_size = self._store.fetch(run[1], run[2], 1)
+            window.take_returned()
+            self.ready_count -= 1
             if not messages:
                 self.settle(offset, offset + 1)
                 continue

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from core.light_queue import LightQueue
-from tests.support.live_broker import SMALL, LiveBroker
+from tests.support.live_broker import SMALL, LiveBroker, take_all
 
 
 class Model:
@@ -247,3 +247,30 @@ class BrokerMachine(RuleBasedStateMachine):
 
 TestBroker = BrokerMachine.TestCase
 TestBroker.settings = settings(max_examples=40, stateful_step_count=40)
+
+
+def test_a_read_error_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither of what is new nor of what was returned: both are there when the disk reads again."""
+    live = LiveBroker(tmp_path / "data")
+    queue = live.declare()
+    live.append(queue, b"returned", b"new")
+    queue.take(1)
+    queue.release([0])
+
+    def fail(*_arguments: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(live.broker._store, "fetch", fail)
+        for _ in range(2):
+            with pytest.raises(OSError, match="Input/output"):
+                queue.take(2)
+        assert (queue.ready_count, queue.window.in_flight_count) == (2, 0)
+    assert take_all(queue) == [(0, b"returned", True), (1, b"new", False)]
+    live.append(queue, b"later")
+    with monkeypatch.context() as patch:
+        patch.setattr(live.broker._store, "fetch", fail)
+        with pytest.raises(OSError, match="Input/output"):
+            queue.take(1)
+        assert (queue.ready_count, queue.window.in_flight_count) == (1, 2)
+    assert take_all(queue) == [(2, b"later", False)]
