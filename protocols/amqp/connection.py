@@ -29,10 +29,6 @@ from protocols.amqp.channel import State as ChannelState
 from protocols.amqp.codec import (
     ACCESS_REQUEST,
     ACK,
-    END_OCTET,
-    FRAME_HEAD,
-    FRAME_OVERHEAD,
-    FRAME_TYPES,
     HEARTBEAT,
     HEARTBEAT_FRAME,
     METHOD,
@@ -44,8 +40,10 @@ from protocols.amqp.codec import (
     decode_publish,
     encode_method,
 )
+from protocols.amqp.confirms import Confirms
 from protocols.amqp.delivering import Subscription
 from protocols.amqp.fields import FieldError
+from protocols.amqp.framing import Input, missing, read_frame
 from protocols.amqp.heartbeats import Heartbeats
 from protocols.amqp.language import AmqpLanguage
 from protocols.amqp.properties import Checked, check, needs_checks
@@ -55,7 +53,6 @@ from protocols.amqp.replies import (
     encode_close,
     from_gateway,
     show_binary,
-    show_octets,
     unexpected_frame,
 )
 
@@ -134,8 +131,7 @@ class AmqpConnection:
         self.virtual_host: UserVirtualHost = gateway.nowhere()
         self._handle_cold = handle_method
         self._blocking = Blocking(throttle, gateway.broker.when_relieved, self._send)
-        self._parts: list[bytes] = []  # The beginning of something that is not whole yet,
-        self._missing_size = 0  # and how much of it has to come before another look is worth it.
+        self._input = Input()
         self._generation = gateway.generation
         self._publishing = Publishing(
             gateway.broker,
@@ -145,7 +141,7 @@ class AmqpConnection:
             self._is_plain,
             self._expect_expiry,
         )
-        self._to_confirm: dict[Channel, bool] = {}
+        self._confirms = Confirms(gateway.broker.when_durable)
         self._holds_count = 0
         self._hang_up_at: float | None = now + limits.handshake_timeout_s
         self._heartbeats = Heartbeats()
@@ -169,8 +165,8 @@ class AmqpConnection:
         """Take in what arrived and work it off as far as it is whole."""
         self._now = now
         self._heartbeats.received = True
-        if self._parts:
-            data = self._gather(data)
+        if self._input.parts:
+            data = self._input.gather(data)
         position = 0
         if self.state is State.STARTING:
             position = self._receive_protocol_header(data)
@@ -185,8 +181,8 @@ class AmqpConnection:
         else:
             if self._blocking.is_full:
                 self._blocking.stored()
-        if self._to_confirm:
-            self._confirm()
+        if self._confirms.due:
+            self._confirms.settle()
         if self.gateway.broker.log_end != log_end and self.gateway.broker.congested:
             self._blocking.behind(now)
 
@@ -312,7 +308,8 @@ class AmqpConnection:
 
     def confirm_later(self, channel: Channel, durable: bool) -> None:
         """A channel's publishes are to be confirmed when this read is worked off."""
-        self._to_confirm[channel] = self._to_confirm.get(channel, False) or durable
+        due = self._confirms.due
+        due[channel] = due.get(channel, False) or durable
 
     # Frames
 
@@ -327,8 +324,7 @@ class AmqpConnection:
             self.state = State.REFUSED
             self.closed = True
         else:
-            self._parts.append(data)
-            self._missing_size = 1
+            self._input.keep(data, 1)
         return len(data)
 
     def _work_off(self, data: bytes, position: int) -> None:
@@ -344,7 +340,8 @@ class AmqpConnection:
                 except OSError as error:
                     raise NotStoredError(position, error) from error
             if following == position:
-                self._await_rest(data, position)
+                missing_size = self._publishing.missing_size or missing(data, position)
+                self._input.keep(data[position:], missing_size)
                 break
             position = following
 
@@ -354,8 +351,7 @@ class AmqpConnection:
             raise error
         if not self._blocking.is_full:
             self.gateway.report_full_disk(error)
-        self._parts.append(data[position:])
-        self._missing_size = 0
+        self._input.keep(data[position:], 0)
         self._blocking.full(self._now)
 
     def _receive_run(self, data: bytes, position: int) -> int:
@@ -377,51 +373,16 @@ class AmqpConnection:
 
     def _receive_frame(self, data: bytes, position: int) -> int:
         """One frame of any kind; returns where the next begins, `position` if it is not whole."""
-        if len(data) - position < FRAME_HEAD.size:
+        try:
+            frame = read_frame(data, position, self.frame_max)
+        except AmqpError as error:
+            self._fail(error, 0)
+            return len(data)  # Where the next frame would begin cannot be known any more.
+        if frame is None:
             return position
-        type, number, size = FRAME_HEAD.unpack_from(data, position)
-        start = position + FRAME_HEAD.size
-        end: int = start + size
-        payload = b""
-        explanation = None
-        if size > self.frame_max:
-            limit = self.frame_max - FRAME_OVERHEAD
-            explanation = f"all octets = <<>>: {{frame_too_large,{size},{limit}}}"
-        elif end >= len(data):
-            return position
-        else:
-            payload = data[start:end]
-            if data[end] != END_OCTET:
-                explanation = f"{show_octets(payload)}: {{invalid_frame_end_marker,{data[end]}}}"
-            elif type not in FRAME_TYPES:
-                explanation = f"{show_octets(payload)}: unknown_frame"
-        if explanation is not None:
-            # Where the next frame would begin cannot be known any more.
-            self._fail(AmqpError("FRAME_ERROR", f"type {type}, {explanation}"), 0)
-            return len(data)
-        self._try_frame(type, number, payload, data[position : end + 1])
-        return end + 1
-
-    def _gather(self, data: bytes) -> bytes:
-        """All that has come since something began, once it is whole; nothing before."""
-        self._parts.append(data)
-        self._missing_size = max(0, self._missing_size - len(data))
-        if self._missing_size:
-            return b""
-        data = b"".join(self._parts)
-        self._parts.clear()
-        return data
-
-    def _await_rest(self, data: bytes, position: int) -> None:
-        """Keep what is not whole, untouched until all that it lacks has come."""
-        missing_size = self._publishing.missing_size
-        if not missing_size:
-            end = position + FRAME_HEAD.size
-            if end <= len(data):
-                end += FRAME_HEAD.unpack_from(data, position)[2] + 1
-            missing_size = end - len(data)
-        self._parts.append(data[position:])
-        self._missing_size = missing_size
+        type, number, payload, octets = frame
+        self._try_frame(type, number, payload, octets)
+        return position + len(octets)
 
     def _try_frame(self, type: int, number: int, payload: bytes, frame: bytes) -> None:
         """Handle a whole frame, and answer what goes wrong with it."""
@@ -590,7 +551,7 @@ class AmqpConnection:
     def _close_channel(self, channel: Channel) -> None:
         channel.close()
         del self.channels[channel.number]
-        self._to_confirm.pop(channel, None)
+        self._confirms.due.pop(channel, None)
         self.forget_routes()
 
     def _release(self) -> None:
@@ -599,7 +560,7 @@ class AmqpConnection:
         for channel in list(self.channels.values()):
             channel.close()
         self.channels.clear()
-        self._to_confirm.clear()
+        self._confirms.due.clear()
         self.virtual_host.release_owner(self)
         self.gateway.connections.remove(self)
 
@@ -632,25 +593,6 @@ class AmqpConnection:
             return check(raw, self.user) == Checked(raw)
         except (AmqpError, FieldError):
             return False
-
-    def _confirm(self) -> None:
-        """Confirm what needs no disk now, and the rest when it is durable; in order."""
-        durable: list[tuple[Channel, int]] = []
-        for channel, is_durable in self._to_confirm.items():
-            if is_durable or channel.awaited_flush_count:
-                channel.awaited_flush_count += 1
-                durable.append((channel, channel.published_count))
-            else:
-                channel.confirm(channel.published_count)
-        self._to_confirm.clear()
-
-        def flushed() -> None:
-            for channel, count in durable:
-                channel.awaited_flush_count -= 1
-                channel.confirm(count)
-
-        if durable:
-            self.gateway.broker.when_durable(flushed)
 
     @property
     def _consumers_check_interval_s(self) -> float:

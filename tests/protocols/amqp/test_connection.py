@@ -485,11 +485,11 @@ class TestOther:
         octets = publish_frames(1, "", "q", bytes(FRAME_MAX - 8))
         for start in range(0, len(octets) - 1, 1000):
             peer.send(octets[start : min(start + 1000, len(octets) - 1)])
-            assert sum(map(len, peer.connection._parts)) <= len(octets)
+            assert peer.connection._input.size <= len(octets)
         assert broker.virtual_host.queues["q"].ready_count == 0
         peer.send(octets[-1:])
         assert broker.virtual_host.queues["q"].ready_count == 1
-        assert not peer.connection._parts
+        assert not peer.connection._input.parts
 
     def test_empty_body_frames_cost_nothing(self, broker: AmqpBroker) -> None:
         peer = broker.connect()

@@ -194,7 +194,7 @@ class TestLogin:
         peer.send(start_ok_frame(b"\0guest\0wrong"))
         for _ in range(10):
             peer.send(bytes(100_000))
-        assert not peer.connection._parts
+        assert not peer.connection._input.parts
         assert_silently_refused(peer)
 
     def test_heartbeats_are_welcome_at_any_time(self, broker: AmqpBroker) -> None:
