@@ -19,6 +19,7 @@ from core.record import Buffer
 from core.route import Route
 from gateway.bindings import Arguments, Binding, Destination
 from gateway.dead_letters import DeadLetters
+from gateway.equivalence import check_exchange, check_field
 from gateway.errors import (
     AccessRefusedError,
     NotFoundError,
@@ -27,9 +28,10 @@ from gateway.errors import (
 )
 from gateway.exchanges import PREDECLARED, TYPES, Exchange
 from gateway.messages import Header, Language, Message
-from gateway.queue_arguments import check_argument, check_arguments, check_equivalent, text
+from gateway.queue_arguments import check_arguments, check_equivalent
 from gateway.queues import Queue
 from gateway.routing import find_queues
+from gateway.topology import Topology
 from gateway.values import type_name, type_names, with_types
 
 
@@ -57,8 +59,7 @@ class VirtualHost:
         self._broker = broker
         self._changed = changed
         self._owned: dict[object, dict[Queue, None]] = {}
-        # Bindings by destination, to be removed with it.
-        self._bound_to: dict[Destination, dict[tuple[Exchange, Binding], None]] = {}
+        self._topology = Topology(name, broker, changed)
         for exchange, type in PREDECLARED.items():
             self.exchanges[exchange] = Exchange(
                 name, exchange, type, True, False, exchange == "amq.rabbitmq.trace", {}
@@ -96,7 +97,7 @@ class VirtualHost:
         exchange = self.exchanges.get(name)
         if exchange is not None:
             wanted = Exchange(self.name, name, type, durable, auto_delete, internal, arguments)
-            _check_equivalent(exchange, wanted)
+            check_exchange(wanted, exchange)
             return exchange
         if name.startswith("amq."):
             raise AccessRefusedError(f"exchange name '{name}' contains reserved prefix 'amq.*'")
@@ -169,8 +170,8 @@ class VirtualHost:
                 raise _locked(existing)
             if existing.exclusive != (exclusive_owner is not None):
                 raise _locked(existing)
-            _check_field("durable", durable, existing.durable, existing)
-            _check_field("auto_delete", auto_delete, existing.auto_delete, existing)
+            check_field("durable", durable, existing.durable, existing)
+            check_field("auto_delete", auto_delete, existing.auto_delete, existing)
             check_equivalent(arguments, existing.arguments, str(existing))
             existing.touch()
             return existing
@@ -265,7 +266,7 @@ class VirtualHost:
         """Bind a queue to an exchange, and return it; doing it again changes nothing."""
         source = self._find_bindable(exchange)
         destination = self.find_queue(clean_name(queue), owner)
-        self._bind(source, destination, routing_key, arguments or {})
+        self._topology.bind(source, destination, routing_key, arguments or {})
         return destination
 
     def unbind_queue(
@@ -293,7 +294,7 @@ class VirtualHost:
         if not destination:
             raise AccessRefusedError("operation not permitted on the default exchange")
         found = self._find_bindable(source)
-        self._bind(found, self._find_bindable(destination), routing_key, arguments or {})
+        self._topology.bind(found, self._find_bindable(destination), routing_key, arguments or {})
 
     def unbind_exchange(
         self, destination: str, source: str, routing_key: str, arguments: Arguments | None = None
@@ -465,13 +466,7 @@ class VirtualHost:
 
     def restore_binding(self, document: list[Any]) -> None:
         """Bring back a durable binding."""
-        _, source, kind, destination, routing_key, arguments = document
-        found: Destination | None
-        found = (self.queues if kind == "queue" else self.exchanges).get(destination)
-        if found is not None and source in self.exchanges:
-            self._add_binding(
-                self.exchanges[source], Binding.make(found, routing_key, dict(arguments))
-            )
+        self._topology.restore(document, self.exchanges, self.queues)
 
     def restored(self) -> None:
         """Everything is back: see to what happened to the queues meanwhile."""
@@ -504,49 +499,14 @@ class VirtualHost:
             raise AccessRefusedError("operation not permitted on the default exchange")
         return self.find_exchange(exchange)
 
-    def _bind(
-        self, source: Exchange, destination: Destination, routing_key: str, arguments: Arguments
-    ) -> None:
-        binding = Binding.make(destination, routing_key, arguments)
-        if not self._add_binding(source, binding):
-            return
-        self._changed()
-        if source.durable and destination.durable:
-            kind = "queue" if isinstance(destination, Queue) else "exchange"
-            document = [
-                self.name, source.name, kind, destination.name, routing_key, dict(arguments)
-            ]  # fmt: skip
-            try:
-                self._broker.put_document("binding", self._binding_key(source, binding), document)
-            except OSError:
-                self._remove_binding(source, binding)
-                raise
-
-    def _add_binding(self, source: Exchange, binding: Binding) -> bool:
-        if not source.add(binding):
-            return False
-        self._bound_to.setdefault(binding.destination, {})[source, binding] = None
-        return True
-
-    def _remove_binding(self, source: Exchange, binding: Binding) -> bool:
-        if not source.remove(binding):
-            return False
-        bound = self._bound_to[binding.destination]
-        del bound[source, binding]
-        if not bound:
-            del self._bound_to[binding.destination]
-        self._changed()
-        return True
-
     def _unbind(self, source: Exchange, binding: Binding) -> None:
-        if not self._remove_binding(source, binding):
+        if not self._topology.unbind(source, binding):
             return
-        self._broker.delete_document("binding", self._binding_key(source, binding))
         if source.auto_delete and not source.bindings:
             self._remove_exchange(source)
 
     def _remove_bindings_to(self, destination: Destination) -> None:
-        for source, binding in list(self._bound_to.get(destination, ())):
+        for source, binding in self._topology.bound_to(destination):
             self._unbind(source, binding)
 
     def _remove_exchange(self, exchange: Exchange) -> None:
@@ -563,11 +523,6 @@ class VirtualHost:
 
     def _set_tap(self, exchange: Exchange, light: Any) -> None:
         exchange.tap = Queue(self, exchange.name, light, self._broker.turn)
-
-    def _binding_key(self, source: Exchange, binding: Binding) -> str:
-        kind = "queue" if isinstance(binding.destination, Queue) else "exchange"
-        parts = (source.name, kind, binding.destination.name, binding.routing_key)
-        return _key(self.name, *parts, repr(binding.arguments))
 
 
 def _key(*parts: str) -> str:
@@ -589,20 +544,3 @@ def _locked(queue: Queue) -> ResourceLockedError:
         " another connection or the exclusive property value does not match that of the original"
         " declaration."
     )
-
-
-def _check_equivalent(current: Exchange, wanted: Exchange) -> None:
-    _check_field("type", wanted.type, current.type, current)
-    _check_field("durable", wanted.durable, current.durable, current)
-    _check_field("auto_delete", wanted.auto_delete, current.auto_delete, current)
-    _check_field("internal", wanted.internal, current.internal, current)
-    name = "alternate-exchange"
-    check_argument(name, wanted.arguments.get(name), current.arguments.get(name), current)
-
-
-def _check_field(field: str, wanted: object, current: object, owner: object) -> None:
-    if wanted != current:
-        raise PreconditionFailedError(
-            f"inequivalent arg '{field}' for {owner}:"
-            f" received '{text(wanted)}' but current is '{text(current)}'"
-        )

@@ -82,7 +82,7 @@ class TestExchanges:
         host.delete_exchange("b")
         host.delete_exchange("b")
         assert not host.exchanges["a"].bindings
-        assert not host._bound_to
+        assert not host._topology._bound_to
 
     def test_auto_delete_goes_with_the_last_binding_and_may_take_others_along(
         self, host: VirtualHost
@@ -97,7 +97,7 @@ class TestExchanges:
         assert {"a", "b"} <= host.exchanges.keys()
         host.delete_queue("q")
         assert not {"a", "b"} & host.exchanges.keys()
-        assert not host._bound_to
+        assert not host._topology._bound_to
 
     def test_a_circle_of_auto_delete_exchanges_ends(self, host: VirtualHost) -> None:
         for name in "ab":

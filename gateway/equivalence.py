@@ -1,0 +1,26 @@
+"""Is what somebody declares again what it was? The words are RabbitMQ's."""
+
+from __future__ import annotations
+
+from gateway.errors import PreconditionFailedError
+from gateway.exchanges import Exchange
+from gateway.queue_arguments import check_argument, text
+
+
+def check_exchange(wanted: Exchange, current: Exchange) -> None:
+    """Raise `PreconditionFailedError` unless two exchanges are declared alike."""
+    check_field("type", wanted.type, current.type, current)
+    check_field("durable", wanted.durable, current.durable, current)
+    check_field("auto_delete", wanted.auto_delete, current.auto_delete, current)
+    check_field("internal", wanted.internal, current.internal, current)
+    name = "alternate-exchange"
+    check_argument(name, wanted.arguments.get(name), current.arguments.get(name), current)
+
+
+def check_field(field: str, wanted: object, current: object, owner: object) -> None:
+    """Raise `PreconditionFailedError` if one property of `owner` differs from what it is now."""
+    if wanted != current:
+        raise PreconditionFailedError(
+            f"inequivalent arg '{field}' for {owner}:"
+            f" received '{text(wanted)}' but current is '{text(current)}'"
+        )
