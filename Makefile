@@ -1,6 +1,6 @@
 # The one door: `make run` is all that a newcomer needs, `make check` what every change must pass.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format interop interop-websocket differential crash fuzz bench demo clean
+.PHONY: help setup run test check format interop interop-websocket differential crash fuzz fuzz-guided bench demo clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -42,6 +42,9 @@ crash: setup ## Kill the broker under load, ten times; takes minutes
 	CRASH_ROUNDS=10 CRASH_MESSAGES=200000 $(BIN)/pytest -s tests/crash
 fuzz: setup ## 100,000 mutated AMQP conversations; takes minutes
 	$(BIN)/python -m tests.fuzz.amqp $${SEED:-1} $${COUNT:-100000}
+fuzz-guided: setup ## The same led by coverage, with atheris; TARGET=amqp-frames RUNS=n
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	$(BIN)/python -m tests.fuzz.guided $${TARGET:-amqp-connections} $${RUNS:-100000}
 bench: setup ## Measure it
 	$(BIN)/python -m bench
 demo: setup ## Orders in three languages, each read in the other two
