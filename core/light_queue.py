@@ -47,6 +47,7 @@ class LightQueue:
         self.ready_count = 0
         self.deleted = False
         self.guarded = False  # Must whoever appends ask the layer above first?
+        self.keeps_all = False  # Does it keep over a restart what is not persistent, too?
         self.dispatcher: Dispatcher | None = None  # Who hands out what becomes ready.
         self._store = store
         self._progress = progress

@@ -21,6 +21,11 @@ class Route:
         self.durable = id != 0
         self.guarded = any(queue.guarded for queue in queues)
         self.by_header = by_header
+        self._keeps_all = any(queue.keeps_all for queue in queues)
+
+    def keeps(self, persistent: bool) -> bool:
+        """Would a restart bring back a message that goes here?"""
+        return self.durable and (persistent or self._keeps_all)
 
     @cached_property
     def without_restart(self) -> Route:

@@ -43,6 +43,12 @@ class NotAllowedError(GatewayError):
     constant = "NOT_ALLOWED"
 
 
+class NotSupportedError(GatewayError):
+    """A queue of this type has no such operation (AMQP 540)."""
+
+    constant = "NOT_IMPLEMENTED"
+
+
 class LoginRefusedError(GatewayError):
     """The name or password is wrong, or the user may not come from this address."""
 

@@ -1,40 +1,32 @@
 """The arguments of a queue: what each may be, what they mean, which must not change.
 
-Rules and texts are those of RabbitMQ's classic queues (`rabbit_amqqueue:declare_args/0`). Arguments
-that no type of queue knows are kept and mean nothing, as there.
+Rules and texts are RabbitMQ's (`rabbit_amqqueue:declare_args/0`); which types of queues know which
+arguments is said in `gateway.queue_types`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from gateway.bindings import Arguments
 from gateway.errors import PreconditionFailedError
+from gateway.queue_types import TYPES, QueueType, check_consumer_known, check_known, find_type
+from gateway.stream_offsets import parse_age_ms, parse_stream_offset
 from gateway.values import is_integer, type_name
+
+# Why a value cannot be, in RabbitMQ's words; nothing if it can. All arguments are there to look at.
+_Check: TypeAlias = "Callable[[Any, Arguments], str]"
 
 EXPIRY_MAX_MS = 315_360_000_000  # Ten years.
 _PRIORITY_MAX = 255
 _OVERFLOWS = ("drop-head", "reject-publish", "reject-publish-dlx")
 _MODES = ("default", "lazy")
 _LOCATORS = ("client-local", "balanced")
-
-# What only the other types of queue have: RabbitMQ refuses it for a classic one.
-_OF_OTHER_TYPES = frozenset(
-    (
-        "x-consumer-timeout",
-        "x-dead-letter-strategy",
-        "x-delivery-limit",
-        "x-initial-cluster-size",
-        "x-max-age",
-        "x-max-in-memory-bytes",
-        "x-max-in-memory-length",
-        "x-quorum-initial-group-size",
-        "x-stream-filter-size-bytes",
-        "x-stream-max-segment-size-bytes",
-    )
-)
+_STRATEGIES = ("at-most-once", "at-least-once")
+_SEGMENT_SIZE_MAX = 3_000_000_000
+_FILTER_SIZES = range(16, 256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +42,9 @@ class QueueOptions:
     dead_letter_routing_key: str | None = None
     max_priority: int | None = None
     single_active_consumer: bool = False
+    dead_letter_strategy: str = "at-most-once"
+    delivery_limit: int | None = None
+    max_age: str | None = None
 
 
 def parse_options(arguments: Arguments) -> QueueOptions:
@@ -70,6 +65,9 @@ _FIELDS = {
     "x-dead-letter-routing-key": "dead_letter_routing_key",
     "x-max-priority": "max_priority",
     "x-single-active-consumer": "single_active_consumer",
+    "x-dead-letter-strategy": "dead_letter_strategy",
+    "x-delivery-limit": "delivery_limit",
+    "x-max-age": "max_age",
 }
 
 
@@ -80,14 +78,20 @@ def check_arguments(arguments: Arguments, queue: str) -> None:
         raise PreconditionFailedError(
             f"invalid type '{type_name(exchange)}' for arg 'x-dead-letter-exchange' in {queue}"
         )
+    _check_value("x-queue-type", _queue_type, arguments, queue)
+    type = find_type(arguments)
     for name, check in _CHECKS.items():
-        if name in arguments and (reason := check(arguments[name], arguments)):
-            raise PreconditionFailedError(f"invalid arg '{name}' for {queue}: {reason}")
-    for name in arguments:
-        if name in _OF_OTHER_TYPES:
-            raise PreconditionFailedError(
-                f"invalid arg '{name}' for {queue} of queue type rabbit_classic_queue"
-            )
+        if name in type.arguments:
+            _check_value(name, check, arguments, queue)
+    check_known(type, arguments, queue)
+    segment_size: Any = arguments.get("x-stream-max-segment-size-bytes", 0)
+    if segment_size > _SEGMENT_SIZE_MAX:
+        raise PreconditionFailedError("Exceeded max value for x-stream-max-segment-size-bytes")
+
+
+def _check_value(name: str, check: _Check, arguments: Arguments, queue: str) -> None:
+    if name in arguments and (reason := check(arguments[name], arguments)):
+        raise PreconditionFailedError(f"invalid arg '{name}' for {queue}: {reason}")
 
 
 def check_equivalent(wanted: Arguments, current: Arguments, queue: str) -> None:
@@ -95,7 +99,7 @@ def check_equivalent(wanted: Arguments, current: Arguments, queue: str) -> None:
 
     Numbers are compared whatever their width.
     """
-    for name in _COMPARED:
+    for name in find_type(current).arguments:
         default = "classic" if name == "x-queue-type" else None
         check_argument(name, wanted.get(name, default), current.get(name, default), queue)
 
@@ -113,16 +117,16 @@ def check_argument(name: str, wanted: object, current: object, owner: object) ->
     )
 
 
-def consumer_priority(arguments: Arguments, queue: str) -> int:
-    """The priority of a consumer of `queue`, so described. Raises `PreconditionFailedError`."""
-    for name, check in (("x-priority", check_integer), ("x-cancel-on-ha-failover", _boolean)):
-        if name in arguments and (reason := check(arguments[name], arguments)):
-            raise PreconditionFailedError(f"invalid arg '{name}' for {queue}: {reason}")
-    for name in arguments:
-        if name.startswith("x-stream-"):
-            raise PreconditionFailedError(
-                f"invalid arg '{name}' for {queue} of queue type rabbit_classic_queue"
-            )
+def check_consumer_arguments(type: QueueType, arguments: Arguments, queue: str) -> None:
+    """Raise `PreconditionFailedError` for what a consumer of `queue`, so described, cannot ask."""
+    for name, check in _CONSUMER_CHECKS.items():
+        if name in type.consumer_arguments:
+            _check_value(name, check, arguments, queue)
+    check_consumer_known(type, arguments, queue)
+
+
+def consumer_priority(arguments: Arguments) -> int:
+    """The priority that a consumer's arguments ask for; they were checked before."""
     priority: Any = arguments.get("x-priority", 0)
     return int(priority)
 
@@ -163,6 +167,10 @@ def _priority(value: Any, arguments: Arguments) -> str:
     return reason or ("" if value <= _PRIORITY_MAX else f"{{max_value_exceeded,{value}}}")
 
 
+def _positive(value: Any, arguments: Arguments) -> str:
+    return _not_negative(value, arguments) or ("" if value else "{value_zero,0}")
+
+
 def _of_type(value: Any, wanted: type) -> str:
     return "" if isinstance(value, wanted) else f"{{unacceptable_type,{type_name(value)}}}"
 
@@ -198,7 +206,7 @@ def _queue_version(value: Any, arguments: Arguments) -> str:
 
 def _queue_type(value: Any, _: Arguments) -> str:
     return _of_type(value, str) or (
-        "" if value == "classic" else f"\"unsupported queue type '{value}'\""
+        "" if value in TYPES else f"\"unsupported queue type '{value}'\""
     )
 
 
@@ -206,34 +214,53 @@ def _locator(value: Any, _: Arguments) -> str:
     return _of_type(value, str) or ("" if value in _LOCATORS else "invalid_queue_locator_arg")
 
 
-_CHECKS: dict[str, Callable[[Any, Arguments], str]] = {
-    "x-queue-type": _queue_type,
+def _strategy(value: Any, _: Arguments) -> str:
+    return _of_type(value, str) or ("" if value in _STRATEGIES else "invalid_dlx_strategy")
+
+
+def _max_age(value: Any, _: Arguments) -> str:
+    return _of_type(value, str) or ("" if parse_age_ms(value) is not None else "invalid_max_age")
+
+
+def _filter_size(value: Any, arguments: Arguments) -> str:
+    return _not_negative(value, arguments) or (
+        "" if value in _FILTER_SIZES else f"{{invalid_filter_size_bytes,{value}}}"
+    )
+
+
+def _stream_offset(value: Any, _: Arguments) -> str:
+    if parse_stream_offset(value, 0) is not None:
+        return ""
+    shown = f'<<"{value}">>' if isinstance(value, str) else text(value)
+    return f"{{invalid_stream_offset_arg,{{{type_name(value)},{shown}}}}}"
+
+
+_CHECKS: dict[str, _Check] = {
     "x-expires": _expires,
     "x-message-ttl": _ttl,
     "x-dead-letter-exchange": _string,
     "x-dead-letter-routing-key": _dead_letter_routing_key,
+    "x-dead-letter-strategy": _strategy,
     "x-max-length": _not_negative,
     "x-max-length-bytes": _not_negative,
+    "x-max-in-memory-length": _not_negative,
+    "x-max-in-memory-bytes": _not_negative,
     "x-max-priority": _priority,
     "x-overflow": _overflow,
     "x-queue-mode": _queue_mode,
     "x-queue-version": _queue_version,
     "x-single-active-consumer": _boolean,
+    "x-quorum-initial-group-size": _positive,
+    "x-max-age": _max_age,
+    "x-stream-max-segment-size-bytes": _not_negative,
+    "x-stream-filter-size-bytes": _filter_size,
+    "x-initial-cluster-size": _positive,
     "x-queue-leader-locator": _locator,
     "x-queue-master-locator": _string,
 }
 
-_COMPARED = (
-    "x-expires",
-    "x-message-ttl",
-    "x-dead-letter-exchange",
-    "x-dead-letter-routing-key",
-    "x-max-length",
-    "x-max-length-bytes",
-    "x-max-priority",
-    "x-overflow",
-    "x-queue-mode",
-    "x-queue-version",
-    "x-single-active-consumer",
-    "x-queue-type",
-)
+_CONSUMER_CHECKS: dict[str, _Check] = {
+    "x-priority": check_integer,
+    "x-cancel-on-ha-failover": _boolean,
+    "x-stream-offset": _stream_offset,
+}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from core.light_queue import LightQueue, Span
 from core.turn import Turn
@@ -11,12 +11,20 @@ from gateway.bindings import Arguments
 from gateway.dead_letters import MAXLEN, REJECTED
 from gateway.errors import AccessRefusedError
 from gateway.lease import Lease
-from gateway.messages import Message
-from gateway.queue_arguments import parse_options
+from gateway.messages import Message, Value
+from gateway.queue_arguments import (
+    check_consumer_arguments,
+    consumer_priority,
+    parse_options,
+)
+from gateway.queue_types import find_type
 from gateway.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from gateway.vhosts import VirtualHost
+
+# What a queue adds to the headers of the message at an offset, whenever it is delivered.
+Stamp: TypeAlias = "Callable[[int], Mapping[str, Value]]"
 
 _TAKE_COUNT_MAX = 512  # Messages per consumer and round; a turn goes on with the next round.
 
@@ -41,11 +49,13 @@ class Consumer(Protocol):
     """One subscriber of a queue, as a front end implements it.
 
     With `no_ack` the queue settles what it delivers. `counted` is False for those who only wait
-    for one answer. With `shares_credit` a delivery to this one may leave less for others.
+    for one answer. `prefetch` is how many messages it has in flight at most, 0 for as many as
+    there are. With `shares_credit` a delivery to this one may leave less for others.
     """
 
     no_ack: bool
     counted: bool
+    prefetch: int
 
     @property
     def shares_credit(self) -> bool:
@@ -64,7 +74,12 @@ class Consumer(Protocol):
 
 
 class Queue:
-    """One queue of a virtual host; see `core.light_queue` for what an offset's life is."""
+    """One queue of a virtual host; see `core.light_queue` for what an offset's life is.
+
+    This is a classic queue; the other types are its subclasses (`gateway.queue_classes`).
+    """
+
+    stamp: Stamp | None = None  # Most types add nothing: front ends ask once for each batch.
 
     def __init__(
         self,
@@ -82,6 +97,7 @@ class Queue:
         self.exclusive_owner = exclusive_owner
         self.auto_delete = auto_delete
         self.arguments = dict(arguments or {})
+        self.type = find_type(self.arguments)
         self.options = parse_options(self.arguments)
         self.consumers: list[Consumer] = []  # In line for messages; replaced, never changed.
         self._turn = turn
@@ -94,11 +110,8 @@ class Queue:
         self._watched_end = 0
         self._upkeep: Upkeep | None = None  # Most queues need none, and pay nothing for it.
         self._lease = Lease(self, virtual_host.clock, self.options.expires_ms)
-        options = self.options
-        has_limit = options.max_length is not None or options.max_length_bytes is not None
-        light.guarded = has_limit and options.overflow != "drop-head"
-        if has_limit or options.message_ttl_ms is not None:
-            self.keep_up()
+        light.keeps_all = self.type.must_last
+        self._set_limits()
 
     def __str__(self) -> str:
         return f"queue '{self.name}' in vhost '{self.virtual_host.name}'"
@@ -190,11 +203,17 @@ class Queue:
 
     # Consuming, as the queue's own group
 
-    def subscribe(self, consumer: Consumer, exclusive: bool = False, priority: int = 0) -> None:
-        """Add a consumer; those of a lower `priority` get what the others have no credit for.
+    def subscribe(
+        self, consumer: Consumer, exclusive: bool = False, arguments: Arguments | None = None
+    ) -> None:
+        """Add a consumer; those of a lower priority get what the others have no credit for.
 
-        Raises `AccessRefusedError` if it, or another one, wants to be alone.
+        Raises `AccessRefusedError` if it, or another one, wants to be alone, and
+        `PreconditionFailedError` or `NotSupportedError` for what this type of queue cannot do.
         """
+        arguments = arguments or {}
+        check_consumer_arguments(self.type, arguments, str(self))
+        priority = consumer_priority(arguments)
         is_single = self.options.single_active_consumer
         if self._exclusive_consumer is not None or (exclusive and (self.consumers or is_single)):
             raise AccessRefusedError(f"{self} in exclusive use")
@@ -370,6 +389,14 @@ class Queue:
             watcher()
 
     # The rest is private
+
+    def _set_limits(self) -> None:
+        """Begin to look after what the options limit."""
+        options = self.options
+        has_limit = options.max_length is not None or options.max_length_bytes is not None
+        self.light.guarded = has_limit and options.overflow != "drop-head"
+        if has_limit or options.message_ttl_ms is not None:
+            self.keep_up()
 
     def _listen(self) -> None:
         """Have the core tell of new messages only if somebody waits for them."""

@@ -29,6 +29,8 @@ from gateway.errors import (
 from gateway.exchanges import PREDECLARED, TYPES, Exchange
 from gateway.messages import Header, Language, Message
 from gateway.queue_arguments import check_arguments, check_equivalent
+from gateway.queue_classes import queue_class
+from gateway.queue_types import add_default_type, check_lasting, check_named, find_type
 from gateway.queues import Queue
 from gateway.routing import find_queues
 from gateway.topology import Topology
@@ -160,7 +162,15 @@ class VirtualHost:
         name = clean_name(name)
         owner = owner if owner is not None else exclusive_owner
         durable = durable and exclusive_owner is None
-        arguments = arguments or {}
+        arguments = add_default_type(
+            arguments or {},
+            self.default_queue_type,
+            durable=durable,
+            exclusive=exclusive_owner is not None,
+            auto_delete=auto_delete,
+        )
+        type = find_type(arguments)
+        check_named(type, name)
         if name.startswith("amq."):
             # RabbitMQ says so before it looks whether there is one.
             raise AccessRefusedError(f"queue name '{name}' contains reserved prefix 'amq.*'")
@@ -181,11 +191,21 @@ class VirtualHost:
                 f"cannot declare queue '{name}':"
                 f" queue limit in vhost '{self.name}' ({limit}) is reached"
             )
-        check_arguments(arguments, f"queue '{name}' in vhost '{self.name}'")
+        described = f"queue '{name}' in vhost '{self.name}'"
+        check_arguments(arguments, described)
+        check_lasting(
+            type,
+            described,
+            durable=durable,
+            exclusive=exclusive_owner is not None,
+            auto_delete=auto_delete,
+        )
         name = name or "amq.gen-" + _random_name()
         document = self._queue_document(name, auto_delete, arguments) if durable else None
         light = self._broker.declare_queue(document)
-        queue = Queue(self, name, light, self._broker.turn, exclusive_owner, auto_delete, arguments)
+        turn = self._broker.turn
+        make = queue_class(type)
+        queue = make(self, name, light, turn, exclusive_owner, auto_delete, arguments)
         self._add_queue(queue)
         queue.touch()
         if exclusive_owner is not None:
@@ -386,7 +406,7 @@ class VirtualHost:
         kept = []
         for route, message, _ in items:
             header = message[1]
-            kept.append(bool(route.id) and header.persistent)
+            kept.append(route.keeps(header.persistent))
             if header.may_expire:
                 self.expect_expiry(route)
         routes = [
@@ -459,7 +479,8 @@ class VirtualHost:
                 self._set_tap(self.exchanges[name], light)
             return
         arguments = with_types(arguments, more["types"])
-        queue = Queue(self, name, light, self._broker.turn, None, auto_delete, arguments)
+        make = queue_class(find_type(arguments))
+        queue = make(self, name, light, self._broker.turn, None, auto_delete, arguments)
         if "may_expire" in more:
             queue.keep_up()
         self._add_queue(queue)

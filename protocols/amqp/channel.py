@@ -9,6 +9,7 @@ from itertools import takewhile
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from gateway.bindings import Arguments
 from gateway.connections import ChannelFacts, ConsumerFacts
 from gateway.messages import Envelope, Header
 from gateway.queues import Delivery, Queue
@@ -29,6 +30,7 @@ from protocols.amqp.language import encode_stored
 from protocols.amqp.properties import Checked, check, needs_checks
 from protocols.amqp.publishing import Kind
 from protocols.amqp.replies import AmqpError
+from protocols.amqp.stamping import stamp
 from protocols.amqp.transaction import Publish, Transaction
 
 if TYPE_CHECKING:
@@ -219,7 +221,7 @@ class Channel:
                 self._return(envelope, header, body)
             self.published(1, False)
             return
-        durable = route.durable and header.persistent
+        durable = route.keeps(header.persistent)
         stored = encode_stored(envelope, header.raw, body)
         if connection.append(route, (envelope, header, body), stored, durable):
             self.published(1, durable)
@@ -370,11 +372,11 @@ class Channel:
     # Consuming
 
     def subscribe(
-        self, tag: str, queue: Queue, no_ack: bool, exclusive: bool, priority: int = 0
+        self, tag: str, queue: Queue, no_ack: bool, exclusive: bool, arguments: Arguments
     ) -> Subscription:
-        """basic.consume. Raises `AccessRefusedError`."""
+        """basic.consume. Raises `GatewayError` as `Queue.subscribe` does."""
         subscription = Subscription(self, tag, queue, no_ack, self.consumer_prefetch)
-        queue.subscribe(subscription, exclusive, priority)
+        queue.subscribe(subscription, exclusive, arguments)
         self.subscriptions[tag] = subscription
         return subscription
 
@@ -400,7 +402,11 @@ class Channel:
     def fetched(self, queue: Queue, delivery: Delivery, no_ack: bool) -> None:
         """basic.get found a message."""
         self.delivery_tag += 1
-        envelope, header, body = delivery.message
+        envelope, header, body = (
+            delivery.message
+            if queue.stamp is None
+            else stamp(delivery.message, queue.stamp(delivery.offset))
+        )
         arguments = b"%b%c%b%b%b" % (
             self.delivery_tag.to_bytes(8, "big"),
             delivery.redelivered,

@@ -31,7 +31,8 @@ from protocols.amqp.codec import (
     encode_frame,
 )
 from protocols.amqp.fields import encode_name, encode_short
-from protocols.amqp.language import AmqpLanguage, encode_neutral
+from protocols.amqp.language import raw_properties
+from protocols.amqp.stamping import stamp_all
 
 if TYPE_CHECKING:
     from protocols.amqp.channel import Channel
@@ -50,16 +51,7 @@ def content_frames(channel: int, header: Header, body: bytes, frame_max: int) ->
 
 def content_header(header: Header, body_size: int) -> bytes:
     """The payload of a content header frame, in AMQP whatever the header's own language."""
-    return b"\x00\x3c\x00\x00" + body_size.to_bytes(8, "big") + _raw_properties(header)
-
-
-def _raw_properties(header: Header) -> bytes:
-    if header.language.number == AmqpLanguage.number:
-        return header.raw
-    raw: bytes | None = header.translated.get(AmqpLanguage.number)
-    if raw is None:
-        raw = header.translated[AmqpLanguage.number] = encode_neutral(header.properties)
-    return raw
+    return b"\x00\x3c\x00\x00" + body_size.to_bytes(8, "big") + raw_properties(header)
 
 
 class Subscription:
@@ -106,6 +98,8 @@ class Subscription:
         self, queue: Queue, first_offset: int, messages: Sequence[Message], redelivered: bool
     ) -> None:
         """Queue the frames of these messages, and remember them until they are acknowledged."""
+        if queue.stamp is not None:
+            messages = stamp_all(messages, queue.stamp, first_offset)
         channel = self.channel
         output = channel.output
         tag = channel.delivery_tag

@@ -134,6 +134,16 @@ class AmqpLanguage:
         return message, encode_stored(envelope, raw, body, channel=0)
 
 
+def raw_properties(header: Header) -> bytes:
+    """The AMQP properties, flags first, of a header in whatever language; made once for each."""
+    if header.language.number == AmqpLanguage.number:
+        return header.raw
+    raw: bytes | None = header.translated.get(AmqpLanguage.number)
+    if raw is None:
+        raw = header.translated[AmqpLanguage.number] = encode_neutral(header.properties)
+    return raw
+
+
 def encode_neutral(properties: Properties) -> bytes:
     """Neutral properties -> AMQP ones, flags first. Never raises: what does not fit is left out."""
     fields: dict[str, Any] = {name: getattr(properties, name) for name in _SAME_IN_BOTH}

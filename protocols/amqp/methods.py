@@ -10,7 +10,6 @@ from typing import Any
 from pamqp import commands
 
 from gateway.errors import AccessRefusedError, NotFoundError, PreconditionFailedError
-from gateway.queue_arguments import consumer_priority
 from gateway.queues import Queue
 from gateway.vhosts import clean_name
 from protocols.amqp.channel import Channel
@@ -227,8 +226,7 @@ def _basic_consume(connection: AmqpConnection, channel: Channel, command: Any) -
     else:
         queue = _find_queue(connection, channel, name)
     tag = tag or "amq.ctag-" + urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-    priority = consumer_priority(command.arguments or {}, str(queue))
-    channel.subscribe(tag, queue, command.no_ack, command.exclusive, priority)
+    channel.subscribe(tag, queue, command.no_ack, command.exclusive, command.arguments or {})
     if not command.nowait:
         _reply(channel, 60, 21, encode_short(encode_name(tag)))
 

@@ -297,7 +297,7 @@ class Publishing:
             return None
         if header.may_expire:
             self._expect_expiry(route)
-        durable = route.durable and header.persistent
+        durable = route.keeps(header.persistent)
         channel = target.channel
         kind = channel.durable_kind if durable else channel.transient_kind
         entry = Entry(prefix, body_size, target, header, route, kind)

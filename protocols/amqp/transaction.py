@@ -35,7 +35,7 @@ class Publish(NamedTuple):
     @property
     def is_kept(self) -> bool:
         """Would a restart bring it back?"""
-        return self.route.durable and self.message[1].persistent
+        return self.route.keeps(self.message[1].persistent)
 
 
 class Settlement(NamedTuple):

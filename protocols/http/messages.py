@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from gateway.messages import Envelope, Properties
+from gateway.messages import Envelope, Properties, Value
 from protocols.http import topology
 from protocols.http.call import Call, bad_request, short_text
 from protocols.http.language import HTTP, encode_stored
 
 if TYPE_CHECKING:
     from gateway.messages import Message
-    from gateway.queues import Delivery
+    from gateway.queues import Delivery, Queue
 
 _COUNT_MAX = 10_000
 
@@ -109,7 +111,8 @@ def get(call: Call) -> Any:
     deliveries = queue.take(body.count)
     left_count = queue.ready_count + len(deliveries)
     shown = [
-        _show(delivery, left_count - number, body) for number, delivery in enumerate(deliveries, 1)
+        _show(queue, delivery, left_count - number, body)
+        for number, delivery in enumerate(deliveries, 1)
     ]
     offsets = [delivery.offset for delivery in deliveries]
     if body.ackmode == "ack_requeue_false":
@@ -123,22 +126,24 @@ def get(call: Call) -> Any:
     return shown
 
 
-def _show(delivery: Delivery, left_count: int, body: GetBody) -> dict[str, Any]:
+def _show(queue: Queue, delivery: Delivery, left_count: int, body: GetBody) -> dict[str, Any]:
     envelope, _, payload = delivery.message
-    text, encoding = _show_payload(payload[: body.truncate], body.encoding)
+    stamp = {} if queue.stamp is None else queue.stamp(delivery.offset)
+    text, encoding = show_payload(payload[: body.truncate], body.encoding)
     return {
         "payload_bytes": len(payload),
         "redelivered": delivery.redelivered,
         "exchange": envelope.exchange,
         "routing_key": envelope.routing_key,
         "message_count": left_count,
-        "properties": _show_properties(delivery.message),
+        "properties": show_properties(delivery.message, stamp),
         "payload": text,
         "payload_encoding": encoding,
     }
 
 
-def _show_payload(payload: bytes, encoding: str) -> tuple[str, str]:
+def show_payload(payload: bytes, encoding: str) -> tuple[str, str]:
+    """A body as text, and how that is encoded."""
     if encoding == "auto":
         try:
             return payload.decode(), "string"
@@ -147,8 +152,10 @@ def _show_payload(payload: bytes, encoding: str) -> tuple[str, str]:
     return b64encode(payload).decode(), "base64"
 
 
-def _show_properties(message: Message) -> dict[str, Any]:
+def show_properties(message: Message, stamp: Mapping[str, Value]) -> dict[str, Any]:
+    """The properties of a message, as AMQP calls them, with what its queue adds to the headers."""
     properties = message[1].properties
+    properties = replace(properties, headers={**properties.headers, **stamp})
     shown = {
         name: value
         for name in PropertiesBody.__struct_fields__

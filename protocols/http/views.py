@@ -90,7 +90,7 @@ def queue(queue: Queue) -> dict[str, Any]:
         "arguments": queue.arguments,
         "node": NODE,
         "state": "running",
-        "type": queue.arguments.get("x-queue-type", "classic"),
+        "type": queue.type.name,
         "policy": None,
         "operator_policy": None,
         "effective_policy_definition": {},

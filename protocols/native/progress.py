@@ -127,6 +127,7 @@ class _WaitingConsumer:
     shares_credit = False
 
     def __init__(self, count: int, arrived: list[Taken], stir: Callable[[], None]) -> None:
+        self.prefetch = count
         self._credit = count
         self._arrived = arrived
         self._stir = stir

@@ -195,7 +195,7 @@ class Publisher:
             envelope=envelope,
             header=header,
             raw=None if as_it_came else raw,
-            durable=route.durable and header.persistent,
+            durable=route.keeps(header.persistent),
             body_size=len(frame.body) if "content-length" in headers else -1,
             receipt=b"" if receipt is None else encode_receipt(receipt),
         )

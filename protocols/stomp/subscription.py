@@ -17,6 +17,7 @@ from protocols.stomp.codec import encode_header, escape, to_octets
 from protocols.stomp.destinations import Kind, format_destination
 from protocols.stomp.language import NUMBER, message_headers
 from protocols.stomp.outbox import Outbox
+from protocols.stomp.stamping import stamp_all
 from protocols.stomp.unsettled import Entry, Unsettled
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Subscription:
         self.no_ack = ack_mode is AckMode.AUTO
         self.cumulative = ack_mode is AckMode.CLIENT
         self.unsettled_count = 0
+        self.prefetch = prefetch_count
         self._prefetch_count = prefetch_count or _UNLIMITED
         self._outbox = outbox
         self._unsettled = unsettled
@@ -77,8 +79,7 @@ class Subscription:
 
     def facts(self) -> ConsumerFacts:
         """What an operator sees of it."""
-        prefetch_count = 0 if self._prefetch_count == _UNLIMITED else self._prefetch_count
-        return ConsumerFacts(self.tag, self.queue.name, self.no_ack, prefetch_count)
+        return ConsumerFacts(self.tag, self.queue.name, self.no_ack, self.prefetch)
 
     @property
     def description(self) -> str:
@@ -112,6 +113,8 @@ class Subscription:
         ack = flags + b"ack:" + self._message_id if self._shows_ack else b""
         tag = first_tag = unsettled.last_tag
         size = 0
+        if queue.stamp is not None:
+            messages = stamp_all(messages, queue.stamp, first_offset)
         for envelope, header, body in messages:
             tag += 1
             prefix = prefixes.get(envelope) or self._prefix(envelope)

@@ -101,6 +101,7 @@ class Taker:
         self._credit = [credit] if with_other is None else with_other._credit
         self.shares_credit = with_other is not None
         self.no_ack = no_ack
+        self.prefetch = credit
         self.got: list[tuple[int, bytes, bool]] = []
         self.is_cancelled = False
 
