@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import atheris
 
@@ -32,7 +33,6 @@ with atheris.instrument_imports(include=["protocols", "gateway", "core"]):
     from tests.support.amqp_peer import AmqpBroker
 
 _SEED_COUNT = 200
-_SIZE_MAX = 4096
 _LIFE = 20_000  # A broker serves so many conversations; then its folder has become large.
 _FRAME_MAX = 8192
 _HEADER_SIZE_MIN = 14  # A content header with flags; a channel refuses a smaller one.
@@ -96,26 +96,34 @@ def amqp_seeds() -> list[bytes]:
     seeds = []
     for number in range(_SEED_COUNT):
         conversation = amqp.frames(random.Random(number))[len(amqp.OPENING) :]
-        seeds.append((b"\xff" + b"".join(conversation))[:_SIZE_MAX])
+        seeds.append(b"\xff" + b"".join(conversation))
     return seeds
 
 
-TARGETS: dict[str, tuple[Callable[[], Callable[[bytes], None]], Callable[[], list[bytes]]]] = {
-    "amqp-frames": (lambda: amqp_frames, lambda: [seed[1:] for seed in amqp_seeds()]),
-    "amqp-connections": (AmqpConnections, amqp_seeds),
+class Target(NamedTuple):
+    """What is given octets, what to begin with, and how long an input may be."""
+
+    make: Callable[[], Callable[[bytes], None]]
+    seeds: Callable[[], list[bytes]]
+    size_max: int
+
+
+TARGETS = {
+    "amqp-frames": Target(lambda: amqp_frames, lambda: [seed[1:] for seed in amqp_seeds()], 256),
+    "amqp-connections": Target(AmqpConnections, amqp_seeds, 4096),
 }
 
 
 def main() -> None:
     """The command line: a target, how many inputs, and where to keep them."""
     name, runs, *folders = sys.argv[1:]
-    make_target, make_seeds = TARGETS[name]
+    target = TARGETS[name]
     folder = Path(folders[0] if folders else tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
-    for number, seed in enumerate(make_seeds()):
-        (folder / f"seed-{number}").write_bytes(seed)
-    options = [f"-runs={runs}", f"-max_len={_SIZE_MAX}", "-rss_limit_mb=2048", "-timeout=20"]
-    atheris.Setup([sys.argv[0], *options, str(folder)], make_target())
+    for number, seed in enumerate(target.seeds()):
+        (folder / f"seed-{number}").write_bytes(seed[: target.size_max])
+    options = [f"-runs={runs}", f"-max_len={target.size_max}", "-rss_limit_mb=2048", "-timeout=20"]
+    atheris.Setup([sys.argv[0], *options, str(folder)], target.make())
     atheris.Fuzz()
 
 
