@@ -113,6 +113,7 @@ class Broker:
             _MARK_DISTANCE,
         )
         recovered = recovery.run(checkpoint, self._progress)
+        self._report_damage()
         self._marks = recovered.record_marks
         self._checkpointed_at = checkpoint.log_offset
         for key in self._metadata.items("queue"):
@@ -149,9 +150,8 @@ class Broker:
             if call is not None:
                 call.cancel()
         self._flush_call = self._housekeeping_call = self._room_call = None
-        self._progress.write()
-        sync_files(self._unsynced_files())
         number = self._progress.begin_next()
+        sync_files(self._unsynced_files())
         content = encode_checkpoint(self._checkpoint(number))
         replace_checkpoint(self._directory / "checkpoint", content)
         self._progress.delete_before(number)
@@ -286,6 +286,21 @@ class Broker:
 
     # The rest is private
 
+    def _report_damage(self) -> None:
+        for start, end in self._metadata.damage:
+            self._log.error(
+                "metadata is damaged from byte {start} to {end}: what stood there is lost; the"
+                " file is kept as metadata.damaged",
+                start=start,
+                end=end,
+            )
+        for start, _ in self._progress.damage:
+            self._log.error(
+                "the progress journal is damaged at byte {start}: what was acknowledged after that"
+                " is delivered again",
+                start=start,
+            )
+
     def _now_ms(self) -> int:
         return int(self._clock.seconds() * 1000)
 
@@ -348,7 +363,8 @@ class Broker:
     def _unsynced_files(self) -> list[int]:
         descriptors = self._metadata.begin_sync() + self._store.commit_log.begin_sync()
         now = self._clock.seconds()
-        if now - self._progress_synced_at >= self._options.progress_flush_interval_s:
+        due = now - self._progress_synced_at >= self._options.progress_flush_interval_s
+        if due or self._progress.was_left:
             self._progress_synced_at = now
             descriptors += self._progress.begin_sync()
         return descriptors

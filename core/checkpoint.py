@@ -46,7 +46,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     if not path.exists():
         return Checkpoint()
-    for event, _ in decode_events(path.read_bytes()):
+    for event in decode_events(path.read_bytes()):
         try:
             checkpoint = msgspec.msgpack.decode(event, type=Checkpoint)
         except msgspec.MsgspecError as error:

@@ -38,13 +38,18 @@ class Metadata:
         self._path = path
         self._documents: dict[str, dict[str, Any]] = {}
         self._journal = Journal(path)
-        for event in self._journal.replay():
+        for event in self._journal.replay(skip_damage=True):
             try:
                 self._apply(*_decode(event))
             except msgspec.MsgspecError as error:
                 raise StoreFormatError(f"{path}: an event cannot be read: {error}") from error
+        self.damage = self._journal.damage
         self._compact_at = _COMPACT_SIZE_MIN
-        self._compact_if_large()
+        if self.damage:
+            self._keep_damaged()
+            self._compact()
+        else:
+            self._compact_if_large()
 
     def items(self, kind: str) -> dict[str, Any]:
         """All documents of a kind, by key. Not to be changed."""
@@ -84,8 +89,16 @@ class Metadata:
             documents[key] = document
 
     def _compact_if_large(self) -> None:
-        if self._journal.size < self._compact_at:
-            return
+        if self._journal.size >= self._compact_at:
+            self._compact()
+
+    def _keep_damaged(self) -> None:
+        """Let the file stay beside the one that replaces it, for whoever can make sense of it."""
+        kept = self._path.with_suffix(".damaged")
+        kept.unlink(missing_ok=True)
+        os.link(self._path, kept)
+
+    def _compact(self) -> None:
         fresh = self._path.with_suffix(".new")
         fresh.unlink(missing_ok=True)
         journal = Journal(fresh)

@@ -12,13 +12,14 @@ Entries of one turn are written at once, as one event of the journal; 25 bytes e
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
 from struct import Struct
 from typing import NamedTuple, Protocol
 
-from core.group_commit import open_directory
+from core.group_commit import open_directory, sync_files
 from core.journal import Journal, encode_event
 
 
@@ -64,7 +65,9 @@ class Progress:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self.number = max(self._numbers(), default=0)
+        self.damage: list[tuple[int, int]] = []  # From where to where, in the file that has it.
         self._journal: Journal | None = None
+        self._left: list[int] = []  # Descriptors of files that were left before they were flushed.
         self._entries: list[bytes] = []
         self._delivering: dict[Delivering, None] = {}
         self._gaps: dict[int, tuple[int, int]] = {}
@@ -76,6 +79,11 @@ class Progress:
         return self._journal.size if self._journal else 0
 
     @property
+    def was_left(self) -> bool:
+        """Is there a file that a checkpoint waits for, and that is not flushed?"""
+        return bool(self._left)
+
+    @property
     def is_dirty(self) -> bool:
         """Was something written that is not flushed?"""
         return self._journal is not None and self._journal.is_dirty
@@ -84,16 +92,23 @@ class Progress:
         """Every entry of the files from `first_number` on, oldest first.
 
         The newest file is then open to append to; older ones than `first_number` are deleted.
+        Behind what is torn or damaged nothing counts, nor in later files: offsets would not be what
+        they were.
         """
         self.number = max(self.number, first_number)
+        was_cut = False
         for number in self._numbers():
             if number < first_number:
                 self._path(number).unlink()
                 continue
+            if was_cut:
+                os.truncate(self._path(number), 0)
             journal = Journal(self._path(number))
             for event in journal.replay():
                 for fields in _ENTRY.iter_unpack(event):
                     yield Entry(*fields)
+            self.damage += journal.damage
+            was_cut |= journal.was_cut
             if number == self.number:
                 self._journal = journal
             else:
@@ -141,7 +156,7 @@ class Progress:
         """Go on in a new file, for a checkpoint made now; return its number."""
         self.write()
         if self._journal is not None:
-            self._journal.close()
+            self._left += self._journal.leave()
         self._begin(self.number + 1)
         return self.number
 
@@ -152,8 +167,10 @@ class Progress:
                 self._path(old).unlink()
 
     def begin_sync(self) -> list[int]:
-        """Descriptors to flush: the file's, if something was written, and a new file's folder."""
-        descriptors = self._journal.begin_sync() if self._journal else []
+        """Descriptors to flush: of files to which something was written, of a new one's folder."""
+        descriptors, self._left = self._left, []
+        if self._journal is not None:
+            descriptors += self._journal.begin_sync()
         if self._is_new:
             self._is_new = False
             descriptors.append(open_directory(self._directory))
@@ -162,6 +179,7 @@ class Progress:
     def close(self) -> None:
         """Write what is left, flush and close."""
         self.write()
+        sync_files(self._left)
         if self._journal is not None:
             self._journal.close()
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.journal import Journal, decode_events, encode_event
+from core.group_commit import sync_files
+from core.journal import Journal, encode_event, encode_mark
 from tests.support.disk import FullDisk
 
 EVENTS = st.lists(st.binary(min_size=1, max_size=20), max_size=6)
@@ -41,21 +42,72 @@ def test_cut_at_any_byte_what_is_whole_comes_back(
 
 
 @given(events=EVENTS, zeros=st.integers(1, 40))
-def test_a_tail_of_zeros_is_no_event(events: list[bytes], zeros: int) -> None:
+def test_a_tail_of_zeros_is_no_event(
+    tmp_path_factory: pytest.TempPathFactory, events: list[bytes], zeros: int
+) -> None:
     """After power loss, a file may be longer than what was written to it."""
-    data = b"".join(map(encode_event, events))
-    assert [event for event, _ in decode_events(data + bytes(zeros))] == events
+    path = tmp_path_factory.mktemp("journal") / "journal"
+    path.write_bytes(b"".join(map(encode_event, events)) + bytes(zeros))
+    journal, replayed = open_journal(path)
+    journal.close()
+    assert replayed == events
+    assert not journal.damage
 
 
 @given(events=EVENTS.filter(bool), data=st.data())
-def test_a_changed_byte_ends_the_replay(events: list[bytes], data: st.DataObject) -> None:
+def test_a_changed_byte_that_was_not_flushed_ends_the_replay(
+    tmp_path_factory: pytest.TempPathFactory, events: list[bytes], data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("journal") / "journal"
     encoded = list(map(encode_event, events))
-    damaged = data.draw(st.integers(0, len(events) - 1))
-    position = data.draw(st.integers(0, len(encoded[damaged]) - 1))
+    damaged = change(encoded, data)
+    path.write_bytes(b"".join(encoded))
+    journal, replayed = open_journal(path)
+    journal.close()
+    assert replayed == events[:damaged]
+    assert not journal.damage
+
+
+@given(events=EVENTS.filter(bool), skip=st.booleans(), data=st.data())
+def test_a_changed_byte_that_was_flushed_is_damage(
+    tmp_path_factory: pytest.TempPathFactory, events: list[bytes], skip: bool, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("journal") / "journal"
+    encoded = list(map(encode_event, events))
+    end = sum(map(len, encoded))
+    damaged = change(encoded, data)
+    start = sum(map(len, encoded[:damaged]))
+    path.write_bytes(b"".join(encoded) + encode_mark(end) + encode_event(b"behind"))
+    journal = Journal(path)
+    replayed = list(journal.replay(skip_damage=skip))
+    journal.close()
+    assert replayed == events[:damaged] + [*events[damaged + 1 :], b"behind"] * skip
+    assert [begin for begin, _ in journal.damage] == [start]
+    assert path.stat().st_size == (end + 16 + 14 if skip else start)
+
+
+def change(encoded: list[bytes], data: st.DataObject) -> int:
+    """Change one byte of one event, but not its size; returns of which."""
+    damaged: int = data.draw(st.integers(0, len(encoded) - 1))
     event = bytearray(encoded[damaged])
-    event[position] ^= data.draw(st.integers(1, 255))
+    event[data.draw(st.integers(4, len(event) - 1))] ^= data.draw(st.integers(1, 255))
     encoded[damaged] = bytes(event)
-    assert [event for event, _ in decode_events(b"".join(encoded))] == events[:damaged]
+    return damaged
+
+
+def test_a_mark_says_what_was_flushed_when_the_next_event_came(tmp_path: Path) -> None:
+    journal, _ = open_journal(tmp_path / "journal")
+    first, second, third = map(encode_event, (b"first", b"second", b"third"))
+    journal.append(first)
+    sync_files(journal.begin_sync())
+    journal.append(second)  # That flush has not ended, as far as the journal knows.
+    sync_files(journal.begin_sync())
+    journal.append(third)
+    journal.append(third)
+    journal.close()
+    written = first + second + encode_mark(len(first)) + third + third
+    assert journal.path.read_bytes() == written
+    assert open_journal(journal.path)[1] == [b"first", b"second", b"third", b"third"]
 
 
 @pytest.mark.parametrize("room", [0, 3, 8, 12])

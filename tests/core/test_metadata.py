@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import StoreFormatError
+from core.group_commit import sync_files
 from core.journal import encode_event
 from core.metadata import Metadata
 from tests.support.disk import FullDisk
@@ -107,3 +108,25 @@ def test_deleting_what_is_not_there_writes_nothing(tmp_path: Path) -> None:
     metadata = Metadata(tmp_path / "metadata")
     metadata.delete("a", "b")
     assert metadata.begin_sync() == []
+
+
+def test_what_stands_behind_damage_is_not_lost(tmp_path: Path) -> None:
+    path = tmp_path / "metadata"
+    metadata = Metadata(path)
+    for key in "abcd":
+        metadata.put("kind", key, key * 9)
+        sync_files(metadata.begin_sync())
+    metadata.close()
+    content = bytearray(path.read_bytes())
+    content[content.index(b"b" * 9)] ^= 1
+    path.write_bytes(content)
+    metadata = Metadata(path)
+    assert metadata.items("kind") == {key: key * 9 for key in "acd"}
+    assert len(metadata.damage) == 1
+    metadata.put("kind", "b", "again")
+    metadata.close()
+    assert (tmp_path / "metadata.damaged").read_bytes() == content
+    again = Metadata(path)
+    assert not again.damage
+    assert again.items("kind").keys() == set("abcd")
+    again.close()

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.group_commit import sync_files
 from core.progress import Entry, Kind, Progress
 from tests.support.disk import FullDisk
 
@@ -111,4 +112,42 @@ def test_a_new_file_is_durable_with_its_name(tmp_path: Path) -> None:
     inodes = {os.fstat(descriptor).st_ino for descriptor in descriptors}
     for descriptor in descriptors:
         os.close(descriptor)
-    assert inodes == {tmp_path.stat().st_ino, (tmp_path / "progress.0000000001").stat().st_ino}
+    files = (tmp_path / f"progress.{number:010}" for number in range(2))
+    assert inodes == {path.stat().st_ino for path in (tmp_path, *files)}
+
+
+@pytest.mark.parametrize("damaged", [0, 1, 2])
+def test_behind_damage_nothing_counts_also_not_in_later_files(tmp_path: Path, damaged: int) -> None:
+    """A gap that is missing moves the offsets: what is said to be settled would be other things."""
+    progress, _ = opened(tmp_path)
+    for start in range(3):
+        progress.settled(1, start, start + 1)
+        progress.write()
+        sync_files(progress.begin_sync())
+    progress.begin_next()
+    progress.settled(1, 3, 4)
+    progress.close()
+    path = tmp_path / "progress.0000000000"
+    content = bytearray(path.read_bytes())
+    content[[10, 33 + 10, len(content) - 10][damaged]] ^= 1
+    path.write_bytes(content)
+    for _ in range(2):
+        assert entries(tmp_path) == [
+            Entry(Kind.SETTLED, 1, each, each + 1) for each in range(damaged)
+        ]
+
+
+def test_damage_is_told_if_it_was_flushed(tmp_path: Path) -> None:
+    progress, _ = opened(tmp_path)
+    for start in range(3):
+        progress.settled(1, start, start + 1)
+        progress.write()
+        sync_files(progress.begin_sync())
+    progress.close()
+    path = tmp_path / "progress.0000000000"
+    content = bytearray(path.read_bytes())
+    content[10] ^= 1
+    path.write_bytes(content)
+    progress, _ = opened(tmp_path)
+    progress.close()
+    assert [start for start, _ in progress.damage] == [0]
