@@ -26,6 +26,7 @@ from core.commit_log import Segment
 from core.consume_queue import VOLATILE_BASE
 from core.errors import CorruptRecordError
 from core.group_commit import GroupCommit, RunBlocking, sync_files
+from core.lanes import AnyQueue, Lanes
 from core.light_queue import LightQueue
 from core.metadata import Metadata, sync_directory
 from core.progress import Progress
@@ -87,6 +88,7 @@ class Broker:
         self._routes: dict[tuple[int, ...], int] = {}
         self._route_queues: dict[int, tuple[int, ...]] = {}
         self._next_ids: dict[str, tuple[int, int]] = {}  # By kind: next id, end of the block.
+        self._lane_ids: dict[int, dict[int, int]] = {}  # By queue and level.
         self._group_ids: dict[tuple[int, str], int] = {}
         self._marks: list[int] = []
         self._checkpointed_at = 0
@@ -106,17 +108,19 @@ class Broker:
         self._store.parsers = parsers
         self._load_metadata()
         checkpoint = read_checkpoint(self._directory / "checkpoint")
+        known_queues = self._metadata.items("queue")
+        known_lanes = self._metadata.items("lane")
         recovery = Recovery(
             self._store.commit_log,
             self._route_queues,
-            lambda id: str(id) in self._metadata.items("queue"),
+            lambda id: str(id) in known_queues or str(id) in known_lanes,
             _MARK_DISTANCE,
         )
         recovered = recovery.run(checkpoint, self._progress)
         self._report_damage()
         self._marks = recovered.record_marks
         self._checkpointed_at = checkpoint.log_offset
-        for key in self._metadata.items("queue"):
+        for key in (*known_queues, *known_lanes):
             id = int(key)
             self.queues[id] = self._new_queue(id, True)
         for key, (queue_id, group) in self._metadata.items("group").items():
@@ -183,17 +187,26 @@ class Broker:
         queue = self.queues[id] = self._new_queue(id, document is not None)
         return queue
 
-    def update_queue(self, queue: LightQueue, document: Any) -> None:
+    def lanes(self, queue: LightQueue, level_max: int) -> Lanes:
+        """A queue that was just declared, or brought back by a restart, in lanes."""
+        levels = {0: queue}
+        for level, id in self._lane_ids.get(queue.id, {}).items():
+            levels[level] = self.queues[id]
+        return Lanes(levels, level_max, lambda level: self._make_lane(queue, level))
+
+    def update_queue(self, queue: AnyQueue, document: Any) -> None:
         """Replace the document of a durable queue."""
         self._metadata.put("queue", str(queue.id), document)
 
-    def delete_queue(self, queue: LightQueue) -> None:
+    def delete_queue(self, queue: AnyQueue) -> None:
         """Drop a queue and all that it holds."""
-        queue.drop()
-        del self.queues[queue.id]
-        self._metadata.delete("queue", str(queue.id))
-        for key in [key for key in self._group_ids if key[0] == queue.id]:
-            self._metadata.delete("group", str(self._group_ids.pop(key)))
+        for level, lane in queue.lanes.items():
+            lane.drop()
+            del self.queues[lane.id]
+            self._metadata.delete("lane" if level else "queue", str(lane.id))
+            for key in [key for key in self._group_ids if key[0] == lane.id]:
+                self._metadata.delete("group", str(self._group_ids.pop(key)))
+        self._lane_ids.pop(queue.id, None)
 
     def route(self, queues: Sequence[LightQueue], by_header: bool = False) -> Route:
         """The route to these queues; written down if a durable one is among them."""
@@ -307,6 +320,14 @@ class Broker:
     def _new_queue(self, id: int, durable: bool) -> LightQueue:
         return LightQueue(id, durable, self._store, self._progress, self.turn)
 
+    def _make_lane(self, queue: LightQueue, level: int) -> LightQueue:
+        id = self._new_id("queue")
+        if queue.durable:
+            self._metadata.put("lane", str(id), [queue.id, level])
+        self._lane_ids.setdefault(queue.id, {})[level] = id
+        lane = self.queues[id] = self._new_queue(id, queue.durable)
+        return lane
+
     def _new_id(self, kind: str) -> int:
         next_id, end = self._next_ids.get(kind, (1, 1))
         if next_id == end:
@@ -325,7 +346,12 @@ class Broker:
     def _load_metadata(self) -> None:
         for kind, next_id in self._metadata.items("next_id").items():
             self._next_ids[kind] = (next_id, next_id)
-        alive = self._metadata.items("queue")
+        for key, (queue_id, level) in list(self._metadata.items("lane").items()):
+            if str(queue_id) in self._metadata.items("queue"):
+                self._lane_ids.setdefault(queue_id, {})[level] = int(key)
+            else:
+                self._metadata.delete("lane", key)
+        alive = {**self._metadata.items("queue"), **self._metadata.items("lane")}
         for key, ids in list(self._metadata.items("route").items()):
             if not any(str(id) in alive for id in ids):
                 self._metadata.delete("route", key)

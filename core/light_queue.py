@@ -55,9 +55,19 @@ class LightQueue:
         self._durable_end = 0  # Behind it only transient messages were appended.
 
     @property
+    def lanes(self) -> dict[int, LightQueue]:
+        """What `lanes.Lanes` has several of: without them, the queue is level 0."""
+        return {0: self}
+
+    @property
     def next_offset(self) -> int:
         """The first queue offset that was never delivered."""
         return self.window.next_offset
+
+    @property
+    def in_flight_count(self) -> int:
+        """Messages that were taken, and neither settled nor released."""
+        return self.window.in_flight_count
 
     @property
     def min_offset(self) -> int:
@@ -68,6 +78,20 @@ class LightQueue:
     def max_offset(self) -> int:
         """The queue offset that the next message gets."""
         return self.index.max_offset
+
+    @property
+    def appended_count(self) -> int:
+        """How many messages it was ever given, about: it grows with each."""
+        return self.index.max_offset
+
+    def ends(self) -> dict[int, int]:
+        """For each level of `lanes`, the offset that its next message gets."""
+        return {0: self.index.max_offset}
+
+    def delivery_count(self, offset: int) -> int:
+        """How often a message was delivered before, as far as that is known."""
+        window = self.window
+        return window.delivery_counts.get(offset, int(offset < window.redelivered_below))
 
     def append(self, log_offset: int, first: int, count: int, is_kept: bool) -> int:
         """`count` messages of a record, from its message `first` on, belong to this queue.
