@@ -45,6 +45,7 @@ class Lanes:
         self._lanes = levels
         self._make_lane = make_lane
         self._guarded = False
+        self._keeps_all = False
         self._dispatcher: Dispatcher | None = None
         self._in_order: list[tuple[int, LightQueue]] = []  # Highest first, with their offset 0.
         self._sort()
@@ -86,6 +87,7 @@ class Lanes:
         if lane is None:
             lane = self._lanes[level] = self._make_lane(level)
             lane.guarded = self._guarded
+            lane.keeps_all = self._keeps_all
             lane.dispatcher = self._dispatcher
             self._sort()
         return lane
@@ -100,6 +102,17 @@ class Lanes:
         self._guarded = guarded
         for lane in self._lanes.values():
             lane.guarded = guarded
+
+    @property
+    def keeps_all(self) -> bool:
+        """Does it keep over a restart what is not persistent, too?"""
+        return self._keeps_all
+
+    @keeps_all.setter
+    def keeps_all(self, keeps_all: bool) -> None:
+        self._keeps_all = keeps_all
+        for lane in self._lanes.values():
+            lane.keeps_all = keeps_all
 
     @property
     def dispatcher(self) -> Dispatcher | None:

@@ -72,7 +72,7 @@ class DeadLetters:
             for queue in [queue for queue in queues if _is_cycle(queue.name, events)]:
                 queues.remove(queue)
                 self._report(queue, events)
-        return self._virtual_host.route_to(queues, by_header)
+        return self._virtual_host.route_to(queues, by_header, message[1])
 
     def _report(self, queue: Queue, events: Sequence[Any]) -> None:
         cycle = (queue.name, *(event["queue"] for event in events))

@@ -79,6 +79,11 @@ class Header:
         """The properties in no particular language, decoded when first asked for."""
         return self.language.decode_properties(self.raw)
 
+    @property
+    def priority(self) -> int:
+        """How urgent the message is; 0 if it does not say."""
+        return self.properties.priority or 0
+
     @cached_property
     def expiration_ms(self) -> int | None:
         """How long after its arrival in a queue the message is worth something."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
-from core.light_queue import LightQueue, Span
+from core.lanes import AnyQueue
+from core.light_queue import Span
 from core.turn import Turn
 from gateway.bindings import Arguments
 from gateway.dead_letters import MAXLEN, REJECTED
@@ -85,7 +86,7 @@ class Queue:
         self,
         virtual_host: VirtualHost,
         name: str,
-        light: LightQueue,
+        light: AnyQueue,
         turn: Turn,
         exclusive_owner: object | None = None,
         auto_delete: bool = False,
@@ -107,7 +108,7 @@ class Queue:
         self._active: Consumer | None = None  # The only one to get anything, if only one may.
         self._in_order: dict[Consumer, None] = {}  # Who waits to be that one, as they came.
         self._watchers: dict[Callable[[], None], None] = {}
-        self._watched_end = 0
+        self._watched_count = 0
         self._upkeep: Upkeep | None = None  # Most queues need none, and pay nothing for it.
         self._lease = Lease(self, virtual_host.clock, self.options.expires_ms)
         light.keeps_all = self.type.must_last
@@ -146,7 +147,7 @@ class Queue:
     @property
     def unsettled_count(self) -> int:
         """Messages in flight."""
-        return self.light.window.in_flight_count
+        return self.light.in_flight_count
 
     @property
     def consumer_count(self) -> int:
@@ -255,15 +256,15 @@ class Queue:
         if self._upkeep is not None:
             self._upkeep.refresh()
         deliveries: list[Delivery] = []
-        counts = self.light.window.delivery_counts
+        delivery_count = self.light.delivery_count
         while len(deliveries) < count:
             spans = self._take(count - len(deliveries))
             if not spans:
                 break
             for first_offset, messages, redelivered in spans:
                 for offset, message in enumerate(messages, first_offset):
-                    delivered_count = counts.get(offset, int(redelivered))
-                    deliveries.append(Delivery(offset, redelivered, message, delivered_count))
+                    count_before = delivery_count(offset)
+                    deliveries.append(Delivery(offset, redelivered, message, count_before))
         return deliveries
 
     def settle(self, start: int, end: int) -> None:
@@ -351,12 +352,12 @@ class Queue:
 
     def search_timestamp(self, timestamp_ms: int) -> int:
         """The offset of the first message stored at that time or later."""
-        return self.light.search_timestamp(timestamp_ms)
+        return self.light.lanes[0].search_timestamp(timestamp_ms)
 
     def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` once when the next message is appended; returns how to cancel that."""
         if not self._watchers:
-            self._watched_end = self.max_offset
+            self._watched_count = self.light.appended_count
         self._watchers[callback] = None
         self._listen()
 
@@ -368,7 +369,7 @@ class Queue:
 
     def group_offset(self, group: str) -> int | None:
         """How far another group has come; None if it never said."""
-        return self.light.group_offsets.get(group)
+        return self.light.lanes[0].group_offsets.get(group)
 
     def commit_group_offset(self, group: str, offset: int) -> None:
         """Another group has come so far."""
@@ -491,7 +492,7 @@ class Queue:
                 self.consumers = [*others, consumer]
 
     def _call_watchers(self) -> None:
-        if self._watchers and self.max_offset > self._watched_end:
+        if self._watchers and self.light.appended_count > self._watched_count:
             watchers, self._watchers = self._watchers, {}
             self._listen()
             for watcher in watchers:

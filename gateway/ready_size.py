@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from core.light_queue import LightQueue, Span
+from core.lanes import AnyQueue
+from core.light_queue import Span
 
 _READ_COUNT = 1000
 
@@ -12,25 +13,28 @@ _READ_COUNT = 1000
 class ReadySize:
     """The sum of what `count_new` found and `returned` brought back, less what was `taken`."""
 
-    def __init__(self, light: LightQueue) -> None:
+    def __init__(self, light: AnyQueue) -> None:
         self.value = 0
         self._light = light
-        self._counted_end = light.window.floor
-        settled = light.window.settled.in_order()
+        self._counted_ends = {level: lane.window.floor for level, lane in light.lanes.items()}
+        settled = {level: lane.window.settled.in_order() for level, lane in light.lanes.items()}
         self.count_new()
-        for start, end in settled:  # Before a restart.
-            self._add(range(start, min(end, self._counted_end)), -1)
+        for level, intervals in settled.items():  # Before a restart.
+            for start, end in intervals:
+                offsets = range(start, min(end, self._counted_ends[level]))
+                self.value -= sum(_sizes(light.lanes[level], offsets))
 
     def count_new(self) -> None:
         """Count what was appended since; before anything is taken."""
-        end = self._light.max_offset
-        while self._counted_end < end:
-            found = self._light.read(self._counted_end, _READ_COUNT)
-            if not found:
-                break
-            self.value += sum(len(message[2]) for _, message in found)
-            self._counted_end = found[-1][0] + 1
-        self._counted_end = end
+        for level, lane in self._light.lanes.items():
+            counted_end, end = self._counted_ends.get(level, 0), lane.max_offset
+            while counted_end < end:
+                found = lane.read(counted_end, _READ_COUNT)
+                if not found:
+                    break
+                self.value += sum(len(message[2]) for _, message in found)
+                counted_end = found[-1][0] + 1
+            self._counted_ends[level] = end
 
     def taken(self, spans: Iterable[Span]) -> None:
         """These are in flight."""
@@ -39,15 +43,17 @@ class ReadySize:
 
     def returned(self, offsets: Iterable[int]) -> None:
         """These are ready again."""
-        self._add(offsets, 1)
+        self.value += sum(_sizes(self._light, offsets))
 
     def purged(self) -> None:
         """Nothing is ready."""
         self.value = 0
-        self._counted_end = self._light.max_offset
+        self._counted_ends = {level: lane.max_offset for level, lane in self._light.lanes.items()}
 
-    def _add(self, offsets: Iterable[int], sign: int) -> None:
-        for offset in offsets:
-            for found, message in self._light.read(offset, 1):
-                if found == offset:
-                    self.value += sign * len(message[2])
+
+def _sizes(light: AnyQueue, offsets: Iterable[int]) -> Iterator[int]:
+    """How large the bodies at these offsets are; nothing for what is not held."""
+    for offset in offsets:
+        for found, message in light.read(offset, 1):
+            if found == offset:
+                yield len(message[2])

@@ -4,7 +4,8 @@ Limits: when the consumers have taken what they can, no more is ready than the q
 oldest goes first, or the newest is refused. Deadlines: nothing past its time is at the head.
 
 Only the head is looked at, as in RabbitMQ's classic queues: what expires behind a message that does
-not is held, and counted, until it gets there. A deadline is fixed when a message is stored, so a
+not is held, and counted, until it gets there. The head of a queue with priorities is that of the
+highest one. A deadline is fixed when a message is stored, so a
 restart does not move it. One timer at most waits for the head's.
 
 A message that was just appended is offered to the consumers once, however short its time is: with
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from core.light_queue import Head, LightQueue, Span
+from core.lanes import AnyQueue, level_of
+from core.light_queue import Head, Span
 from gateway.dead_letters import EXPIRED, MAXLEN
 from gateway.messages import Header
 from gateway.ready_size import ReadySize
@@ -34,7 +36,7 @@ _DELAY_MIN_S = 0.001
 class Upkeep:
     """The deadlines and limits of one queue."""
 
-    def __init__(self, queue: Queue, light: LightQueue, clock: IReactorTime) -> None:
+    def __init__(self, queue: Queue, light: AnyQueue, clock: IReactorTime) -> None:
         self._queue = queue
         self._light = light
         self._clock = clock
@@ -44,7 +46,8 @@ class Upkeep:
         self._size_max = options.max_length_bytes
         self._drops_head = options.overflow == "drop-head"
         self._size = ReadySize(light) if options.max_length_bytes is not None else None
-        self._offered_end = light.max_offset  # Behind it, nothing was offered to consumers yet.
+        self._offered_ends = light.ends()  # Behind them, nothing was offered to consumers yet.
+        self._offered_count = light.appended_count
         self._timer: IDelayedCall | None = None
         self._timer_at_ms = 0
         self._busy = False
@@ -66,7 +69,7 @@ class Upkeep:
         """Do now what the end of the turn would do, because somebody looks."""
         if self._busy:
             return
-        if self._light.max_offset != self._offered_end:
+        if self._light.appended_count != self._offered_count:
             self._queue.dispatch()
         else:
             self.tidy()
@@ -95,7 +98,8 @@ class Upkeep:
             return
         self._busy = True
         try:
-            self._offered_end = self._light.max_offset
+            self._offered_ends = self._light.ends()
+            self._offered_count = self._light.appended_count
             while self._drops_head and (excess := self._excess()) > 0:
                 self._queue.bury(self._take(min(excess, _COUNT_MAX)), MAXLEN)
             while (head := self._light.peek(_COUNT_MAX)) is not None:
@@ -156,10 +160,11 @@ class Upkeep:
     def _count(self, head: Head, expired: bool) -> int:
         start, messages, stored_ms = head
         age_ms = self._now_ms - stored_ms
+        offered_end = self._offered_ends.get(level_of(start), 0)
         for count, (_, header, _) in enumerate(messages):
             time_ms = self._time_ms(header)
             is_past = time_ms is not None and age_ms >= time_ms
-            if (is_past and start + count < self._offered_end) is not expired:
+            if (is_past and start + count < offered_end) is not expired:
                 return count
         return len(messages)
 

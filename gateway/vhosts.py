@@ -14,6 +14,7 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 
 from core.broker import Broker
+from core.lanes import AnyQueue, Lanes
 from core.light_queue import LightQueue
 from core.record import Buffer
 from core.route import Route
@@ -28,7 +29,7 @@ from gateway.errors import (
 )
 from gateway.exchanges import PREDECLARED, TYPES, Exchange
 from gateway.messages import Header, Language, Message
-from gateway.queue_arguments import check_arguments, check_equivalent
+from gateway.queue_arguments import check_arguments, check_equivalent, parse_options
 from gateway.queue_classes import queue_class
 from gateway.queue_types import add_default_type, check_lasting, check_named, find_type
 from gateway.queues import Queue
@@ -202,7 +203,7 @@ class VirtualHost:
         )
         name = name or "amq.gen-" + _random_name()
         document = self._queue_document(name, auto_delete, arguments) if durable else None
-        light = self._broker.declare_queue(document)
+        light = self._in_lanes(self._broker.declare_queue(document), arguments)
         turn = self._broker.turn
         make = queue_class(type)
         queue = make(self, name, light, turn, exclusive_owner, auto_delete, arguments)
@@ -252,7 +253,8 @@ class VirtualHost:
         if self.queues.get(queue.name) is not queue:
             return
         del self.queues[queue.name]
-        del self._queue_of[queue.light]
+        for lane in queue.light.lanes.values():
+            self._queue_of.pop(lane, None)
         if queue.exclusive_owner is not None:
             self._owned.get(queue.exclusive_owner, {}).pop(queue, None)
         self._remove_bindings_to(queue)
@@ -343,7 +345,8 @@ class VirtualHost:
         found = self.find_exchange(exchange)
         if found.internal:
             raise AccessRefusedError(f"cannot publish to internal {found}")
-        return self.route_to(*self.find_targets(found, (routing_key, *more_keys), header))
+        queues, by_header = self.find_targets(found, (routing_key, *more_keys), header)
+        return self.route_to(queues, by_header, header)
 
     def find_targets(
         self, exchange: Exchange, routing_keys: Sequence[str], header: Header | None
@@ -351,9 +354,17 @@ class VirtualHost:
         """The queues that an exchange leads to, and whether the header had a say in it."""
         return find_queues(self, exchange, routing_keys, header)
 
-    def route_to(self, queues: Iterable[Queue], by_header: bool = False) -> Route:
-        """The route to these queues."""
-        return self._broker.route([queue.light for queue in queues], by_header)
+    def route_to(self, queues: Iterable[Queue], by_header: bool, header: Header | None) -> Route:
+        """The route of a message to these queues; in some its priority has a say."""
+        lights = []
+        for queue in queues:
+            light = queue.light
+            if isinstance(light, Lanes):
+                by_header = True
+                light = light.lane(header.priority if header is not None else 0)
+                self._queue_of[light] = queue
+            lights.append(light)
+        return self._broker.route(lights, by_header)
 
     def admit(self, route: Route, message: Message) -> tuple[Route, bool]:
         """Ask the queues of a guarded route: those that take the message, and whether all do."""
@@ -460,7 +471,7 @@ class VirtualHost:
 
     def commit_group_offset(self, queue: Queue, group: str, offset: int) -> None:
         """Another group than the queue's own has come so far."""
-        self._broker.commit_group_offset(queue.light, group, offset)
+        self._broker.commit_group_offset(queue.light.lanes[0], group, offset)
 
     # Recovery
 
@@ -471,7 +482,7 @@ class VirtualHost:
             self.name, name, type, True, auto_delete, internal, arguments
         )
 
-    def restore_queue(self, document: list[Any], light: Any) -> None:
+    def restore_queue(self, document: list[Any], light: LightQueue) -> None:
         """Bring back a durable queue, or the tap of an exchange."""
         _, name, auto_delete, arguments, more = document
         if "tap" in more:
@@ -479,8 +490,9 @@ class VirtualHost:
                 self._set_tap(self.exchanges[name], light)
             return
         arguments = with_types(arguments, more["types"])
+        lanes = self._in_lanes(light, arguments)
         make = queue_class(find_type(arguments))
-        queue = make(self, name, light, self._broker.turn, None, auto_delete, arguments)
+        queue = make(self, name, lanes, self._broker.turn, None, auto_delete, arguments)
         if "may_expire" in more:
             queue.keep_up()
         self._add_queue(queue)
@@ -504,7 +516,13 @@ class VirtualHost:
 
     def _add_queue(self, queue: Queue) -> None:
         self.queues[queue.name] = queue
-        self._queue_of[queue.light] = queue
+        for lane in queue.light.lanes.values():
+            self._queue_of[lane] = queue
+
+    def _in_lanes(self, light: LightQueue, arguments: Arguments) -> AnyQueue:
+        """The queue with a lane for each priority, if it has priorities."""
+        max_priority = parse_options(arguments).max_priority
+        return light if max_priority is None else self._broker.lanes(light, max_priority)
 
     def _queue_document(
         self, name: str, auto_delete: bool, arguments: Arguments, may_expire: bool = False

@@ -104,7 +104,7 @@ class Broker:
         if queue is None:
             exchange = host.exchanges.get(topic)
             queue = None if exchange is None else exchange.tap
-        return None if queue is None else queue.light
+        return None if queue is None else queue.light.lanes[0]
 
     def find_queue(self, topic: str, queue_id: int = 0) -> Queue:
         """Find what a reader of a topic reads; raises `RequestRefusedError`.

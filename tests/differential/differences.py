@@ -131,8 +131,8 @@ DIFFERENCES: tuple[Difference, ...] = (
         " next, which ends as well. We end all of them at once.",
     ),
     Difference(
-        when="tx.select, TTL, dead letters, length limits, single active consumer, priorities,"
-        " policies, permissions, `CC` and `BCC`, direct reply-to",
+        when="tx.select, TTL, dead letters, length limits, single active consumer,"
+        " consumer priorities, policies, permissions, `CC` and `BCC`, direct reply-to",
         reason="Not served yet, or not compared yet.",
     ),
     Difference(

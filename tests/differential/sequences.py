@@ -30,6 +30,12 @@ _KEYS = ("a", "a.b", "", "a..b", "b", "a.b.c")
 _PATTERNS = ("#", "*", "*.b", "a.#", "#.b", "a.*", "*.*.b", "#.#", "a.#.c")
 _SIZES = (5,) * 10 + (0, 1, 1000, FRAME_MAX - 8, FRAME_MAX - 7, 300_000)
 
+_MAX_PRIORITIES: tuple[wire.Field, ...] = (
+    *(("I", each) for each in (0, 1, 2, 5, 9, 10, 255, 256, -1)),
+    ("b", 3), ("l", 5), ("S", "5"), ("t", True),
+)  # fmt: skip
+_OVERFLOWS = ("drop-head", "reject-publish", "reject-publish-dlx", "drop-tail")
+
 # Field tables with every type of field.
 
 _leaves = st.one_of(
@@ -96,6 +102,7 @@ class _Author:
         self.world = _World()
         # A no-ack consumer beside one that is held up by it: see `differences`.
         self.shares_prefetch = False
+        self.has_priorities = False
 
     def pick(self, choices: Sequence[T]) -> T:
         chosen: T = self.draw(st.sampled_from(choices))
@@ -125,6 +132,7 @@ class _Author:
     def write(self) -> list[Step]:
         """A queue and a way into it, and then anything."""
         self.shares_prefetch = self.happens(30)
+        self.has_priorities = self.happens(40)
         steps = [Step(0, 1, self.declare_queue())]
         if self.happens(30):
             steps.append(Step(0, 1, self.declare_queue()))
@@ -175,8 +183,17 @@ class _Author:
         if name in self.world.queues and self.happens(60):
             return Call("queue.declare", self.world.queues[name] | self.flags(passive=15))
         fields |= self.flags(passive=8, durable=25, exclusive=8, auto_delete=10, nowait=7)
+        arguments: list[tuple[str, wire.Field]] = []
         if self.happens(5):
-            fields["arguments"] = (("unknown", ("S", "x")),)
+            arguments.append(("unknown", ("S", "x")))
+        if self.has_priorities and self.happens(70):
+            arguments.append(("x-max-priority", self.pick(_MAX_PRIORITIES)))
+        if self.has_priorities and self.happens(25):
+            arguments.append(("x-max-length", ("I", self.pick((0, 1, 2, 5)))))
+            if self.happens(40):
+                arguments.append(("x-overflow", ("S", self.pick(_OVERFLOWS))))
+        if arguments:
+            fields["arguments"] = tuple(arguments)
         if not fields.get("passive"):
             self.world.queues[name or "$gen"] = fields | {"queue": name or "$gen"}
         return Call("queue.declare", fields)
@@ -246,6 +263,8 @@ class _Author:
         drawn: dict[str, Any] = {}
         if self.happens(40):
             drawn["delivery_mode"] = self.pick((2, 2, 2, 1))
+        if self.has_priorities and self.happens(70):
+            drawn["priority"] = self.pick((0, 1, 1, 2, 3, 5, 9, 10, 255))
         if self.happens(20):
             drawn["headers"] = self.match_fields()
         if self.happens(15):

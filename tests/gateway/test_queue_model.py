@@ -1,10 +1,11 @@
-"""A queue with deadlines and limits against a model that is a plain list."""
+"""A queue with deadlines, limits and priorities against a model that is a plain list."""
 
 from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ class Held:
     body: bytes
     deadline_ms: float
     persistent: bool
+    priority: int = 0
     in_flight: bool = False
 
 
@@ -41,15 +43,23 @@ class QueueMachine(RuleBasedStateMachine):
         length=_limit(6),
         size=_limit(20),
         overflow=st.sampled_from(["drop-head", "reject-publish"]),
+        max_priority=_limit(3),
         durable=st.booleans(),
     )
     def begin(
-        self, ttl_ms: int | None, length: int | None, size: int | None, overflow: str, durable: bool
+        self,
+        ttl_ms: int | None,
+        length: int | None,
+        size: int | None,
+        overflow: str,
+        max_priority: int | None,
+        durable: bool,
     ) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.clock = Clock()
         self.clock.advance(1_000_000)
         self.ttl_ms, self.length, self.size, self.overflow = ttl_ms, length, size, overflow
+        self.max_priority = max_priority or 0
         self.durable = durable
         self.held: list[Held] = []
         self.taken: list[tuple[int, bytes]] = []
@@ -61,6 +71,7 @@ class QueueMachine(RuleBasedStateMachine):
             "x-max-length": length,
             "x-max-length-bytes": size,
             "x-overflow": overflow,
+            "x-max-priority": max_priority,
         }
         self.gateway.default_virtual_host.declare_queue(
             "q",
@@ -85,7 +96,9 @@ class QueueMachine(RuleBasedStateMachine):
 
     @property
     def ready(self) -> list[Held]:
-        return [held for held in self.held if not held.in_flight]
+        """The first comes first: the highest priority, then the oldest."""
+        ready = [held for held in self.held if not held.in_flight]
+        return sorted(ready, key=lambda held: (-held.priority, held.number))
 
     def _tidy(self) -> None:
         if self.overflow == "drop-head":
@@ -103,15 +116,20 @@ class QueueMachine(RuleBasedStateMachine):
         size=st.integers(0, 8),
         own_ms=st.none() | st.integers(0, 400),
         persistent=st.booleans(),
-        count=st.integers(1, 5),
+        priorities=st.lists(st.none() | st.integers(0, 5), min_size=1, max_size=5),
     )
-    def publish(self, size: int, own_ms: int | None, persistent: bool, count: int) -> None:
+    def publish(
+        self, size: int, own_ms: int | None, persistent: bool, priorities: list[int | None]
+    ) -> None:
         host = self.gateway.default_virtual_host
         items = []
-        for _ in range(count):
+        for priority in priorities:
             self.count += 1
             body = b"%d" % self.count + b"-" * size
-            fields = {"delivery_mode": 1 + persistent, "message_id": str(self.count)}
+            fields: dict[str, Any] = {"delivery_mode": 1 + persistent}
+            fields["message_id"] = str(self.count)
+            if priority is not None:
+                fields["priority"] = priority
             if own_ms is not None:
                 fields["expiration"] = str(own_ms)
             raw = encode_properties(fields)
@@ -121,7 +139,8 @@ class QueueMachine(RuleBasedStateMachine):
             items.append((host.route("", "q", header), message, stored))
             times = [float(time) for time in (own_ms, self.ttl_ms) if time is not None]
             deadline_ms = self.now_ms + min(times, default=float("inf"))
-            held = Held(self.count, body, deadline_ms, persistent)
+            level = min(priority or 0, self.max_priority)
+            held = Held(self.count, body, deadline_ms, persistent, level)
             if self.overflow == "drop-head" or not self._is_over([*self.ready, held]):
                 self.held.append(held)
             if self.overflow != "drop-head":

@@ -257,6 +257,17 @@ class TestMessages:
         assert broker.get("queues/%2F/q")["messages"] == 0
         assert self.get(broker, count=-1)["error"] == "bad_request"
 
+    def test_priorities(self, broker: HttpBroker) -> None:
+        broker.call("PUT", "queues/%2F/q", {"arguments": {"x-max-priority": 5}})
+        for priority in (1, 9, 3):
+            body = {"routing_key": "q", "payload": str(priority)}
+            body["properties"] = {"priority": priority}
+            broker.call("POST", "exchanges/%2F/amq.default/publish", body)
+        assert [each["payload"] for each in self.get(broker)] == ["9", "3", "1"]
+        queue = broker.get("queues/%2F/q")
+        assert (queue["arguments"], queue["messages"]) == ({"x-max-priority": 5}, 3)
+        assert broker.call("DELETE", "queues/%2F/q").status == 204
+
     def test_amqp_reads_what_http_wrote(self, broker: HttpBroker) -> None:
         peer = broker.connect()
         peer.declare()
