@@ -131,6 +131,11 @@ DIFFERENCES: tuple[Difference, ...] = (
         " next, which ends as well. We end all of them at once.",
     ),
     Difference(
+        when="Messages of several priorities in one write, and a consumer that waits",
+        reason="RabbitMQ may deliver the first before it has read the rest. We read all of it, and"
+        " deliver the most urgent first.",
+    ),
+    Difference(
         when="tx.select, TTL, dead letters, length limits, single active consumer,"
         " consumer priorities, policies, permissions, `CC` and `BCC`, direct reply-to",
         reason="Not served yet, or not compared yet.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
@@ -318,11 +319,19 @@ class _Author:
         return Call("confirm.select", self.flags(nowait=10))
 
     def burst(self) -> Burst:
-        """What is given back in it may come again before the rest of it is read, or after."""
+        """What is given back in it may come again before the rest of it is read, or after.
+
+        And what is urgent in it may come too late to overtake the rest.
+        """
         drawn: list[Operation] = []
         for _ in range(self.pick((2, 3, 4))):
             settle = self.settle()
-            drawn.append(self.publish() if self.happens(60) or settle.requeue else settle)
+            if self.happens(60) or settle.requeue:
+                publish = self.publish()
+                properties = {k: v for k, v in publish.properties.items() if k != "priority"}
+                drawn.append(replace(publish, properties=properties))
+            else:
+                drawn.append(settle)
         return Burst(tuple(drawn))
 
     # Life
