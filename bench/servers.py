@@ -41,10 +41,11 @@ class ServerError(Exception):
 
 
 class Server:
-    """One broker process; `port` is its AMQP port on 127.0.0.1, once it is ready."""
+    """One broker process; its ports are on 127.0.0.1, and known once it is ready."""
 
     name: str
-    port: int
+    port: int  # AMQP's.
+    stomp_port: int
     _process: subprocess.Popen[bytes] | None = None
 
     def __init__(self, directory: Path) -> None:
@@ -181,6 +182,7 @@ class RosettaMQ(Server):
             if line.startswith(READY_LINE) and line.endswith("\n"):
                 ports = dict(word.split("=", 1) for word in line.split()[2:])
                 self.port = int(ports["amqp"].rsplit(":", 1)[1])
+                self.stomp_port = int(ports["stomp"].rsplit(":", 1)[1])
                 return True
         return False
 
@@ -198,12 +200,17 @@ def temporary_gateway(data_root: Path | None, settings: list[str]) -> Iterator[R
 class RabbitMQ(Server):
     """Debian's rabbitmq-server with its own settings, but for where it listens and writes.
 
-    It runs without plugins. Erlang's port mapper is a process of its own that would outlive the
-    server, and one may be running already, so it gets its own: a child, on a port of its own.
+    Its only plugin, if any, is STOMP. Erlang's port mapper is a process of its own that would
+    outlive the server, and one may be running already, so it gets its own: a child, on a port of
+    its own.
     """
 
     name = "rabbitmq"
     _port_mapper: subprocess.Popen[bytes] | None = None
+
+    def __init__(self, directory: Path, *, speaks_stomp: bool = False) -> None:
+        super().__init__(directory)
+        self._speaks_stomp = speaks_stomp
 
     @staticmethod
     def is_installed() -> bool:
@@ -217,7 +224,7 @@ class RabbitMQ(Server):
         return libraries[-1].name.removeprefix("rabbitmq_server-") if libraries else "unknown"
 
     def _spawn(self) -> None:
-        self.port, distribution_port, mapper_port = free_ports(3)
+        self.port, self.stomp_port, distribution_port, mapper_port = free_ports(4)
         environment = self._environment(distribution_port, mapper_port)
         self._port_mapper = self._popen(
             ["epmd", "-address", "127.0.0.1", "-port", str(mapper_port)], environment
@@ -228,7 +235,10 @@ class RabbitMQ(Server):
         home = self.directory / "home"
         home.mkdir(exist_ok=True)
         plugins, settings = home / "enabled_plugins", home / "rabbitmq-env.conf"
-        plugins.write_text("[].\n")
+        plugins.write_text("[rabbitmq_stomp].\n" if self._speaks_stomp else "[].\n")
+        (home / "rabbitmq.conf").write_text(
+            f"stomp.listeners.tcp.1 = 127.0.0.1:{self.stomp_port}\n"
+        )
         settings.write_text("")
         return {
             "PATH": os.environ["PATH"],
@@ -255,7 +265,11 @@ class RabbitMQ(Server):
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 connection.sendall(b"AMQP\x00\x00\x09\x01")
-                return connection.recv(1) == b"\x01"  # A method frame: connection.start.
+                if connection.recv(1) != b"\x01":  # A method frame: connection.start.
+                    return False
+            if self._speaks_stomp:
+                socket.create_connection(("127.0.0.1", self.stomp_port), timeout=1).close()
+            return True
         except OSError:
             time.sleep(0.1)
             return False

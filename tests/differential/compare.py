@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import zip_longest
 
 from tests.differential.client import Connection
-from tests.differential.differences import find
+from tests.differential.differences import TABLE
 from tests.differential.operations import Burst, Drop, Operation, Settle, Step
-from tests.differential.session import Notes, Session
-
-_COLUMN_SIZE = 92
-
-
-class DisagreementError(AssertionError):
-    """The servers differ, and the table does not say so; the text has both transcripts."""
+from tests.differential.session import Session
+from tests.differential.transcripts import Notes, check
 
 
 class Pair:
@@ -43,10 +37,10 @@ class Pair:
                 their_notes, our_notes = theirs.run(their_step), ours.run(our_step)
                 if _is_cut_short(step, their_notes, our_notes):
                     return
-                if self._check(their_notes, our_notes, transcript):
+                if check(TABLE, their_notes, our_notes, transcript):
                     return
             transcript.append("at the end")
-            self._check(theirs.finish(), ours.finish(), transcript)
+            check(TABLE, theirs.finish(), ours.finish(), transcript)
         finally:
             theirs.clean_up()
             ours.clean_up()
@@ -54,15 +48,6 @@ class Pair:
     def close(self) -> None:
         for janitor in self._janitors.values():
             janitor.close()
-
-    @staticmethod
-    def _check(theirs: Notes, ours: Notes, transcript: list[str]) -> bool:
-        """Compare what one step brought; True if nothing more is to be compared."""
-        agreed, ends = _agree(theirs, ours)
-        transcript += _side_by_side(theirs, ours)
-        if not agreed:
-            raise DisagreementError("\n" + "\n".join(transcript))
-        return ends
 
 
 def _is_cut_short(step: Step, theirs: Notes, ours: Notes) -> bool:
@@ -84,37 +69,6 @@ def _is_cut_short(step: Step, theirs: Notes, ours: Notes) -> bool:
         for stream in {*theirs, *ours}
         if stream.startswith(own)
     )
-
-
-def _agree(theirs: Notes, ours: Notes) -> tuple[bool, bool]:
-    """Whether the notes agree, as far as the table demands; whether the example ends here."""
-    agreed = True
-    for their_line, our_line in _pairs(theirs, ours):
-        if their_line == our_line:
-            continue
-        difference = find(their_line, our_line)
-        if difference is None:
-            agreed = False
-        elif difference.ends:
-            return True, True
-    return agreed, False
-
-
-def _pairs(theirs: Notes, ours: Notes) -> Iterator[tuple[str, str]]:
-    for stream in sorted({*theirs, *ours}):
-        lines = zip_longest(theirs.get(stream, ()), ours.get(stream, ()), fillvalue="")
-        for their_line, our_line in lines:
-            yield f"{stream}: {their_line}", f"{stream}: {our_line}"
-
-
-def _side_by_side(theirs: Notes, ours: Notes) -> Iterator[str]:
-    for their_line, our_line in _pairs(theirs, ours):
-        if their_line == our_line:
-            yield f"     {their_line}"
-        elif find(their_line, our_line):
-            yield f"   ~ {their_line:{_COLUMN_SIZE}} | {our_line}"
-        else:
-            yield f" !!! {their_line:{_COLUMN_SIZE}} | {our_line}"
 
 
 def _resolve(

@@ -6,12 +6,7 @@ that file, and a test compares.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from pathlib import Path
-
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs/protocols/amqp-differences.md"
-
+from tests.differential.table import DOCUMENTS, Difference, Table
 
 _INTRODUCTION = """# AMQP 0-9-1: where we differ from RabbitMQ
 
@@ -24,29 +19,6 @@ Made by `python -m tests.differential.differences` from the table in that module
 | when | what differs, and why | drawn |
 |---|---|---|
 """
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Two lines that may stand for one another; named groups must be equal in both.
-
-    After a difference that `ends` the example, the two brokers are in different states: nothing
-    further is compared.
-    """
-
-    when: str
-    reason: str
-    rabbitmq: str = ""  # Without a pattern: it is not drawn.
-    ours: str = ""
-    ends: bool = False
-
-    def explains(self, theirs: str, ours: str) -> bool:
-        """Is this why the lines differ?"""
-        their_match, our_match = (
-            re.fullmatch(self.rabbitmq, theirs, re.DOTALL),
-            re.fullmatch(self.ours, ours, re.DOTALL),
-        )
-        return bool(their_match and our_match and their_match.groupdict() == our_match.groupdict())
 
 
 DIFFERENCES: tuple[Difference, ...] = (
@@ -148,19 +120,8 @@ DIFFERENCES: tuple[Difference, ...] = (
 )
 
 
-def render() -> str:
-    """The document."""
-    rows = "".join(
-        f"| {each.when} | {each.reason} | {'yes' if each.rabbitmq else 'no'} |\n"
-        for each in DIFFERENCES
-    )
-    return _INTRODUCTION + rows
-
-
-def find(theirs: str, ours: str) -> Difference | None:
-    """Why these lines differ, if that is known."""
-    return next((each for each in DIFFERENCES if each.explains(theirs, ours)), None)
+TABLE = Table(DOCUMENTS / "amqp-differences.md", _INTRODUCTION, DIFFERENCES)
 
 
 if __name__ == "__main__":
-    DOCUMENT.write_text(render())
+    TABLE.document.write_text(TABLE.render())

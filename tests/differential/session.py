@@ -30,9 +30,8 @@ from tests.differential.operations import (
     Step,
     encode_publish,
 )
+from tests.differential.transcripts import Notes
 
-# Streams of lines.
-Notes: TypeAlias = "dict[str, list[str]]"
 # A delivery, called the same on every server: its channel, its consumer, which one it was.
 Key: TypeAlias = "tuple[int, int, str, int]"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.differential import wire
-from tests.differential.differences import DIFFERENCES, DOCUMENT, find, render
+from tests.differential.differences import DIFFERENCES, TABLE
 
 
 def test_the_document_shows_the_table() -> None:
     """If not: `python -m tests.differential.differences`."""
-    assert DOCUMENT.read_text() == render()
+    assert TABLE.document.read_text() == TABLE.render()
 
 
 def test_a_difference_is_known_by_both_lines() -> None:
@@ -22,9 +22,9 @@ def test_a_difference_is_known_by_both_lines() -> None:
         "c0 replies: 1 channel.close code=406 text=PRECONDITION_FAILED - unknown exchange type 'a'"
         " class_id=40 method_id=10"
     )
-    assert find(theirs, ours) is DIFFERENCES[0]
-    assert find(theirs, ours.replace("'a'", "'b'")) is None
-    assert find(ours, theirs) is None
+    assert TABLE.find(theirs, ours) is DIFFERENCES[0]
+    assert TABLE.find(theirs, ours.replace("'a'", "'b'")) is None
+    assert TABLE.find(ours, theirs) is None
 
 
 @pytest.mark.parametrize("name", wire.METHODS)

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from bench.servers import RabbitMQ, RosettaMQ
-from tests.differential.compare import DisagreementError, Pair
+from tests.differential.compare import Pair
 from tests.differential.operations import Step
 from tests.differential.sequences import sequences
+from tests.differential.transcripts import DisagreementError
 
 _REPEATS = 3
 _EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "0"))

@@ -232,6 +232,39 @@ def encode_properties(properties: Mapping[str, Any]) -> bytes:
     return flags.to_bytes(2, "big") + b"".join(data)
 
 
+def decode_properties(octets: bytes) -> dict[str, Any]:
+    """The properties that are given; a table stays as it is, without its size."""
+    flags = int.from_bytes(octets[:2], "big")
+    position = 2
+    values: dict[str, Any] = {}
+    for index, (name, type) in enumerate(PROPERTIES.items()):
+        if not flags & 1 << 15 - index:
+            continue
+        if type in "st":
+            width = 1 if type == "s" else 4
+            start = position + width
+            position = start + int.from_bytes(octets[position:start], "big")
+            values[name] = octets[start:position]
+        else:
+            (values[name],) = struct.unpack_from(">" + type, octets, position)
+            position += struct.calcsize(">" + type)
+    return values
+
+
+def decode_texts(table: bytes) -> list[tuple[bytes, bytes]]:
+    """The fields of a table in which all values are long strings."""
+    fields, position = [], 0
+    while position < len(table):
+        start = position + 1
+        position = start + table[position]
+        name = table[start:position]
+        assert table[position : position + 1] == b"S", f"{name!r} is no long string"
+        start = position + 5
+        position = start + int.from_bytes(table[position + 1 : start], "big")
+        fields.append((name, table[start:position]))
+    return fields
+
+
 def header(channel: int, body_size: int, properties: bytes, class_id: int = 60) -> bytes:
     payload = struct.pack(">HHQ", class_id, 0, body_size) + properties
     return frame(HEADER, channel, payload)
