@@ -57,7 +57,9 @@ def parse_destination(text: str) -> Destination:
             return _parse_simple(Kind(word.replace("-", "_")), rest)
         case ["", "amq", "queue", *rest]:
             return _parse_simple(Kind.AMQ_QUEUE, rest)
-        case ["", "reply-queue", first, *more] if first or more:
+        case ["", "reply-queue", ""]:
+            raise _invalid(Kind.REPLY_QUEUE, [""])
+        case ["", "reply-queue", _, *_]:
             # The rest is taken as it stands: a queue's name may have slashes.
             name = text[len(REPLY_QUEUE_PREFIX) :]
             return Destination(Kind.REPLY_QUEUE, "", name)

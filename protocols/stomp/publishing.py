@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from gateway.errors import PreconditionFailedError
 from gateway.messages import Envelope, Header, Message
 from protocols.stomp.codec import Frame, FrameReader, encode_frame
-from protocols.stomp.destinations import Destination, parse_destination
-from protocols.stomp.errors import RequestRefusedError
+from protocols.stomp.destinations import Destination, Kind, parse_destination
+from protocols.stomp.errors import RequestRefusedError, processing_error
 from protocols.stomp.language import (
     NUMBER,
     STOMP,
@@ -31,7 +31,8 @@ from protocols.stomp.language import (
     properties_from_headers,
 )
 from protocols.stomp.outbox import Outbox
-from protocols.stomp.session_queues import SessionQueues, is_temp_queue
+from protocols.stomp.queue_options import QUEUE_HEADERS, queue_options
+from protocols.stomp.session_queues import SessionQueues
 
 if TYPE_CHECKING:
     from core.route import Route
@@ -173,9 +174,11 @@ class Publisher:
         if target is None:
             destination = parse_target(headers)
             self._queues.ensure_target(destination, headers, headers["destination"])
+        elif not QUEUE_HEADERS.isdisjoint(headers):
+            queue_options(Kind.QUEUE, headers)  # Whatever they are for, they are read.
         reply_to = headers.get("reply-to")
-        if reply_to is not None and is_temp_queue(reply_to):
-            headers = {**headers, "reply-to": self._queues.reply_queue_name(reply_to)}
+        if reply_to is not None:
+            headers = self._with_reply_to(headers, reply_to)
         properties = properties_from_headers(headers)
         if properties.user_id is not None and properties.user_id != self._user:
             raise PreconditionFailedError(
@@ -273,6 +276,16 @@ class Publisher:
                 self._targets.clear()
             self._targets[text] = target
         return target
+
+    def _with_reply_to(self, headers: dict[str, str], reply_to: str) -> dict[str, str]:
+        """The headers as others may see them: a temporary queue under its real name."""
+        try:
+            kind = parse_destination(reply_to).kind
+        except RequestRefusedError:
+            raise processing_error() from None
+        if kind is not Kind.TEMP_QUEUE:
+            return headers
+        return {**headers, "reply-to": self._queues.reply_queue_name(reply_to)}
 
     def _trimmed(self, headers: dict[str, str]) -> dict[str, str]:
         """The headers as the version means them; the same object if they are all right."""

@@ -29,6 +29,10 @@ _NUMBER_ARGUMENTS = (
     "x-stream-max-segment-size-bytes",
     "x-stream-filter-size-bytes",
 )
+# All that is read here, but for `persistent`: that is a header of many a message, too.
+QUEUE_HEADERS = frozenset(
+    {"durable", "exclusive", "auto-delete", *_TEXT_ARGUMENTS, *_NUMBER_ARGUMENTS}
+)
 
 
 @dataclass(frozen=True, slots=True)

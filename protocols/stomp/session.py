@@ -20,6 +20,7 @@ from protocols.stomp.errors import RequestRefusedError, processing_error
 from protocols.stomp.language import integer_header
 from protocols.stomp.outbox import Outbox
 from protocols.stomp.publishing import Publisher, encode_receipt, parse_target, trim
+from protocols.stomp.queue_options import queue_options
 from protocols.stomp.session_queues import SessionQueues, has_durable_header, is_temp_queue
 from protocols.stomp.subscription import AckMode, Subscription, consumer_tag, describe
 from protocols.stomp.unsettled import Unsettled
@@ -190,7 +191,8 @@ class Session:
         if identifier is not None and is_temp_queue(identifier):
             raise processing_error()
         ack_mode = _ack_mode(headers.get("ack", "auto"))
-        prefetch_count = integer_header(headers, "prefetch-count", 65_535)
+        prefetch_count = integer_header(headers, "prefetch-count", 2**31 - 1)
+        options = queue_options(destination.kind, headers)
         tag = consumer_tag(identifier, text)
         if tag in self._subscriptions:
             raise RequestRefusedError(
@@ -198,7 +200,7 @@ class Session:
                 f"A subscription identified by '{tag}' already exists.",
                 closing=True,
             )
-        queue = self._queues.source(destination, headers, text)
+        queue = self._queues.source(destination, options, headers)
         if prefetch_count is not None:
             self._prefetch_count = prefetch_count  # As basic.qos: later ones have it, too.
         self._add_subscription(tag, identifier, destination.kind, queue, ack_mode)

@@ -36,28 +36,31 @@ class SessionQueues:
         """Make sure that a SEND has somewhere to go; `text` is its destination as it came."""
         if destination.kind is Kind.TEMP_QUEUE:
             raise _not_valid_for(text, "SEND")
+        # A SEND's `persistent` speaks of the message. RabbitMQ takes it for the queue's
+        # durability too, so that `persistent:false` to a durable queue ends the session.
+        asked = {name: value for name, value in headers.items() if name != "persistent"}
+        options = queue_options(Kind.QUEUE, asked)
         if destination.kind is Kind.QUEUE and not self._is_declared(destination.routing_key):
-            # A SEND's `persistent` speaks of the message. RabbitMQ takes it for the queue's
-            # durability too, so that `persistent:false` to a durable queue ends the session.
-            asked = {name: value for name, value in headers.items() if name != "persistent"}
-            self._declare(destination.routing_key, queue_options(Kind.QUEUE, asked))
+            self._declare(destination.routing_key, options)
             self._declared.add(destination.routing_key)
 
-    def source(self, destination: Destination, headers: Mapping[str, str], text: str) -> Queue:
+    def source(
+        self, destination: Destination, options: QueueOptions, headers: Mapping[str, str]
+    ) -> Queue:
         """The queue that a SUBSCRIBE reads, declared and bound where its destination says so."""
         match destination.kind:
             case Kind.QUEUE:
                 name = destination.routing_key
                 if self._is_declared(name):
                     return self._virtual_host.find_queue(name, self._owner)
-                queue = self._declare(name, queue_options(Kind.QUEUE, headers))
+                queue = self._declare(name, options)
                 self._declared.add(name)
                 return queue
             case Kind.AMQ_QUEUE:
                 return self._virtual_host.find_queue(destination.routing_key, self._owner)
             case Kind.TOPIC | Kind.EXCHANGE:
-                return self._bound_queue(destination, headers)
-        raise _not_valid_for(text, "SUBSCRIBE")
+                return self._bound_queue(destination, options, headers)
+        raise _not_valid_for(headers["destination"], "SUBSCRIBE")
 
     def reply_queue_name(self, reply_to: str) -> str:
         """What a `reply-to` of `/temp-queue/...` stands for: its own queue, made at first use."""
@@ -79,9 +82,10 @@ class SessionQueues:
         """
         return name in self._declared and name in self._virtual_host.queues
 
-    def _bound_queue(self, destination: Destination, headers: Mapping[str, str]) -> Queue:
+    def _bound_queue(
+        self, destination: Destination, options: QueueOptions, headers: Mapping[str, str]
+    ) -> Queue:
         exchange = self._virtual_host.find_exchange(destination.exchange)
-        options = queue_options(destination.kind, headers)
         name = subscription_queue_name(destination, headers, durable=has_durable_header(headers))
         queue = self._declare(name, options)
         self._virtual_host.bind_queue(

@@ -52,6 +52,11 @@ def test_parses(text: str, kind: Kind, exchange: str, routing_key: str) -> None:
             "'/a/b/c' is not a valid exchange destination\n",
         ),
         ("/temp-queue", "Invalid destination", "'' is not a valid temp_queue destination\n"),
+        (
+            "/reply-queue/",
+            "Invalid destination",
+            "'/' is not a valid reply_queue destination\n",
+        ),
         ("/amq/queue", "Invalid destination", "'' is not a valid amqqueue destination\n"),
         ("/bah", "Unknown destination", f"'/bah' is not a valid destination.\n{VALID_TYPES}"),
         ("a/b", "Unknown destination", f"'a/b' is not a valid destination.\n{VALID_TYPES}"),
