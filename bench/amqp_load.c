@@ -33,7 +33,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SECOND 1000000000ull
+#include "measure.h"
+
 #define FRAME_MAX 131072u
 #define FRAME_OVERHEAD 8u
 #define FRAME_END 0xCE
@@ -124,8 +125,6 @@ static struct {
     uint64_t progress_next;
 } state;
 
-static void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
-
 static void fail(const char *format, ...)
 {
     va_list arguments;
@@ -136,21 +135,6 @@ static void fail(const char *format, ...)
             (unsigned long long)state.confirmed, (unsigned long long)state.consumed);
     va_end(arguments);
     exit(1);
-}
-
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
-}
-
-static void *allocate(size_t size)
-{
-    void *memory = calloc(1, size);
-    if (memory == NULL)
-        fail("out of memory");
-    return memory;
 }
 
 static uint16_t get16(const uint8_t *at)
@@ -389,33 +373,6 @@ static void on_confirm(const uint8_t *arguments, uint32_t size)
     }
 }
 
-/* ---- Latencies: a histogram with 128 steps per power of two ---- */
-
-#define STEPS_LOG 7
-#define STEPS (1u << STEPS_LOG)
-static uint64_t latencies[(65 - STEPS_LOG) * STEPS];
-static uint64_t latency_count;
-
-static void add_latency(uint64_t ns)
-{
-    unsigned shift = ns < STEPS ? 0 : 63 - STEPS_LOG - (unsigned)__builtin_clzll(ns);
-    latencies[shift * STEPS + (ns >> shift)]++;
-    latency_count++;
-}
-
-static double latency_us(double quantile)
-{
-    uint64_t rank = (uint64_t)(quantile * (double)latency_count), seen = 0;
-    for (uint32_t i = 0; i < sizeof latencies / sizeof *latencies; i++) {
-        seen += latencies[i];
-        if (seen > rank) {
-            unsigned shift = i < 2 * STEPS ? 0 : i / STEPS - 1;
-            return (double)((uint64_t)(i - shift * STEPS) << shift) / 1e3;
-        }
-    }
-    return 0;
-}
-
 /* ---- What is consumed ---- */
 
 static uint32_t *expected; /* per queue: the next sequence number */
@@ -431,7 +388,8 @@ static void on_message(struct connection *c, uint32_t queue, const uint8_t *body
         fail("queue %s: the body of message %u was changed", queue_name(queue), sequence);
     expected[queue] += options.fanout ? 1 : options.queues;
     state.consumed++;
-    add_latency(state.now - get64(body + 4));
+    if (options.mode == MODE_BOTH)
+        add_latency(state.now - get64(body + 4));
     if (options.prefetch) {
         static const uint8_t ack[] = {FRAME_METHOD, 0, 1, 0, 0, 0, 13, 0, 60, 0, 80};
         uint8_t *frame = grow(&c->output, sizeof ack + 10);
@@ -914,56 +872,6 @@ static void consume_queues(void)
 
 /* ---- The measured part ---- */
 
-struct usage {
-    uint64_t wall, generator;
-    double broker, machine;
-};
-
-/* CPU seconds of the broker with all its threads and the children that it has waited for. */
-static double broker_cpu(void)
-{
-    char path[64], line[1024];
-    unsigned long long user, system;
-    long long child_user, child_system;
-    if (!options.broker_pid)
-        return 0;
-    snprintf(path, sizeof path, "/proc/%ld/stat", options.broker_pid);
-    FILE *file = fopen(path, "r");
-    if (file == NULL || fgets(line, sizeof line, file) == NULL)
-        fail("cannot read %s", path);
-    fclose(file);
-    const char *after_name = strrchr(line, ')');
-    if (after_name == NULL ||
-        sscanf(after_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %lld %lld",
-               &user, &system, &child_user, &child_system) != 4)
-        fail("cannot read %s", path);
-    return (double)(user + system + (unsigned long long)(child_user + child_system)) /
-           (double)sysconf(_SC_CLK_TCK);
-}
-
-/* CPU seconds that the whole machine was not idle, with what a hypervisor took (proc(5), stat). */
-static double machine_cpu(void)
-{
-    unsigned long long user, nice, system, idle, wait, interrupt, soft_interrupt, steal;
-    FILE *file = fopen("/proc/stat", "r");
-    if (file == NULL || fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user, &nice,
-                               &system, &idle, &wait, &interrupt, &soft_interrupt, &steal) != 8)
-        fail("cannot read /proc/stat");
-    fclose(file);
-    return (double)(user + nice + system + interrupt + soft_interrupt + steal) /
-           (double)sysconf(_SC_CLK_TCK);
-}
-
-static struct usage usage_now(void)
-{
-    return (struct usage){
-        .wall = clock_ns(CLOCK_MONOTONIC),
-        .generator = clock_ns(CLOCK_PROCESS_CPUTIME_ID),
-        .broker = broker_cpu(),
-        .machine = machine_cpu(),
-    };
-}
-
 static uint64_t copies(uint64_t published)
 {
     return options.fanout ? published * options.queues : published;
@@ -1024,23 +932,6 @@ static void check_and_clean_up(void)
     close_connection(admin);
 }
 
-static void print_result(struct usage before, struct usage after)
-{
-    uint64_t messages = options.mode == MODE_CONSUME ? state.consumed : state.sent;
-    double seconds = (double)(after.wall - before.wall) / 1e9;
-    printf("{\"messages\": %llu, \"consumed\": %llu, \"seconds\": %.6f, \"rate\": %.1f",
-           (unsigned long long)messages, (unsigned long long)state.consumed, seconds,
-           (double)messages / seconds);
-    printf(", \"generator_cpu_seconds\": %.6f", (double)(after.generator - before.generator) / 1e9);
-    printf(", \"machine_cpu_seconds\": %.2f", after.machine - before.machine);
-    if (options.broker_pid)
-        printf(", \"broker_cpu_seconds\": %.2f", after.broker - before.broker);
-    if (options.mode == MODE_BOTH)
-        printf(", \"latency_us\": {\"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f}", latency_us(0.5),
-               latency_us(0.99), latency_us(0.999));
-    printf("}\n");
-}
-
 /* ---- The command line ---- */
 
 static const char usage_text[] =
@@ -1061,15 +952,6 @@ static const char usage_text[] =
     "  --progress N        a JSON line for each N messages confirmed, or else consumed\n"
     "  --broker-pid PID    report its CPU seconds too\n"
     "  --timeout S, --stall S   give up after S in all (120), or S without a byte moving (20)\n";
-
-static double number(const char *name, const char *text, double lowest, double highest)
-{
-    char *end;
-    double value = strtod(text, &end);
-    if (*end != '\0' || end == text || !(value >= lowest && value <= highest))
-        fail("--%s must be a number from %.0f to %.0f", name, lowest, highest);
-    return value;
-}
 
 static enum mode parse_mode(const char *text)
 {
@@ -1165,10 +1047,11 @@ int main(int argc, char **argv)
     if (options.mode == MODE_BOTH)
         consume_queues();
 
-    struct usage before = usage_now();
+    struct usage before = usage_now(options.broker_pid);
     run_load(ready);
-    struct usage after = usage_now();
+    struct usage after = usage_now(options.broker_pid);
     check_and_clean_up();
-    print_result(before, after);
+    print_result(before, after, options.mode == MODE_CONSUME ? state.consumed : state.sent,
+                 state.consumed, options.broker_pid != 0);
     return 0;
 }

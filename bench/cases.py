@@ -1,12 +1,15 @@
-"""The loads that are compared. Each is what `amqp_load` is told, and how much of it."""
+"""The loads that are compared. Each is what a generator is told, and how much of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.load import AMQP, STOMP
+
 _AUTO_ACK = ("--mode", "both", "--in-flight", 2000)
 _CONFIRM_AND_ACK = ("--mode", "both", "--persistent", "--confirms", 1000, "--prefetch", 200)
 _FILL = ("--mode", "publish", "--persistent", "--confirms", 1000, "--keep")
+_RECEIPTS = ("--persistent", "--receipts", 1000, "--prefetch", 200, "--ack")
 _QUICK = 0.2  # of the amount
 
 
@@ -27,6 +30,7 @@ class Case:
     read_back: tuple[object, ...] | None = None
     is_latency: bool = False
     single_queue: str | None = None  # the case that this one repeats with many queues
+    generator: str = AMQP
 
     def amount(self, quick: bool) -> tuple[object, ...]:
         """The options that say how much."""
@@ -85,5 +89,23 @@ CASES = (
         "1,000 messages of 1 KiB a second, persistent, confirms, single acks",
         (*_CONFIRM_AND_ACK, "--rate", 1000),
         is_latency=True,
+    ),
+    Case(
+        "stomp-persistent-1K",
+        "STOMP, 1 KiB, persistent, receipts (window 1,000), client-individual acks (200)",
+        (*_RECEIPTS, "client-individual"),
+        generator=STOMP,
+    ),
+    Case(
+        "stomp-persistent-1K-client",
+        "stomp-persistent-1K with ack:client: an ACK for each message, cumulative",
+        (*_RECEIPTS, "client"),
+        generator=STOMP,
+    ),
+    Case(
+        "stomp-transient-1K",
+        "STOMP, 1 KiB, transient, ack:auto, 2,000 in flight",
+        ("--in-flight", 2000),
+        generator=STOMP,
     ),
 )

@@ -1,4 +1,5 @@
-"""Build the load generator and run one load; its command line is in `amqp_load.c`."""
+"""Build the load generators and run one load; their command lines are in `amqp_load.c` and
+`stomp_load.c`."""
 
 from __future__ import annotations
 
@@ -12,8 +13,9 @@ from typing import Any
 
 from bench.servers import ROOT, Server
 
-_SOURCE = ROOT / "bench" / "amqp_load.c"
-_PROGRAM = ROOT / "build" / "bench" / "amqp_load"
+_SOURCES = ROOT / "bench"
+_PROGRAMS = ROOT / "build" / "bench"
+AMQP, STOMP = "amqp_load", "stomp_load"
 _SETTLE_S = 0.5
 
 
@@ -40,12 +42,14 @@ class Figures:
 
 
 def build() -> None:
-    """Compile the generator unless it is newer than its source."""
-    if _PROGRAM.exists() and _PROGRAM.stat().st_mtime > _SOURCE.stat().st_mtime:
-        return
-    _PROGRAM.parent.mkdir(parents=True, exist_ok=True)
+    """Compile the generators unless they are newer than their sources."""
+    _PROGRAMS.mkdir(parents=True, exist_ok=True)
     compiler = os.environ.get("CC", "cc")
-    subprocess.run([compiler, "-O2", "-Wall", "-o", str(_PROGRAM), str(_SOURCE)], check=True)
+    for name in (AMQP, STOMP):
+        program, source = _PROGRAMS / name, _SOURCES / f"{name}.c"
+        changed = max(each.stat().st_mtime for each in (source, _SOURCES / "measure.h"))
+        if not program.exists() or program.stat().st_mtime <= changed:
+            subprocess.run([compiler, "-O2", "-Wall", "-o", str(program), str(source)], check=True)
 
 
 def settle() -> None:
@@ -57,11 +61,13 @@ def settle() -> None:
 def run(
     server: Server,
     *options: object,
+    generator: str = AMQP,
     timeout_s: float = 120.0,
     on_progress: Callable[[int, float], None] | None = None,
 ) -> Figures:
     """Run one load; `on_progress` gets the count and the seconds of each `--progress` line."""
-    command = [str(_PROGRAM), "--port", str(server.port), "--broker-pid", str(server.pid)]
+    port = server.stomp_port if generator == STOMP else server.port
+    command = [str(_PROGRAMS / generator), "--port", str(port), "--broker-pid", str(server.pid)]
     command += ["--timeout", str(timeout_s), *map(str, options)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -80,7 +86,7 @@ def run(
         complaint = process.stderr.read().strip()
     if process.returncode != 0:
         server.check_running()
-        raise LoadError(complaint or f"amqp_load ended with status {process.returncode}")
+        raise LoadError(complaint or f"{generator} ended with status {process.returncode}")
     return _figures(result)
 
 

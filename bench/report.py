@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
+from bench.activemq import ActiveMQ
 from bench.cases import CASES, Case
 from bench.load import Figures
 from bench.servers import RabbitMQ, RosettaMQ
@@ -66,13 +67,12 @@ def print_headings() -> None:
 def print_case(case: Case, outcomes: Outcomes) -> None:
     """Print the lines of one case, as soon as it is done: a run takes minutes."""
     for index, (name, outcome) in enumerate(outcomes.items()):
-        ratio = _ratio(case, outcomes) if name == RosettaMQ.name else ""
         _print_row(
             [
                 case.name if index == 0 else "",
                 name,
                 _number(outcome.median("messages_per_s")),
-                "FAILED" if outcome.failure else ratio,
+                "FAILED" if outcome.failure else _ratio(case, outcomes, name),
                 _number(outcome.median("broker_cpu_us"), digits=1),
                 _number(outcome.median("p50_us")) if case.is_latency else "",
                 _number(outcome.median("p99_us")) if case.is_latency else "",
@@ -113,6 +113,7 @@ def environment() -> dict[str, object]:
         "kernel": platform.release(),
         "python": platform.python_version(),
         "rabbitmq": RabbitMQ.version(),
+        "activemq": ActiveMQ.version(),
         "load_average": round(os.getloadavg()[0], 2),
     }
 
@@ -126,10 +127,10 @@ def as_json(results: Results, around: dict[str, object]) -> str:
     return json.dumps({"environment": around, "cases": cases}, indent=2) + "\n"
 
 
-def _ratio(case: Case, outcomes: Outcomes) -> str:
-    """Ours over RabbitMQ's: messages per second, or the p99 where the rate is given."""
-    theirs = outcomes.get(RabbitMQ.name)
-    if theirs is None:
+def _ratio(case: Case, outcomes: Outcomes, theirs_name: str) -> str:
+    """Ours over another's: messages per second, or the p99 where the rate is given."""
+    theirs = outcomes[theirs_name]
+    if theirs_name == RosettaMQ.name or RosettaMQ.name not in outcomes:
         return ""
     name = "p99_us" if case.is_latency else "messages_per_s"
     ratio = _quotient(outcomes[RosettaMQ.name], theirs, name)

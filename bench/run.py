@@ -1,7 +1,7 @@
-"""Measure our gateway beside RabbitMQ, on one machine and in one run: `python -m bench`.
+"""Measure our gateway beside others, on one machine and in one run: `python -m bench`.
 
-Both servers are up for the whole of a case and are loaded in turns, so that what the machine does
-meanwhile happens to both. The figure of a case is the median of its rounds.
+All servers are up for the whole of a case and are loaded in turns, so that what the machine does
+meanwhile happens to all. The figure of a case is the median of its rounds.
 """
 
 from __future__ import annotations
@@ -16,23 +16,25 @@ from functools import partial
 from pathlib import Path
 
 from bench import load, report
+from bench.activemq import ActiveMQ
 from bench.cases import CASES, Case
 from bench.report import Outcome, Outcomes, Results, Round
 from bench.servers import RabbitMQ, RosettaMQ, Server, ServerError
 
-INSTALLED = [RosettaMQ.name] + ([RabbitMQ.name] if RabbitMQ.is_installed() else [])
+INSTALLED = [RosettaMQ.name] + [each.name for each in (RabbitMQ, ActiveMQ) if each.is_installed()]
 
 
 def run_case(case: Case, arguments: argparse.Namespace) -> Outcomes:
     """Start the servers on empty data, load them in turns, stop them."""
-    outcomes = {name: Outcome([]) for name in arguments.servers}
+    names = [name for name in arguments.servers if speaks(name, case)]
+    outcomes = {name: Outcome([]) for name in names}
     with (
         tempfile.TemporaryDirectory(prefix="rosettamq-bench-", dir=arguments.data_root) as root,
         ExitStack() as stack,
     ):
         servers: dict[str, Server] = {}
-        for name in arguments.servers:
-            server = make_server(name, Path(root) / name, arguments.settings)
+        for name in names:
+            server = make_server(name, Path(root) / name, case, arguments.settings)
             try:
                 servers[name] = stack.enter_context(server)
             except ServerError as error:
@@ -45,9 +47,18 @@ def run_case(case: Case, arguments: argparse.Namespace) -> Outcomes:
     return outcomes
 
 
-def make_server(name: str, directory: Path, settings: list[str]) -> Server:
+def speaks(server: str, case: Case) -> bool:
+    """Can this server take part in the case?"""
+    return server != ActiveMQ.name or case.generator == load.STOMP
+
+
+def make_server(name: str, directory: Path, case: Case, settings: list[str]) -> Server:
     """The server of that name; `settings` are for ours."""
-    return RosettaMQ(directory, settings) if name == RosettaMQ.name else RabbitMQ(directory)
+    if name == ActiveMQ.name:
+        return ActiveMQ(directory)
+    if name == RosettaMQ.name:
+        return RosettaMQ(directory, settings)
+    return RabbitMQ(directory, speaks_stomp=case.generator == load.STOMP)
 
 
 def attempt(outcome: Outcome, load_once: Callable[[], Round | None]) -> None:
@@ -66,7 +77,7 @@ def warm_up(server: Server, case: Case) -> None:
     if case.fill is not None:
         return  # Filling warms up too.
     keep = ("--keep",) if case.read_back is not None else ()
-    load.run(server, *case.options, "--seconds", 1, *keep)
+    load.run(server, *case.options, "--seconds", 1, *keep, generator=case.generator)
     if case.read_back is not None:
         load.run(server, *case.read_back)
 
@@ -78,14 +89,14 @@ def measure(server: Server, case: Case, quick: bool) -> Round:
         load.run(server, *case.fill, *amount)
     load.settle()
     server.reset_peak_rss()
-    figures = load.run(server, *case.options, *amount)
+    figures = load.run(server, *case.options, *amount, generator=case.generator)
     return Round(figures, server.rss_bytes(), server.peak_rss_bytes())
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench", description="Measure our gateway beside RabbitMQ."
+        prog="python -m bench", description="Measure our gateway beside RabbitMQ and ActiveMQ."
     )
     option = parser.add_argument
     option("--list", action="store_true", help="list the cases and end")
@@ -117,7 +128,9 @@ def main() -> int:
     around = {**report.environment(), "rounds": arguments.rounds, "quick": arguments.quick}
     print(", ".join(f"{name} {value}" for name, value in around.items()))
     if RabbitMQ.name not in INSTALLED:
-        print("rabbitmq-server is not installed: only our own gateway is measured.")
+        print("rabbitmq-server is not installed: it is not measured.")
+    if ActiveMQ.name not in INSTALLED:
+        print(f"ActiveMQ Classic is not there: it is not measured. {ActiveMQ.HOW_TO_GET}")
     report.print_headings()
     results: Results = {}
     for case in CASES:
