@@ -30,3 +30,12 @@ class OffsetOutOfRangeError(CoreError):
 
 class MessageTooLargeError(CoreError):
     """A message is larger than the store accepts."""
+
+
+class SelectorError(CoreError):
+    """A selector is not written as its language wants it; `position` counts characters from 0."""
+
+    def __init__(self, reason: str, position: int) -> None:
+        super().__init__(f"{reason} at character {position + 1}")
+        self.reason = reason
+        self.position = position
