@@ -475,7 +475,7 @@ class Broker:
             queues[id] = QueueCheckpoint(
                 queue.max_offset,
                 window.floor,
-                max(window.next_offset, window.redelivered_below),
+                window.delivered_end,
                 window.settled.in_order(),
                 queue.index.to_bytes(VOLATILE_BASE),
             )

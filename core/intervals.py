@@ -1,6 +1,10 @@
-"""A set of integers that grows by intervals, in any order, and merges neighbours in O(1)."""
+"""Sets of integers that grow by intervals, in any order, and merge neighbours."""
 
 from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+
+_TRIM_COUNT_MIN = 64
 
 
 class Intervals(dict[int, int]):
@@ -35,3 +39,60 @@ class Intervals(dict[int, int]):
         if end is not None:
             del self._start_of[end]
         return end
+
+
+class OrderedIntervals:
+    """The same, kept in order, so that one can ask what lies ahead.
+
+    Growing at the end and taking from the beginning are O(1); elsewhere it costs a binary search
+    and a move of what lies behind.
+    """
+
+    __slots__ = ("_ends", "_head", "_starts")
+
+    def __init__(self, intervals: list[tuple[int, int]] | None = None) -> None:
+        """Begin with disjoint, never touching intervals, lowest first."""
+        self._starts = [start for start, _ in intervals or ()]
+        self._ends = [end for _, end in intervals or ()]
+        self._head = 0  # Those before it are gone.
+
+    def __bool__(self) -> bool:
+        return self._head < len(self._starts)
+
+    @property
+    def first_start(self) -> int:
+        """Where the lowest begins; there must be one."""
+        return self._starts[self._head]
+
+    def pop_first(self) -> int:
+        """Remove the lowest and return its end."""
+        end = self._ends[self._head]
+        self._head += 1
+        if self._head >= _TRIM_COUNT_MIN and self._head * 2 >= len(self._starts):
+            del self._starts[: self._head], self._ends[: self._head]
+            self._head = 0
+        return end
+
+    def add(self, start: int, end: int) -> None:
+        """Add an interval that overlaps none; joins those that it touches."""
+        starts, ends = self._starts, self._ends
+        at = bisect_left(starts, start, self._head)
+        touches_before = at > self._head and ends[at - 1] == start
+        touches_after = at < len(starts) and starts[at] == end
+        if touches_before and touches_after:
+            ends[at - 1] = ends[at]
+            del starts[at], ends[at]
+        elif touches_before:
+            ends[at - 1] = end
+        elif touches_after:
+            starts[at] = start
+        else:
+            starts.insert(at, start)
+            ends.insert(at, end)
+
+    def hole_at(self, position: int) -> tuple[int, int | None]:
+        """The first hole from `position` on: where it begins, and ends if it does."""
+        at = bisect_right(self._starts, position, self._head)
+        if at > self._head:
+            position = max(position, self._ends[at - 1])
+        return position, self._starts[at] if at < len(self._starts) else None

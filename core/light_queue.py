@@ -60,9 +60,9 @@ class LightQueue:
         return {0: self}
 
     @property
-    def next_offset(self) -> int:
-        """The first queue offset that was never delivered."""
-        return self.window.next_offset
+    def delivered_end(self) -> int:
+        """Behind it, nothing was ever delivered."""
+        return self.window.delivered_end
 
     @property
     def in_flight_count(self) -> int:
@@ -122,12 +122,14 @@ class LightQueue:
         spans: list[Span] = []
         window = self.window
         size = 0
-        if window.returned_count:
-            size = self._take_returned(count, spans)
-            count -= len(spans)
         never_delivered = window.next_offset
         fetch = self._store.fetch
         while count > 0 and size < TAKE_SIZE_MAX and self.ready_count > 0:
+            if window.returned_count and window.is_return_next():
+                known = len(spans)
+                size += self._take_returned(spans)
+                count -= len(spans) - known
+                continue
             run = self.index.run_at(window.begin_run())
             assert run is not None, "what is ready is in the index"
             start, log_offset, first, held = run
@@ -159,11 +161,12 @@ class LightQueue:
         """What `take` would give first; None if nothing is ready."""
         window = self.window
         while self.ready_count > 0:
-            offset = window.lowest_returned if window.returned_count else window.begin_run()
+            is_returned = bool(window.returned_count) and window.is_return_next()
+            offset = window.lowest_returned if is_returned else window.begin_run()
             run = self.index.run_at(offset)
             assert run is not None, "what is ready is in the index"
             start, log_offset, first, held = run
-            if window.returned_count:
+            if is_returned:
                 held = 1
             else:
                 window.skip_to(start)
@@ -171,7 +174,7 @@ class LightQueue:
             messages, _ = self._store.fetch(log_offset, first, held)
             if messages:
                 return start, messages, self._store.timestamp_ms(log_offset)
-            if window.returned_count:
+            if is_returned:
                 window.take_returned()
             else:
                 window.take(held)
@@ -179,24 +182,47 @@ class LightQueue:
             self.settle(start, start + held)
         return None
 
-    def _take_returned(self, count: int, spans: list[Span]) -> int:
-        """Take returned messages, lowest offset first; return about how large they are."""
-        size = 0
+    def _take_returned(self, spans: list[Span]) -> int:
+        """Take the lowest returned message; return about how large it is."""
         window = self.window
-        while len(spans) < count and size < TAKE_SIZE_MAX and window.returned_count:
-            offset = window.lowest_returned
-            run = self.index.run_at(offset)
-            messages: Sequence[Any] = ()
-            if run is not None:
-                messages, message_size = self._store.fetch(run[1], run[2], 1)
-            window.take_returned()
-            self.ready_count -= 1
-            if not messages:
-                self.settle(offset, offset + 1)
-                continue
-            size += message_size
+        offset = window.lowest_returned
+        run = self.index.run_at(offset)
+        messages: Sequence[Any] = ()
+        size = 0
+        if run is not None:
+            messages, size = self._store.fetch(run[1], run[2], 1)
+        window.take_returned()
+        self.ready_count -= 1
+        if messages:
             spans.append((offset, messages, True))
+        else:
+            self.settle(offset, offset + 1)
         return size
+
+    def ready_from(self, position: int, count: int) -> tuple[list[tuple[int, Any]], int]:
+        """Look at messages that `take` would give, and that never returned, from `position` on.
+
+        They are consecutive, at most `count`. Where none is ready, the next ones behind it. Returns
+        them, and where to look next: the end of the queue if there is no more.
+        """
+        start, end = self.window.ready_from(position)
+        stop = min(start + count, self.index.max_offset)
+        if end is not None:
+            stop = min(stop, end)
+        if start >= stop:
+            return [], start
+        entries = [entry for entry in self.read(start, stop - start) if entry[0] < stop]
+        return entries, entries[-1][0] + 1 if entries else stop
+
+    def take_at(self, offset: int) -> bool:
+        """One message that is ready goes in flight out of its turn; was it delivered before?"""
+        window = self.window
+        redelivered = window.is_returned(offset) or window.is_redelivered(offset)
+        window.take_at(offset)
+        self.ready_count -= 1
+        if self.durable and not redelivered and offset < self._durable_end:
+            self._progress.delivered(self)
+        return redelivered
 
     def _untake(self, count: int) -> None:
         """The last `count` messages of the last run stay in the queue after all."""

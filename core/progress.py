@@ -5,7 +5,7 @@ Entries of one turn are written at once, as one event of the journal; 25 bytes e
     | kind (1) | id of the queue or group (8) | a (8) | b (8) |
 
     SETTLED    queue offsets a up to, not including, b are done with
-    DELIVERED  all below a was delivered at least once
+    DELIVERED  behind a nothing was delivered yet
     GAP        a up to b were given to messages that no restart brings back
     COMMITTED  the offset of another group is a
 """
@@ -51,8 +51,8 @@ class Delivering(Protocol):
     id: int
 
     @property
-    def next_offset(self) -> int:
-        """All below it was delivered."""
+    def delivered_end(self) -> int:
+        """Behind it, nothing was ever delivered."""
 
 
 class Progress:
@@ -145,7 +145,7 @@ class Progress:
             self._gaps.clear()
         if self._delivering:
             for queue in self._delivering:
-                self._entries.append(_ENTRY.pack(Kind.DELIVERED, queue.id, queue.next_offset, 0))
+                self._entries.append(_ENTRY.pack(Kind.DELIVERED, queue.id, queue.delivered_end, 0))
             self._delivering.clear()
         if self._entries:
             assert self._journal is not None

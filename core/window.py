@@ -8,21 +8,26 @@ Below `floor` everything is settled. Between `floor` and `next` an offset is set
 intervals), returned (waiting to be delivered again, at its own place), or else in flight; who has
 it, the member itself remembers. Every operation is O(1), or O(log n) for returned offsets,
 whatever the order in which offsets are settled.
+
+Somebody choosy takes offsets ahead of `next`: those are skips, which `next` jumps over when it gets
+there. What returns of them waits among the returned ones. (So `floor` may be ahead of `next`, by
+what is a skip.)
 """
 
 from __future__ import annotations
 
-from collections import deque
 from heapq import heappop, heappush
 
-from core.intervals import Intervals
+from core.intervals import Intervals, OrderedIntervals
 
 
 class Window:
     """The state of one group on one queue; knows offsets only, no messages."""
 
     __slots__ = (
+        "_ahead_end",
         "_returned",
+        "_returned_heap",
         "_skips",
         "delivery_counts",
         "floor",
@@ -39,8 +44,10 @@ class Window:
         self.in_flight_count = 0
         self.delivery_counts: dict[int, int] = {}
         self.redelivered_below = floor  # Below it, all was delivered before a restart.
-        self._returned: list[int] = []
-        self._skips: deque[tuple[int, int]] = deque()
+        self._returned: set[int] = set()
+        self._returned_heap: list[int] = []  # The same, and others that were taken since.
+        self._skips = OrderedIntervals()  # From `next` on, what is not ready there.
+        self._ahead_end = floor  # Behind it, nothing was taken ahead.
 
     @property
     def returned_count(self) -> int:
@@ -54,13 +61,13 @@ class Window:
         self.in_flight_count = 0
         self.next_offset = self.floor
         self.redelivered_below = delivered_below
-        self._skips = deque(self.settled.in_order())
+        self._skips = OrderedIntervals(self.settled.in_order())
 
     def begin_run(self) -> int:
-        """The next offset to deliver, behind what was settled before a restart."""
+        """The next offset to deliver, behind what was settled before a restart, or taken ahead."""
         skips = self._skips
-        while skips and skips[0][0] <= self.next_offset:
-            self.next_offset = max(self.next_offset, skips.popleft()[1])
+        while skips and skips.first_start <= self.next_offset:
+            self.next_offset = max(self.next_offset, skips.pop_first())
         return self.next_offset
 
     def skip_to(self, offset: int) -> None:
@@ -72,7 +79,24 @@ class Window:
     @property
     def lowest_returned(self) -> int:
         """The offset that `take_returned` would give; there must be one."""
-        return self._returned[0]
+        heap = self._returned_heap
+        while heap[0] not in self._returned:
+            heappop(heap)
+        return heap[0]
+
+    def is_return_next(self) -> bool:
+        """Does a returned offset come before all those that `take` would give?"""
+        return bool(self._returned) and self.lowest_returned < self.begin_run()
+
+    @property
+    def returned(self) -> list[int]:
+        """What waits to be delivered again, lowest first."""
+        return sorted(self._returned)
+
+    @property
+    def delivered_end(self) -> int:
+        """Behind it, nothing was ever delivered; a restart takes all below it as redelivered."""
+        return max(self.next_offset, self.redelivered_below, self._ahead_end)
 
     def take(self, count: int) -> int:
         """At most `count` offsets from `next` on leave ready as one run; returns how many."""
@@ -88,7 +112,7 @@ class Window:
         """
         next_offset = self.next_offset
         if self._skips:
-            count = min(count, self._skips[0][0] - next_offset)
+            count = min(count, self._skips.first_start - next_offset)
         if next_offset < self.redelivered_below:
             count = min(count, self.redelivered_below - next_offset)
         return count
@@ -100,8 +124,33 @@ class Window:
 
     def take_returned(self) -> int:
         """The lowest returned offset goes in flight again."""
+        offset = self.lowest_returned
+        heappop(self._returned_heap)
+        self._returned.remove(offset)
         self.in_flight_count += 1
-        return heappop(self._returned)
+        return offset
+
+    def ready_from(self, position: int) -> tuple[int, int | None]:
+        """The first run, from `position` on, of what `take` would give, whoever comes first.
+
+        Returns where it begins, and where it ends if it does not go on to the end of the queue.
+        """
+        return self._skips.hole_at(max(position, self.begin_run()))
+
+    def is_returned(self, offset: int) -> bool:
+        """Does this offset wait to be delivered again?"""
+        return offset in self._returned
+
+    def take_at(self, offset: int) -> None:
+        """One offset that is ready, wherever it is, goes in flight."""
+        self.in_flight_count += 1
+        if offset in self._returned:
+            self._returned.remove(offset)
+        elif offset == self.begin_run():
+            self.next_offset += 1
+        else:
+            self._skips.add(offset, offset + 1)
+            self._ahead_end = max(self._ahead_end, offset + 1)
 
     def settle(self, start: int, end: int) -> None:
         """Offsets in flight are done with."""
@@ -118,7 +167,8 @@ class Window:
         """An offset in flight goes back to its place, to be delivered again."""
         self.in_flight_count -= 1
         self.delivery_counts[offset] = self.delivery_counts.get(offset, 0) + 1
-        heappush(self._returned, offset)
+        self._returned.add(offset)
+        heappush(self._returned_heap, offset)
 
     def is_redelivered(self, offset: int) -> bool:
         """Was this offset, in flight now, delivered before?"""
@@ -131,6 +181,7 @@ class Window:
         """
         intervals = [(offset, offset + 1) for offset in self._returned]
         self._returned.clear()
+        self._returned_heap.clear()
         self.in_flight_count += len(intervals)
         while (start := self.begin_run()) < end:
             intervals.append((start, start + self.take(end - start)))

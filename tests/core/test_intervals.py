@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.intervals import Intervals
+from core.intervals import Intervals, OrderedIntervals
 
 Runs = list[tuple[int, int]]
 
@@ -41,3 +41,29 @@ def test_is_a_set_of_numbers(runs: Runs, popped: int) -> None:
 def test_an_interval_is_not_empty() -> None:
     with pytest.raises(AssertionError):
         Intervals().add(3, 3)
+
+
+@given(runs=disjoint_runs(), pops=st.lists(st.booleans(), max_size=12), position=st.integers(0, 42))
+def test_ordered_ones_tell_what_lies_ahead(runs: Runs, pops: list[bool], position: int) -> None:
+    intervals = OrderedIntervals()
+    numbers: set[int] = set()
+    popped = list(pops)
+    for start, end in runs:
+        intervals.add(start, end)
+        numbers |= set(range(start, end))
+        if popped and popped.pop():
+            first = runs_of(numbers)[0]
+            assert (intervals.first_start, intervals.pop_first()) == first
+            numbers -= set(range(*first))
+    assert bool(intervals) is bool(numbers)
+    hole = next(number for number in range(position, 99) if number not in numbers)
+    ahead = [number for number in numbers if number > hole]
+    assert intervals.hole_at(position) == (hole, min(ahead, default=None))
+
+
+def test_what_is_popped_is_forgotten() -> None:
+    intervals = OrderedIntervals([(start, start + 1) for start in range(0, 2000, 2)])
+    for _ in range(990):
+        intervals.pop_first()
+    assert len(intervals._starts) < 200
+    assert intervals.hole_at(1985) == (1985, 1986)

@@ -28,6 +28,7 @@ class Model:
         self.ready: set[int] = set()
         self.in_flight: set[int] = set()
         self.delivered: set[int] = set()
+        self.passed: set[int] = set()  # Taken for delivered after a restart, if others were.
         self.max_offset = 0
         self.group: int | None = None
 
@@ -42,6 +43,7 @@ class Model:
         self.ready |= self.in_flight
         self.in_flight.clear()
         self.ready &= self.kept
+        self.passed |= set(range(max(self.delivered, default=-1))) - self.delivered
         self.body = {offset: self.body[offset] for offset in self.kept}
 
     @property
@@ -116,10 +118,31 @@ class BrokerMachine(RuleBasedStateMachine):
         assert offsets or not model.ready
         for offset, message, redelivered in taken:
             assert message == model.body[offset]
-            assert redelivered == (offset in model.delivered)
+            assert redelivered == (offset in model.delivered) or offset in model.passed
         model.ready -= set(offsets)
         model.in_flight |= set(offsets)
         model.delivered |= set(offsets)
+
+    @rule(name=QUEUES, data=st.data())
+    def take_at(self, name: str, data: st.DataObject) -> None:
+        """Somebody choosy looks at what is ready, and takes one out of its turn."""
+        model, queue = self.models[name], self.queues[name]
+        seen: dict[int, bytes] = {}
+        position = 0
+        while position < queue.max_offset:
+            entries, position = queue.ready_from(position, 3)
+            assert len(entries) <= 3
+            seen |= {offset: bytes(message) for offset, message in entries}
+        returned = queue.window.returned
+        assert sorted([*seen, *returned]) == sorted(model.ready)
+        assert all(message == model.body[offset] for offset, message in seen.items())
+        if model.ready:
+            offset = data.draw(st.sampled_from(sorted(model.ready)))
+            redelivered = queue.take_at(offset)
+            assert redelivered == (offset in model.delivered) or offset in model.passed
+            model.ready.remove(offset)
+            model.in_flight.add(offset)
+            model.delivered.add(offset)
 
     @rule(name=QUEUES, data=st.data())
     def settle(self, name: str, data: st.DataObject) -> None:

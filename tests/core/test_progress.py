@@ -11,9 +11,9 @@ from tests.support.disk import FullDisk
 
 
 class Delivering:
-    def __init__(self, id: int, next_offset: int) -> None:
+    def __init__(self, id: int, delivered_end: int) -> None:
         self.id = id
-        self.next_offset = next_offset
+        self.delivered_end = delivered_end
 
 
 def opened(directory: Path, first_number: int = 0) -> tuple[Progress, list[Entry]]:
@@ -37,7 +37,7 @@ def test_a_turn_is_one_event_gaps_first_joined(tmp_path: Path) -> None:
     progress.gap(3, 9, 10)
     progress.committed(5, 77)
     progress.delivered(queue)
-    queue.next_offset = 10
+    queue.delivered_end = 10
     progress.write()
     data = (tmp_path / "progress.0000000000").read_bytes()
     assert len(data) == 8 + 5 * 25

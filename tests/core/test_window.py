@@ -20,14 +20,22 @@ class WindowMachine(RuleBasedStateMachine):
         self.settled: set[int] = set()
         self.delivered: set[int] = set()  # At least once, in this life or an earlier one.
 
+    @property
+    def touched(self) -> set[int]:
+        """What is not ready for the first time, or again after a restart."""
+        return self.in_flight | self.returned | self.settled
+
+    def first_ready(self, position: int) -> int:
+        return next(offset for offset in range(position, END) if offset not in self.touched)
+
     @rule(count=st.integers(1, 5))
     def take(self, count: int) -> None:
         start = self.window.begin_run()
-        assert start == min(set(range(self.next_offset, start + 1)) - self.settled)
+        assert start == self.first_ready(self.next_offset)
         taken = self.window.take(count)
         assert 1 <= taken <= count
         offsets = set(range(start, start + taken))
-        assert not offsets & self.settled
+        assert not offsets & self.touched
         redelivered = {self.window.is_redelivered(offset) for offset in offsets}
         assert redelivered == {bool(offsets & self.delivered)}
         if offsets & self.delivered:
@@ -50,6 +58,27 @@ class WindowMachine(RuleBasedStateMachine):
         self.in_flight |= offsets
         self.delivered |= offsets
         self.next_offset = start + taken - back
+
+    @rule(ahead=st.integers(0, 8))
+    def take_at(self, ahead: int) -> None:
+        """Somebody choosy takes what lies ahead."""
+        start, end = self.window.ready_from(self.next_offset + ahead)
+        assert start == self.first_ready(self.next_offset + ahead)
+        later = [offset for offset in self.touched if offset > start]
+        assert end == min(later, default=None)
+        self.window.take_at(start)
+        self.in_flight.add(start)
+        self.delivered.add(start)
+
+    @precondition(lambda self: self.returned)
+    @rule(data=st.data())
+    def take_returned_at(self, data: st.DataObject) -> None:
+        offset = data.draw(st.sampled_from(sorted(self.returned)))
+        assert self.window.is_returned(offset)
+        self.window.take_at(offset)
+        assert not self.window.is_returned(offset)
+        self.returned.remove(offset)
+        self.in_flight.add(offset)
 
     @precondition(lambda self: self.returned)
     @rule()
@@ -82,7 +111,7 @@ class WindowMachine(RuleBasedStateMachine):
     @rule(ahead=st.integers(0, 5))
     def purge(self, ahead: int) -> None:
         end = self.window.begin_run() + ahead
-        ready = self.returned | (set(range(self.next_offset, end)) - self.settled)
+        ready = self.returned | (set(range(self.next_offset, end)) - self.touched)
         purged = [range(start, stop) for start, stop in self.window.purge(end)]
         offsets = [offset for run in purged for offset in run]
         assert len(offsets) == len(set(offsets))
@@ -96,6 +125,7 @@ class WindowMachine(RuleBasedStateMachine):
         """What was in flight is ready again, and known to have been delivered."""
         settled = [(offset, offset + 1) for offset in sorted(self.settled)]
         below = max(self.delivered, default=-1) + 1
+        assert below <= self.window.delivered_end
         self.window = Window()
         self.window.restore(settled, below)
         self.in_flight.clear()
@@ -113,6 +143,9 @@ class WindowMachine(RuleBasedStateMachine):
         assert above == {offset for offset in self.settled if offset >= floor}
         assert window.in_flight_count == len(self.in_flight)
         assert window.returned_count == len(self.returned)
+        assert window.returned == sorted(self.returned)
+        is_next = min(self.returned, default=END) < self.first_ready(self.next_offset)
+        assert window.is_return_next() is is_next
         assert set(window.delivery_counts) <= self.in_flight | self.returned
 
 
