@@ -29,6 +29,16 @@ def level_of(offset: int) -> int:
     return offset >> _LEVEL_SHIFT
 
 
+def offset_in_lane(offset: int) -> int:
+    """What an offset is in the light queue of its lane."""
+    return offset & _OFFSET_MASK
+
+
+def offset_of_lane(level: int) -> int:
+    """The offset of the first message of a lane."""
+    return level << _LEVEL_SHIFT
+
+
 class Lanes:
     """The lanes of one queue; level 0 is the queue's own light queue, and always there.
 
@@ -181,6 +191,14 @@ class Lanes:
             if count <= 0 or lane.ready_count:
                 break
         return spans
+
+    def take_at(self, offset: int) -> bool:
+        """One ready message goes in flight out of its turn; was it delivered before?"""
+        return self._lane_of(offset).take_at(offset & _OFFSET_MASK)
+
+    def is_ready(self, offset: int) -> bool:
+        """Could this message, which is held, be taken now?"""
+        return self._lane_of(offset).is_ready(offset & _OFFSET_MASK)
 
     def peek(self, count: int) -> Head | None:
         """What `take` would give first, all of one lane; None if nothing is ready."""

@@ -224,6 +224,10 @@ class LightQueue:
             self._progress.delivered(self)
         return redelivered
 
+    def is_ready(self, offset: int) -> bool:
+        """Could this message, which is held, be taken now?"""
+        return self.window.is_ready(offset)
+
     def _untake(self, count: int) -> None:
         """The last `count` messages of the last run stay in the queue after all."""
         self.window.untake(count)

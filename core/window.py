@@ -141,6 +141,10 @@ class Window:
         """Does this offset wait to be delivered again?"""
         return offset in self._returned
 
+    def is_ready(self, offset: int) -> bool:
+        """Could this offset, which is held, be taken now?"""
+        return offset in self._returned or self.ready_from(offset)[0] == offset
+
     def take_at(self, offset: int) -> None:
         """One offset that is ready, wherever it is, goes in flight."""
         self.in_flight_count += 1

@@ -19,6 +19,8 @@ from gateway.queue_arguments import (
     parse_options,
 )
 from gateway.queue_types import find_type
+from gateway.selective_consumers import SelectiveConsumers
+from gateway.selectors import Selects, consumer_selector
 from gateway.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -109,6 +111,7 @@ class Queue:
         self._in_order: dict[Consumer, None] = {}  # Who waits to be that one, as they came.
         self._watchers: dict[Callable[[], None], None] = {}
         self._watched_count = 0
+        self._selective: SelectiveConsumers | None = None  # Who want only some messages.
         self._upkeep: Upkeep | None = None  # Most queues need none, and pay nothing for it.
         self._lease = Lease(self, virtual_host.clock, self.options.expires_ms)
         light.keeps_all = self.type.must_last
@@ -125,7 +128,7 @@ class Queue:
     @property
     def is_consumed(self) -> bool:
         """Has it consumers of any kind?"""
-        return bool(self.consumers)
+        return bool(self.consumers) or self._selective is not None
 
     @property
     def has_dead_letters(self) -> bool:
@@ -152,7 +155,7 @@ class Queue:
     @property
     def consumer_count(self) -> int:
         """Subscribers, without those who only wait for one answer."""
-        return sum(consumer.counted for consumer in self.consumers)
+        return sum(consumer.counted for consumer in self._all_consumers())
 
     @property
     def min_offset(self) -> int:
@@ -199,24 +202,32 @@ class Queue:
     def stop(self) -> None:
         """Wait for no time any more."""
         self._lease.stop()
+        if self._selective is not None:
+            self._selective.stop()
         if self._upkeep is not None:
             self._upkeep.stop()
 
     # Consuming, as the queue's own group
 
     def subscribe(
-        self, consumer: Consumer, exclusive: bool = False, arguments: Arguments | None = None
+        self,
+        consumer: Consumer,
+        exclusive: bool = False,
+        arguments: Arguments | None = None,
+        selects: Selects | None = None,
     ) -> None:
         """Add a consumer; those of a lower priority get what the others have no credit for.
 
-        Raises `AccessRefusedError` if it, or another one, wants to be alone, and
+        If it `selects`, or its arguments do, the rest of the messages stays for others. Raises
+        `AccessRefusedError` if it, or another one, wants to be alone, and
         `PreconditionFailedError` or `NotSupportedError` for what this type of queue cannot do.
         """
         arguments = arguments or {}
         check_consumer_arguments(self.type, arguments, str(self))
         priority = consumer_priority(arguments)
+        selects = selects or consumer_selector(arguments, str(self))
         is_single = self.options.single_active_consumer
-        if self._exclusive_consumer is not None or (exclusive and (self.consumers or is_single)):
+        if self._exclusive_consumer is not None or (exclusive and (self.is_consumed or is_single)):
             raise AccessRefusedError(f"{self} in exclusive use")
         if is_single:
             self._in_order[consumer] = None
@@ -225,16 +236,25 @@ class Queue:
             self._priorities[consumer] = priority
         if exclusive:
             self._exclusive_consumer = consumer
-        self.consumers = [*self.consumers, consumer]
+        if selects is None:
+            self.consumers = [*self.consumers, consumer]
+        else:
+            if self._selective is None:
+                clock = self.virtual_host.clock
+                self._selective = SelectiveConsumers(self, self.light, clock)
+            self._selective.add(consumer, selects, priority)
         self._lease.stop()
         self._listen()
         self.wake()
 
     def unsubscribe(self, consumer: Consumer) -> None:
         """Remove a consumer; what it has in flight stays so. Does nothing if it is not there."""
-        if consumer not in self.consumers:
+        if consumer not in self._all_consumers():
             return
         self.consumers = [each for each in self.consumers if each is not consumer]
+        if self._selective is not None:
+            self._selective.remove(consumer)
+            self._selective = self._selective or None
         self._held.pop(consumer, None)
         self._in_order.pop(consumer, None)
         if self._active is consumer:
@@ -244,7 +264,7 @@ class Queue:
         self._priorities.pop(consumer, None)
         if self._exclusive_consumer is consumer:
             self._exclusive_consumer = None
-        if not self.consumers:
+        if not self.is_consumed:
             self._lease.renew()
         self._listen()
         if self.auto_delete and consumer.counted and not self.consumer_count:
@@ -267,19 +287,35 @@ class Queue:
                     deliveries.append(Delivery(offset, redelivered, message, count_before))
         return deliveries
 
+    def take_at(self, offset: int, message: Message) -> bool:
+        """One ready message, wherever it is, goes in flight; was it delivered before?"""
+        if self._upkeep is not None:
+            return self._upkeep.take_at(offset, message)
+        return self.light.take_at(offset)
+
+    def is_deliverable(self, offset: int, message: Message) -> bool:
+        """Is this message ready, and not past its time?"""
+        if not self.light.is_ready(offset):
+            return False
+        return self._upkeep is None or not self._upkeep.is_expired(offset, message)
+
     def settle(self, start: int, end: int) -> None:
         """Messages in flight, `start` up to not including `end`, are acknowledged."""
         self.light.settle(start, end)
 
     def release(self, offsets: Iterable[int]) -> None:
         """Messages in flight go back to their places, to be delivered again."""
-        if self._upkeep is None:
+        if self._upkeep is None and self._selective is None:
             self.light.release(offsets)
             return
-        self._upkeep.refresh()
+        if self._upkeep is not None:
+            self._upkeep.refresh()
         offsets = list(offsets)
         self.light.release(offsets)
-        self._upkeep.returned(offsets)
+        if self._selective is not None:
+            self._selective.returned(offsets)
+        if self._upkeep is not None:
+            self._upkeep.returned(offsets)
 
     def admits(self, message: Message) -> bool:
         """May this message be appended? One that is refused may be a dead letter."""
@@ -319,7 +355,7 @@ class Queue:
 
     def wake(self) -> None:
         """A consumer has credit again: look at the end of the turn."""
-        if self.consumers and self.light.ready_count:
+        if self.light.ready_count and self.is_consumed:
             self._turn.dispatchers[self] = None
 
     def purge(self) -> int:
@@ -335,6 +371,8 @@ class Queue:
             self._call_watchers()
         if self._held:
             self._let_go()
+        if self._selective is not None:
+            self._selective.deliver(self._active)
         if self.consumers and self.light.ready_count:
             self._deliver()
         if self._upkeep is not None:
@@ -378,7 +416,7 @@ class Queue:
     def deleted(self) -> None:
         """The queue is gone: tell those who waited."""
         self.stop()
-        consumers, self.consumers = self.consumers, []
+        consumers, self.consumers, self._selective = self._all_consumers(), [], None
         self._held.clear()
         self._in_order.clear()
         self._priorities.clear()
@@ -399,9 +437,14 @@ class Queue:
         if has_limit or options.message_ttl_ms is not None:
             self.keep_up()
 
+    def _all_consumers(self) -> list[Consumer]:
+        if self._selective is None:
+            return self.consumers
+        return [*self.consumers, *self._selective.consumers]
+
     def _listen(self) -> None:
         """Have the core tell of new messages only if somebody waits for them."""
-        waited_for = self.consumers or self._watchers or self._upkeep is not None
+        waited_for = self.is_consumed or self._watchers or self._upkeep is not None
         self.light.dispatcher = self if waited_for else None
 
     def _take(self, count: int) -> list[Span]:
@@ -426,7 +469,9 @@ class Queue:
 
     def _takers(self) -> list[tuple[Consumer, int]]:
         """Who takes messages now, and how many, beginning with the one whose turn it is."""
-        consumers = self.consumers if self._active is None else [self._active]
+        consumers = self.consumers
+        if self._active is not None:
+            consumers = [each for each in consumers if each is self._active]
         if len(consumers) == 1:
             credit = consumers[0].credit()
             return [(consumers[0], credit)] if credit > 0 else []

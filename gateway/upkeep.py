@@ -22,7 +22,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from core.lanes import AnyQueue, level_of
 from core.light_queue import Head, Span
 from gateway.dead_letters import EXPIRED, MAXLEN
-from gateway.messages import Header
+from gateway.messages import Header, Message
 from gateway.ready_size import ReadySize
 
 if TYPE_CHECKING:
@@ -64,6 +64,20 @@ class Upkeep:
             spans += taken
             count -= sum(len(messages) for _, messages, _ in taken)
         return spans
+
+    def take_at(self, offset: int, message: Message) -> bool:
+        """One ready message goes in flight out of its turn; was it delivered before?"""
+        if self._size is not None:
+            self._size.count_new()
+            self._size.taken([(offset, [message], False)])
+        return self._light.take_at(offset)
+
+    def is_expired(self, offset: int, message: Message) -> bool:
+        """Is a ready message past its time, wherever it is?"""
+        if self._time_ms(message[1]) is None:
+            return False
+        stored_ms = self._light.location(offset)[1]
+        return self._count_expired((offset, [message], stored_ms)) > 0
 
     def refresh(self) -> None:
         """Do now what the end of the turn would do, because somebody looks."""

@@ -242,7 +242,7 @@ class VirtualHost:
         queue = self.find_queue(name, owner)
         if if_empty and queue.ready_count:
             raise PreconditionFailedError(f"{queue} not empty")
-        if if_unused and queue.consumers:
+        if if_unused and queue.is_consumed:
             raise PreconditionFailedError(f"{queue} in use")
         count = queue.ready_count
         self.remove_queue(queue)
