@@ -35,6 +35,10 @@ from core.record import HEADER_SIZE, Buffer, decode, decode_header
 from core.recovery import Recovery
 from core.route import Route
 from core.store import Store
+from core.timer_index import TimerIndex
+from core.timer_record import TIMERS
+from core.timer_recovery import TimerRecovery
+from core.timers import Publish, Timers
 from core.turn import Turn
 
 _ID_BLOCK = 1000  # Ids are reserved so many at a time; a restart skips the unused ones.
@@ -57,6 +61,7 @@ class BrokerOptions:
     retention_s: float = 72 * 3600.0
     retained_size_max: int = 10 << 30
     housekeeping_interval_s: float = 60.0
+    timers_in_memory: int = 1 << 15  # The nearest; the others are in files.
 
 
 class Broker:
@@ -84,6 +89,11 @@ class Broker:
         self._store = Store(
             directory, options.segment_size, options.cache_size, options.volatile_size, self._now_ms
         )
+        self._timer_index = TimerIndex(directory / "timers", options.timers_in_memory)
+        self.timers = Timers(
+            self._timer_index, self._store.commit_log, self._progress, clock,
+            self._append_timers, self.turn.end,
+        )  # fmt: skip
         self._commit = GroupCommit(self._begin_sync, run_blocking, self.turn.end, failed)
         self._routes: dict[tuple[int, ...], int] = {}
         self._route_queues: dict[int, tuple[int, ...]] = {}
@@ -108,12 +118,15 @@ class Broker:
         self._store.parsers = parsers
         self._load_metadata()
         checkpoint = read_checkpoint(self._directory / "checkpoint")
+        self._timer_index.restore(checkpoint.timers, map(int, self.documents("timer_owner")))
+        timer_recovery = TimerRecovery(self._timer_index)
         known_queues = self._metadata.items("queue")
         known_lanes = self._metadata.items("lane")
         recovery = Recovery(
             self._store.commit_log,
             self._route_queues,
             lambda id: str(id) in known_queues or str(id) in known_lanes,
+            timer_recovery,
             _MARK_DISTANCE,
         )
         recovered = recovery.run(checkpoint, self._progress)
@@ -143,10 +156,12 @@ class Broker:
         self._synced_at = self._store.commit_log.end
         self.turn.journals.append(self._end_turn)
         self.turn.wait_for_room = self._wait_for_room
+        self.timers.start(timer_recovery.fired)
         self._keep_house()
 
     def stop(self) -> None:
         """Flush, checkpoint and close."""
+        self.timers.stop()
         self.turn.end()
         self.turn.journals.remove(self._end_turn)
         self._commit.stop()  # A flush or checkpoint that is still on its way comes too late.
@@ -156,9 +171,11 @@ class Broker:
         self._flush_call = self._housekeeping_call = self._room_call = None
         number = self._progress.begin_next()
         sync_files(self._unsynced_files())
+        self.timers.stored()
         content = encode_checkpoint(self._checkpoint(number))
         replace_checkpoint(self._directory / "checkpoint", content)
         self._progress.delete_before(number)
+        self._timer_index.forget(self._timer_index.spent())
         self._progress.close()
         self._metadata.close()
         self._store.close()
@@ -230,6 +247,21 @@ class Broker:
                 self._metadata.put("group", str(group_id), [queue.id, group])
             self._group_ids[queue.id, group] = group_id
         queue.commit_group_offset(group, group_id, offset)
+
+    # Timers
+
+    def add_timer_owner(self, document: Any | None, publish: Publish) -> int:
+        """Somebody new who may have timers; kept over a restart if there is a document."""
+        id = self._new_id("timer_owner")
+        if document is not None:
+            self._metadata.put("timer_owner", str(id), document)
+        self.timers.add_owner(id, publish)
+        return id
+
+    def drop_timer_owner(self, id: int) -> None:
+        """An owner goes, and its timers with it."""
+        self._metadata.delete("timer_owner", str(id))
+        self.timers.drop_owner(id)
 
     # Messages
 
@@ -359,6 +391,11 @@ class Broker:
             self._route_queues[int(key)] = tuple(ids)
             self._routes[tuple(ids)] = int(key)
 
+    def _append_timers(self, sizes: list[int], payload: list[Buffer]) -> int:
+        log_offset = self._store.append_aside(TIMERS, sizes, payload)
+        self._note_append(log_offset)
+        return log_offset
+
     def _note_append(self, log_offset: int) -> None:
         if not self._marks or log_offset >= self._marks[-1] + _MARK_DISTANCE:
             self._marks.append(log_offset)
@@ -388,6 +425,7 @@ class Broker:
 
     def _unsynced_files(self) -> list[int]:
         descriptors = self._metadata.begin_sync() + self._store.commit_log.begin_sync()
+        descriptors += self._timer_index.begin_sync()
         now = self._clock.seconds()
         due = now - self._progress_synced_at >= self._options.progress_flush_interval_s
         if due or self._progress.was_left:
@@ -424,6 +462,7 @@ class Broker:
         number = self._progress.begin_next()
         log_offset = self._checkpointed_at = self.log_end
         content = encode_checkpoint(self._checkpoint(number))
+        spent = self._timer_index.spent()
         self._checkpoint_size = len(content)
         path = self._directory / "checkpoint"
 
@@ -431,6 +470,7 @@ class Broker:
             self._checkpointing = False
             if error is None:
                 self._progress.delete_before(number)
+                self._timer_index.forget(spent)
                 self._reclaim(log_offset)
             else:
                 self._log.error("no checkpoint could be written: {error}", error=error)
@@ -452,7 +492,7 @@ class Broker:
         return find_reclaimable(
             self._store.commit_log.segments,
             safe_end,
-            (queue.index for queue in self.queues.values()),
+            (self._timer_index, *(queue.index for queue in self.queues.values())),
             self._options.retention_s,
             self._options.retained_size_max,
             self._clock.seconds(),
@@ -481,7 +521,10 @@ class Broker:
             )
             for group, offset in queue.group_offsets.items():
                 group_offsets[self._group_ids[id, group]] = offset
-        return Checkpoint(1, self.log_end, progress_number, queues, group_offsets, self._marks)
+        timers = self._timer_index.checkpoint(self.timers.firing)
+        return Checkpoint(
+            1, self.log_end, progress_number, queues, group_offsets, self._marks, timers
+        )
 
 
 def _dispatch(routes: Sequence[Route], log_offset: int) -> int:

@@ -15,6 +15,7 @@ import msgspec
 from core.errors import StoreFormatError
 from core.journal import decode_events, encode_event
 from core.metadata import sync_directory
+from core.timer_index import TimersCheckpoint
 
 
 class QueueCheckpoint(msgspec.Struct, array_like=True):
@@ -36,6 +37,7 @@ class Checkpoint(msgspec.Struct, array_like=True):
     queues: dict[int, QueueCheckpoint] = msgspec.field(default_factory=dict)
     group_offsets: dict[int, int] = msgspec.field(default_factory=dict)
     record_marks: list[int] = msgspec.field(default_factory=list)
+    timers: TimersCheckpoint = msgspec.field(default_factory=TimersCheckpoint)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

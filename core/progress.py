@@ -8,6 +8,10 @@ Entries of one turn are written at once, as one event of the journal; 25 bytes e
     DELIVERED  behind a nothing was delivered yet
     GAP        a up to b were given to messages that no restart brings back
     COMMITTED  the offset of another group is a
+    FIRED      of the timers in the log below b, all whose fire time is below the id, or whose fire
+               time it is and whose log offset is at most a, are done with
+    CANCELLED  the timer with fire time a and log offset b is done with
+    VOID       power loss took the log from a on: what was said of timers there is void
 """
 
 from __future__ import annotations
@@ -30,6 +34,9 @@ class Kind(IntEnum):
     DELIVERED = 2
     GAP = 3
     COMMITTED = 4
+    FIRED = 5
+    CANCELLED = 6
+    VOID = 7
 
 
 _ENTRY = Struct(">BQQQ")
@@ -136,6 +143,18 @@ class Progress:
     def committed(self, group_id: int, offset: int) -> None:
         """A group's offset on a queue that is not its own."""
         self._entries.append(_ENTRY.pack(Kind.COMMITTED, group_id, offset, 0))
+
+    def timers_fired(self, fire_ms: int, log_offset: int, log_end: int) -> None:
+        """All timers up to this one are done with, of those in the log below `log_end`."""
+        self._entries.append(_ENTRY.pack(Kind.FIRED, fire_ms, log_offset, log_end))
+
+    def timer_cancelled(self, fire_ms: int, log_offset: int) -> None:
+        """One timer is done with."""
+        self._entries.append(_ENTRY.pack(Kind.CANCELLED, 0, fire_ms, log_offset))
+
+    def timers_void(self, log_end: int) -> None:
+        """The log ends earlier than it did: forget what was said of timers behind its end."""
+        self._entries.append(_ENTRY.pack(Kind.VOID, 0, log_end, 0))
 
     def write(self) -> None:
         """Append what was collected; called at the end of each turn."""

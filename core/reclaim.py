@@ -1,21 +1,29 @@
 """Reclaim: which segments of the log may go.
 
-A segment goes when no queue refers to anything in it, and it is old enough, or the log larger than
-it should be. A message that nobody consumes keeps its own segment, not those behind it.
+A segment goes when no queue and no timer refers to anything in it, and it is old enough, or the log
+larger than it should be. A message that nobody consumes, or whose time is far off, keeps its own
+segment, not those behind it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from core.commit_log import Segment
-from core.consume_queue import ConsumeQueue
+
+
+class Index(Protocol):
+    """What refers to places in the log: a queue's index, or that of the timers."""
+
+    def refers_to(self, start: int, end: int) -> bool:
+        """Does it refer to anything in the log between these offsets?"""
 
 
 def find_reclaimable(
     segments: Sequence[Segment],
     safe_end: int,
-    indexes: Iterable[ConsumeQueue],
+    indexes: Iterable[Index],
     age_max_s: float,
     size_max: int,
     now_s: float,
@@ -26,7 +34,7 @@ def find_reclaimable(
     all of the log; the last one is never among the answer.
     """
     size = sum(segment.end - segment.base for segment in segments)
-    queues = list(indexes)
+    referring = list(indexes)
     reclaimable = []
     for segment in segments[:-1]:
         if segment.end > safe_end:
@@ -34,7 +42,7 @@ def find_reclaimable(
         is_old = now_s - segment.modified_at >= age_max_s
         if not is_old and size <= size_max:
             continue
-        if not any(index.refers_to(segment.base, segment.end) for index in queues):
+        if not any(index.refers_to(segment.base, segment.end) for index in referring):
             reclaimable.append(segment)
             size -= segment.end - segment.base
     return reclaimable

@@ -26,6 +26,8 @@ from core.errors import CorruptRecordError
 from core.group_commit import sync_files
 from core.progress import Entry, Kind, Progress
 from core.record import HEADER_SIZE, MAGIC, ROW_SIZE, decode, decode_header, decode_rows
+from core.timer_record import TIMERS
+from core.timer_recovery import KINDS, TimerRecovery
 
 _MAGIC = MAGIC.to_bytes(4, "big")
 _MAGIC_POSITION = 4  # Of the magic within a record.
@@ -96,16 +98,18 @@ class Recovery:
         commit_log: CommitLog,
         queue_ids: Mapping[int, tuple[int, ...]],
         is_queue: Callable[[int], bool],
+        timers: TimerRecovery,
         mark_distance: int,
     ) -> None:
         self._commit_log = commit_log
         self._queue_ids = queue_ids
         self._is_queue = is_queue
+        self._timers = timers
         self._mark_distance = mark_distance
         self._queues: dict[int, RecoveredQueue] = {}
         self._group_offsets: dict[int, int] = {}
         self._marks: list[int] = []
-        self._ids_seen = {"route": 0, "queue": 0, "group": 0}
+        self._ids_seen = {"route": 0, "queue": 0, "group": 0, "timer_owner": 0}
 
     def run(self, checkpoint: Checkpoint, progress: Progress) -> Recovered:
         """Recover; the log is then open for appending behind its last whole record."""
@@ -129,21 +133,20 @@ class Recovery:
             end = resume
         self._commit_log.open_at(end)
         self._skip_lost(progress)
+        self._timers.finish(end, progress)
+        self._see("timer_owner", self._timers.owner_max)
+        progress.write()
+        sync_files(progress.begin_sync())
         return Recovered(self._queues, self._group_offsets, self._marks, self._ids_seen)
 
     def _skip_lost(self, progress: Progress) -> None:
         """Leave out the offsets of messages that the log does not have any more, for ever."""
-        has_lost = False
         for id, queue in self._queues.items():
             queue.skip_gaps()
             start, end = queue.index.max_offset, queue.known_end
             if start < end:
-                has_lost = True
                 queue.index.skip(end - start)
                 progress.gap(id, start, end)
-        if has_lost:
-            progress.write()
-            sync_files(progress.begin_sync())
 
     def _queue(self, id: int) -> RecoveredQueue:
         queue = self._queues.get(id)
@@ -152,6 +155,9 @@ class Recovery:
         return queue
 
     def _apply(self, entry: Entry) -> None:
+        if entry.kind in KINDS:
+            self._timers.apply(entry)
+            return
         if entry.kind == Kind.COMMITTED:
             self._group_offsets[entry.id] = entry.a
             self._see("group", entry.id)
@@ -174,9 +180,12 @@ class Recovery:
         """Dispatch the records from `end` on; return where no whole one follows."""
         for header, data in self._commit_log.scan(end):
             try:
-                route_ids = decode(data, header).route_ids
+                record = decode(data, header)
+                if header.origin == TIMERS:
+                    self._timers.add(record)
             except CorruptRecordError:
                 break
+            route_ids = record.route_ids
             self._see("route", max(route_ids, default=0))
             if not self._marks or end >= self._marks[-1] + self._mark_distance:
                 self._marks.append(end)

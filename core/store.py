@@ -111,6 +111,13 @@ class Store:
         self._remember(Batch(log_offset, messages, sizes, size, timestamp_ms))
         return log_offset
 
+    def append_aside(self, origin: int, sizes: list[int], payload: list[Buffer]) -> int:
+        """Append one record to the commit log of what no queue gets; return its log offset.
+
+        It is not kept in memory. Raises `OSError` if the disk refuses; nothing is appended then.
+        """
+        return _append(self.commit_log, origin, [0] * len(sizes), sizes, payload, self._now_ms())
+
     def append_volatile(
         self, origin: int, sizes: list[int], payload: list[Buffer], messages: Sequence[Any]
     ) -> int:
@@ -276,7 +283,8 @@ class Store:
             while (following := decode_header(data, at)) is not None:
                 if following.size > len(data) - at or following.log_offset != start + at:
                     break
-                if following.log_offset not in self._cache:
+                is_wanted = following.origin in self.parsers  # Timers, for one, are not.
+                if is_wanted and following.log_offset not in self._cache:
                     try:
                         self._remember(self._parse(data, at, following))
                     except CorruptRecordError:
