@@ -36,12 +36,13 @@ interop: setup ## Real clients in every direction, as a matrix
 	$(BIN)/python -m interop
 interop-websocket: setup ## STOMP over WebSocket: stompjs in Node and in Chromium
 	$(BIN)/python -m interop.websocket
-differential: setup ## The same AMQP operations on RabbitMQ and on us; EXAMPLES=n for more
+differential: setup ## The same in AMQP and STOMP on RabbitMQ and on us; EXAMPLES=n for more
 	DIFFERENTIAL_EXAMPLES=$${EXAMPLES:-500} $(BIN)/pytest tests/differential
 crash: setup ## Kill the broker under load, ten times; takes minutes
 	CRASH_ROUNDS=10 CRASH_MESSAGES=200000 $(BIN)/pytest -s tests/crash
-fuzz: setup ## 100,000 mutated AMQP conversations; takes minutes
+fuzz: setup ## 100,000 mutated conversations in AMQP, and as many in STOMP; takes minutes
 	$(BIN)/python -m tests.fuzz.amqp $${SEED:-1} $${COUNT:-100000}
+	$(BIN)/python -m tests.fuzz.stomp $${SEED:-1} $${COUNT:-100000}
 fuzz-guided: setup ## The same led by coverage, with atheris; TARGET=amqp-frames RUNS=n
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	$(BIN)/python -m tests.fuzz.guided $${TARGET:-amqp-connections} $${RUNS:-100000}

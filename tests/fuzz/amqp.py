@@ -23,6 +23,7 @@ from protocols.amqp.codec import HEARTBEAT_FRAME, PROTOCOL_HEADER, encode_method
 from protocols.amqp.connection import AmqpConnection, Limits, State
 from protocols.amqp.front_end import AmqpFrontEnd
 from protocols.amqp.language import AmqpLanguage
+from tests.fuzz.mutation import chunks, mutate
 from tests.support.amqp_peer import (
     PERSISTENT,
     AmqpBroker,
@@ -109,7 +110,6 @@ PROPERTIES = [
     b"\x01\x10\x0260\x05guest",
     encode_properties({"headers": {"CC": ["a", 1], "x": 2, "BCC": ["b"]}, "expiration": "5"}),
 ]
-INTERESTING = [0, 1, 2, 3, 7, 8, 10, 60, 85, 127, 128, 206, 255]
 
 
 def frames(choose: random.Random) -> list[bytes]:
@@ -142,40 +142,6 @@ def frames(choose: random.Random) -> list[bytes]:
             class_id, method_id = choose.choice([(30, 10), (60, 60), (99, 1), (50, 12)])
             conversation.append(encode_method(channel, class_id, method_id, b"\x01a" * 3))
     return conversation
-
-
-def mutate(choose: random.Random, octets: bytes) -> bytes:
-    """Change it a little, or more than a little."""
-    data = bytearray(octets)
-    for _ in range(choose.choice([0, 1, 1, 1, 2, 5])):
-        if not data:
-            break
-        at = choose.randrange(len(data))
-        kind = choose.randrange(6)
-        if kind == 0:
-            data[at] = choose.choice(INTERESTING)
-        elif kind == 1:
-            data[at] ^= 1 << choose.randrange(8)
-        elif kind == 2:
-            del data[at : at + choose.randint(1, 20)]
-        elif kind == 3:
-            data[at:at] = choose.randbytes(choose.randint(1, 20))
-        elif kind == 4:
-            data[at : at + 4] = choose.choice(
-                [b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff"]
-            )
-        else:
-            start = choose.randrange(len(data))
-            data[at:at] = data[start : start + choose.randint(1, 60)]
-    return bytes(data)
-
-
-def chunks(choose: random.Random, octets: bytes) -> list[bytes]:
-    """The same octets in pieces."""
-    size = choose.choice([1, 7, 100, 4096, len(octets) or 1])
-    if size < 100 and len(octets) > 5000:
-        size = 1000
-    return [octets[start : start + size] for start in range(0, len(octets), size)]
 
 
 class Fuzzer:

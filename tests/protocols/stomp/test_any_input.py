@@ -1,6 +1,7 @@
 """Whatever a client sends, it gets an answer of the protocol, and the broker stays whole."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from protocols.stomp.config import StompConfig
 from protocols.stomp.connection import State, StompConnection
+from tests.fuzz.stomp import fuzz
 from tests.support.stomp_peer import StompBroker, split
 
 COMMANDS = [
@@ -58,6 +60,12 @@ def frames(draw: st.DrawFn) -> bytes:
     end = draw(st.sampled_from(["\n", "\n", "\n", "\r\n"]))
     text = f"{command}\n{''.join(lines)}{end}"
     return text.encode("utf-8", "surrogateescape") + draw(st.sampled_from([b"", b"x"])) + b"\0"
+
+
+def test_mutated_conversations(tmp_path: Path) -> None:
+    """The short form of `make fuzz`; every end must be among them, or it tests too little."""
+    outcomes = fuzz(tmp_path, 1, 1000, print)
+    assert outcomes.keys() == {"connecting", "connected", "closed"}
 
 
 @pytest.fixture(scope="module")
