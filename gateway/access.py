@@ -190,6 +190,12 @@ class UserVirtualHost:
         """See `VirtualHost`: who has a route may use it."""
         return self.virtual_host.publish(items, on_stored)
 
+    def publish_together(
+        self, items: Sequence[tuple[Route, Message, bytes]], on_stored: Callable[[], None]
+    ) -> bool:
+        """See `VirtualHost`: who has a route may use it."""
+        return self.virtual_host.publish_together(items, on_stored)
+
     def admit(self, route: Route, message: Message) -> tuple[Route, bool]:
         """See `VirtualHost`."""
         return self.virtual_host.admit(route, message)

@@ -325,6 +325,12 @@ class Queue:
             self.virtual_host.dead_letters.publish(self, [message], MAXLEN, lambda: None)
         return False
 
+    def admits_all(self, messages: Sequence[Message]) -> bool:
+        """May all of these messages be appended, one after the other? Nothing happens to them."""
+        if self._upkeep is None:
+            return True
+        return self._upkeep.admits(sum(len(body) for _, _, body in messages), len(messages))
+
     def reject(self, offsets: Iterable[int]) -> None:
         """Messages in flight are not wanted: dead letters, or dropped."""
         dead: list[Span] = []

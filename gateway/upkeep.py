@@ -88,12 +88,15 @@ class Upkeep:
         else:
             self.tidy()
 
-    def admits(self, size: int) -> bool:
-        """May a message of this size be appended? If not, even the consumers' taking is no help."""
-        if self._excess(1, size) <= 0:
+    def admits(self, size: int, count: int = 1) -> bool:
+        """May `count` messages of this size in all be appended?
+
+        If not, even the consumers' taking is no help.
+        """
+        if self._excess(count, size) <= 0:
             return True
         self.refresh()
-        return self._excess(1, size) <= 0
+        return self._excess(count, size) <= 0
 
     def returned(self, offsets: Sequence[int]) -> None:
         """These messages are ready again."""

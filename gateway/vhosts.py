@@ -33,7 +33,7 @@ from gateway.queue_arguments import check_arguments, check_equivalent, parse_opt
 from gateway.queue_classes import queue_class
 from gateway.queue_types import add_default_type, check_lasting, check_named, find_type
 from gateway.queues import Queue
-from gateway.routing import find_queues
+from gateway.routing import by_guarded_queue, find_queues
 from gateway.topology import Topology
 from gateway.values import type_name, type_names, with_types
 
@@ -403,11 +403,24 @@ class VirtualHost:
         else:
             is_kept = self._append(items)
         if on_stored is not None:
-            if is_kept:
-                self._broker.when_durable(on_stored)
-            else:
-                on_stored()
+            self._when_stored(is_kept, on_stored)
         return refused
+
+    def publish_together(
+        self, items: Sequence[tuple[Route, Message, bytes]], on_stored: Callable[[], None]
+    ) -> bool:
+        """As `publish`, but all of them or none: False if a queue has no room for its part."""
+        for queue, messages in by_guarded_queue(items, self._queue_of).items():
+            if not queue.admits_all(messages):
+                return False
+        self._when_stored(self._append(items), on_stored)
+        return True
+
+    def _when_stored(self, is_kept: bool, on_stored: Callable[[], None]) -> None:
+        if is_kept:
+            self._broker.when_durable(on_stored)
+        else:
+            on_stored()
 
     def _append(self, items: Sequence[tuple[Route, Message, bytes]]) -> bool:
         """Append one batch; will a restart bring anything of it back?"""

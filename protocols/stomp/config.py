@@ -23,10 +23,16 @@ class StompConfig:
     tls: bool = True
     # The same for WebSocket.
     websocket_tls_port: int = 15673
-    # Who connects without a login or passcode header.
+    # Whose destinations and headers mean what: see docs/protocols/stomp.md.
+    personality: Literal["rabbitmq", "activemq"] = "rabbitmq"
+    # Who connects without a login or passcode header; "": nobody does.
     default_user: str = "guest"
     default_password: str = "guest"
-    # What CONNECTED calls us, before the version.
+    # Log the default user in at the first frame that is no CONNECT; it speaks STOMP 1.0 then.
+    implicit_connect: bool = False
+    # Who connects without a login header is the user that its client certificate names, if any.
+    ssl_cert_login: bool = False
+    # What CONNECTED calls us, before the version; "": it does not say.
     server_name: str = "RosettaMQ"
     # A peer that has not logged in after so long is dropped.
     login_timeout_s: float = 10.0

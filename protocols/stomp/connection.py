@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from core.errors import CoreError
+from core.errors import CoreError, is_disk_full
 from gateway.connections import ChannelFacts, ConnectionFacts, Ends
-from gateway.errors import GatewayError, LoginRefusedError
 from protocols.stomp.codec import Frame, FrameReader, encode_frame
 from protocols.stomp.config import StompConfig
 from protocols.stomp.errors import RequestRefusedError, StompProtocolError, refusal
 from protocols.stomp.heart_beats import HeartBeats
+from protocols.stomp.login import VERSION_LIST, Login
 from protocols.stomp.outbox import Outbox
 from protocols.stomp.publishing import trim
+from protocols.stomp.room import RoomOnDisk, Throttle
 from protocols.stomp.session import Session, SessionLimits
 from protocols.stomp.subscription import Subscription
 
 if TYPE_CHECKING:
     from gateway.gateway import Gateway
 
-VERSIONS = ("1.0", "1.1", "1.2")
-_VERSION_LIST = ",".join(VERSIONS)
 _BEAT = b"\n"
+_IMPLICIT = Frame("CONNECT", {})  # Was never said: who just begins is the default user, in 1.0.
 
 
 class State(Enum):
@@ -58,22 +58,23 @@ class StompConnection:
         config: StompConfig,
         peer_host: str,
         wake: Callable[[], None],
-        throttle: Callable[[], None],
+        throttle: Throttle,
         now: float,
         ends: Ends | None = None,
+        certificate_user: str | None = None,
     ) -> None:
         self.state = State.CONNECTING
         self.closed = False
         self.violation: str | None = None  # Why it was closed, if the peer spoke no STOMP.
-        # Who logs in, whatever CONNECT says: for those who have learnt it otherwise.
-        self.credentials: tuple[str, str] | None = None
+        self.login = Login(gateway, config, peer_host, certificate_user)
         self._gateway = gateway
         self._config = config
-        self._peer_host = peer_host
         self._ends = ends or Ends(peer_host)
         self._connected_at = now
         self._version = ""
         self._throttle = throttle  # Read no more from this peer until the disk has caught up.
+        self._room = RoomOnDisk(throttle, gateway.report_full_disk)
+        self._unfinished: Frame | None = None  # Could not be carried out for want of room.
         self._reader = FrameReader(
             min(config.max_frame_size_before_login, config.max_frame_size),
             config.max_header_count,
@@ -92,14 +93,21 @@ class StompConnection:
         """Carry out all whole frames; what must be answered waits in `data_to_send`."""
         if self._heart_beats is not None:
             self._heart_beats.heard(now)
+        if self._room.is_awaited:
+            self._room.keep(data)
+        else:
+            self._work_off(data, now)
+
+    def _work_off(self, data: bytes, now: float) -> None:
         log_end = self._gateway.broker.log_end
         try:
-            self._carry_out_frames(data, now)
+            self._reader.feed(data)
+            self._carry_out_frames(now)
             self._flush_session()
         except StompProtocolError as error:
-            self.violation = str(error)
-            self._flush_session()
-            self._close()
+            self._violated(error)
+        except OSError as error:
+            self._await_room(error, now)
         if self._gateway.broker.log_end != log_end and self._gateway.broker.congested:
             if self._heart_beats is not None:
                 self._heart_beats.excused = True
@@ -120,14 +128,19 @@ class StompConnection:
         """When `handle_deadline` wants to be called, if at all."""
         if self.state is State.CONNECTING:
             return self._login_deadline
-        return None if self._heart_beats is None else self._heart_beats.next_deadline()
+        due = None if self._heart_beats is None else self._heart_beats.next_deadline()
+        retry_at = self._room.retry_at
+        return due if retry_at is None else retry_at if due is None else min(due, retry_at)
 
     def handle_deadline(self, now: float) -> None:
-        """A login or a heart-beat is overdue, or it is time for ours."""
+        """A login or a heart-beat is overdue, or it is time for ours, or to try to store again."""
         if self.state is State.CONNECTING:
             if now >= self._login_deadline:
                 self._close()
-        elif self._heart_beats is not None:
+            return
+        if self._room.retry_at is not None and now >= self._room.retry_at:
+            self._try_again(now)
+        if self._heart_beats is not None:
             if self._heart_beats.peer_is_dead(now):
                 self._close()
             elif self._heart_beats.is_due(now):
@@ -176,9 +189,42 @@ class StompConnection:
             self._send_error("connection_forced", f"CONNECTION_FORCED - {reason}")
         self._close()
 
-    def _carry_out_frames(self, data: bytes, now: float) -> None:
+    def _await_room(self, error: OSError, now: float) -> None:
+        """What could not be stored stays where it is. Raises what is no full disk."""
+        self._room.wait(error, now)
+        if self._heart_beats is not None:
+            self._heart_beats.excused = True
+
+    def _try_again(self, now: float) -> None:
+        """Go on where there was no room, and then with what came meanwhile."""
+        frame, self._unfinished = self._unfinished, None
+        try:
+            if frame is not None:
+                self._handle(frame, now)
+            self._carry_out_frames(now)
+            self._flush_session()
+        except StompProtocolError as error:
+            self._violated(error)
+        except OSError as error:
+            self._await_room(error, now)
+            return
+        later = self._room.found()
+        if later and self.state is not State.CLOSED:
+            self._work_off(later, now)
+
+    def _violated(self, error: StompProtocolError) -> None:
+        """The peer speaks no STOMP any more; what it sent before is good, if there is room."""
+        self.violation = str(error)
+        try:
+            self._flush_session()
+        except OSError as refused:
+            if not is_disk_full(refused):
+                raise
+        finally:
+            self._close()
+
+    def _carry_out_frames(self, now: float) -> None:
         reader = self._reader
-        reader.feed(data)
         while self.state is not State.CLOSED:
             if self.state is State.CONNECTED:
                 assert self._session is not None
@@ -193,6 +239,13 @@ class StompConnection:
             self._answering(self._session.flush)
 
     def _handle(self, frame: Frame, now: float) -> None:
+        try:
+            self._carry_out(frame, now)
+        except OSError:
+            self._unfinished = frame
+            raise
+
+    def _carry_out(self, frame: Frame, now: float) -> None:
         actions = TRANSITIONS[self.state]
         match actions.get(frame.command, actions[None]):
             case "log_in":
@@ -206,6 +259,10 @@ class StompConnection:
             case "hang_up":
                 self._flush_session()
                 self._close()
+            case "refuse" if self._config.implicit_connect:
+                self._answering(lambda: self._log_in(_IMPLICIT, now))
+                if self.state is State.CONNECTED:
+                    self._carry_out(frame, now)
             case "refuse":
                 self._send_error("Illegal command", "You must log in using CONNECT first")
                 self._close()
@@ -235,25 +292,11 @@ class StompConnection:
             return
 
     def _log_in(self, frame: Frame, now: float) -> None:
-        version = negotiate(frame.headers.get("accept-version"))
-        if version is None:
-            raise RequestRefusedError(
-                "Version mismatch", f"Supported versions are {_VERSION_LIST}\n", closing=True
-            )
+        login = self.login
+        version = login.version(frame.headers)
         headers = trim(frame.headers) if version == "1.0" else frame.headers
-        user_name = headers.get("login", self._config.default_user)
-        password = headers.get("passcode", self._config.default_password)
-        if self.credentials is not None:
-            user_name, password = self.credentials
-        host = headers.get("host", "/")
-        try:
-            user = self._gateway.login(user_name, password, self._peer_host)
-        except LoginRefusedError as error:
-            raise _bad_connect(_login_refusal(user_name, error)) from error
-        try:
-            virtual_host = self._gateway.open_virtual_host(user, host)
-        except GatewayError as error:
-            raise _bad_connect(f"Virtual host '{host}' access denied") from error
+        user = login.user(headers)
+        virtual_host = login.virtual_host(user, headers)
         heart_beats = HeartBeats.negotiate(headers.get("heart-beat", "0,0"), now)
         self._heart_beats = heart_beats
         session = Session(
@@ -275,16 +318,26 @@ class StompConnection:
         self._gateway.connections.add(self, user, virtual_host.name)
         self._reader.max_frame_size = self._config.max_frame_size
         self.state = State.CONNECTED
-        connected = [
-            ("server", f"{self._config.server_name}/{self._gateway.product_version}"),
+        if frame is not _IMPLICIT:
+            self._outbox.add(self._connected(session, heart_beats, headers))
+
+    def _connected(
+        self, session: Session, heart_beats: HeartBeats, asked: Mapping[str, str]
+    ) -> bytes:
+        headers = [
             ("session", session.identifier),
             ("heart-beat", f"{heart_beats.send_ms},{heart_beats.receive_ms}"),
-            ("version", version),
+            ("version", self._version),
         ]
-        self._outbox.add(encode_frame("CONNECTED", connected))
+        if name := self._config.server_name:
+            headers.insert(0, ("server", f"{name}/{self._gateway.product_version}"))
+        if (request := asked.get("request-id")) is not None:
+            headers.append(("response-id", request))
+        return encode_frame("CONNECTED", headers)
 
     def _disconnect(self, frame: Frame) -> None:
         assert self._session is not None
+        self._session.flush()
         self.state = State.DISCONNECTING
         self._session.disconnect(frame, self._close)
 
@@ -303,7 +356,7 @@ class StompConnection:
         headers = [
             ("message", message),
             ("content-type", "text/plain"),
-            ("version", _VERSION_LIST),
+            ("version", VERSION_LIST),
             *(more or []),
         ]
         body = detail.encode("utf-8", "surrogateescape")
@@ -316,21 +369,3 @@ class StompConnection:
             self._session.close()
             self._gateway.connections.remove(self)
         self._outbox.wake()
-
-
-def negotiate(accept_version: str | None) -> str | None:
-    """The highest version that both speak; a client that names none speaks 1.0."""
-    if accept_version is None:
-        return "1.0"
-    offered = {version.strip() for version in accept_version.split(",")}
-    return max(offered.intersection(VERSIONS), default=None)
-
-
-def _bad_connect(detail: str) -> RequestRefusedError:
-    return RequestRefusedError("Bad CONNECT", detail, closing=True)
-
-
-def _login_refusal(user: str, error: LoginRefusedError) -> str:
-    if "localhost" in str(error):
-        return "non-loopback access denied"
-    return f"Access refused for user '{user}'"

@@ -57,6 +57,7 @@ class StompFactory(Factory):
             transport.throttle,
             self._clock.seconds(),
             Ends(peer.host, peer.port, *self.address),
+            peer.certificate_user,
         )
 
     def shut_down(self) -> None:

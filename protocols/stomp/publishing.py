@@ -13,14 +13,13 @@ buffer over such SENDs without parsing anything, and one read becomes one append
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from gateway.errors import PreconditionFailedError
 from gateway.messages import Envelope, Header, Message
-from protocols.stomp.codec import Frame, FrameReader, encode_frame
+from protocols.stomp.codec import Frame, FrameReader
 from protocols.stomp.destinations import Destination, Kind, parse_destination
 from protocols.stomp.errors import RequestRefusedError, processing_error
 from protocols.stomp.language import (
@@ -30,8 +29,8 @@ from protocols.stomp.language import (
     message_headers,
     properties_from_headers,
 )
-from protocols.stomp.outbox import Outbox
 from protocols.stomp.queue_options import QUEUE_HEADERS, queue_options
+from protocols.stomp.receipts import Receipts, encode_receipt
 from protocols.stomp.session_queues import SessionQueues
 
 if TYPE_CHECKING:
@@ -59,6 +58,7 @@ class Send(NamedTuple):
 
 
 _Target: TypeAlias = "tuple[Envelope, Route]"
+_Item: TypeAlias = "tuple[Route, Message, bytes]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +70,6 @@ class _Template:
     after_receipt: bytes
 
 
-class _Receipts:
-    """The receipts of one publish, sent once it and all publishes before it are stored."""
-
-    __slots__ = ("frames", "stored")
-
-    def __init__(self, frames: bytes) -> None:
-        self.frames = frames
-        self.stored = False
-
-
 class Publisher:
     """Collects the messages of one read and publishes them together."""
 
@@ -89,7 +79,7 @@ class Publisher:
         virtual_host: UserVirtualHost,
         user: str,
         queues: SessionQueues,
-        outbox: Outbox,
+        receipts: Receipts,
         *,
         trims: bool,
     ) -> None:
@@ -97,7 +87,7 @@ class Publisher:
         self._virtual_host = virtual_host
         self._user = user
         self._queues = queues
-        self._outbox = outbox
+        self.receipts = receipts
         self._trims = trims  # STOMP 1.0: leading spaces of header values mean nothing.
         self._generation = gateway.generation
         self._known: dict[bytes, Send] = {}
@@ -105,9 +95,7 @@ class Publisher:
         self._targets: dict[str, _Target] = {}  # By destination header.
         self._items: list[tuple[Route, Message, bytes]] = []
         self._durable = False  # Whether the pending items go to the disk; all do, or none.
-        self._receipts: list[bytes] = []
-        self._unstored: deque[_Receipts] = deque()
-        self.on_all_stored: Callable[[], None] | None = None  # Called once, when nothing is left.
+        self._receipts: list[bytes] = []  # Of the pending items.
 
     def take_sends(self, reader: FrameReader) -> None:  # noqa: C901 (the one loop per message)
         """Consume the SENDs at the reader's position, as far as their headers are known."""
@@ -143,6 +131,7 @@ class Publisher:
             else:
                 stored = send.raw + b"\n" + body
             if send.durable is not self._durable:
+                reader.position = position  # If the disk refuses, what comes now was not taken.
                 self._switch(send.durable)
                 append = self._items.append
             append((send.route, (send.envelope, send.header, body), stored))
@@ -216,55 +205,51 @@ class Publisher:
         return route, message, stored
 
     def flush(self) -> None:
-        """Publish what is pending, in one append."""
-        if self._items:
-            items, self._items = self._items, []
-            receipts, self._receipts = self._receipts, []
-            self.publish(items, b"".join(receipts))
+        """Publish what is pending, in one append; if the disk refuses, it stays pending."""
+        if not self._items:
+            return
+        items, self._items = self._items, []
+        receipts, self._receipts = self._receipts, []
+        try:
+            self._publish(items, b"".join(receipts))
+        except OSError:
+            self._items, self._receipts = items, receipts
+            raise
 
     def _switch(self, durable: bool) -> None:
         """The disk's log and memory's are two: what is mixed in one append loses its order."""
         self.flush()
         self._durable = durable
 
-    def publish(self, items: list[tuple[Route, Message, bytes]], receipts: bytes) -> None:
-        """Append `items` atomically; `receipts` follow when they and all before are stored.
+    def _publish(self, items: list[_Item], receipts: bytes) -> None:
+        """Append `items`; `receipts` follow when they and all before are stored.
 
         Raises `RequestRefusedError` if a queue is full and refuses one; no receipt follows then.
+        If the disk refuses, `items` are those that are not stored.
         """
-        waiting = _Receipts(receipts)
+        if any(item[0].guarded for item in items):
+            while len(items) > 1:
+                if self._virtual_host.publish(items[:1]):
+                    raise _full()
+                del items[0]
 
-        def on_stored() -> None:
-            waiting.stored = True
-            self._send_receipts()
+        def publish(on_stored: Callable[[], None]) -> None:
+            if self._virtual_host.publish(items, on_stored):
+                raise _full()
 
-        if self._virtual_host.publish(items, on_stored):
-            raise RequestRefusedError(
-                "resource_error", "RESOURCE_ERROR - a queue is full\n", closing=True
-            )
-        self._unstored.append(waiting)
-        self._send_receipts()
+        self.receipts.publishing(receipts, publish)
 
-    def add_receipt(self, receipt: bytes) -> None:
-        """Send a RECEIPT when all that was published before is stored."""
-        waiting = _Receipts(receipt)
-        waiting.stored = True
-        self._unstored.append(waiting)
-        self._send_receipts()
+    def publish_together(self, items: list[_Item], receipts: bytes) -> None:
+        """Append all `items` atomically, or none; `receipts` follow as for others.
 
-    @property
-    def all_stored(self) -> bool:
-        """Whether nothing published is still on its way to the store."""
-        return not self._unstored
+        Raises `RequestRefusedError` if there is a queue that would refuse one of them.
+        """
 
-    def _send_receipts(self) -> None:
-        unstored = self._unstored
-        while unstored and unstored[0].stored:
-            if frames := unstored.popleft().frames:
-                self._outbox.add(frames)
-        if not unstored and self.on_all_stored is not None:
-            on_all_stored, self.on_all_stored = self.on_all_stored, None
-            on_all_stored()
+        def publish(on_stored: Callable[[], None]) -> None:
+            if not self._virtual_host.publish_together(items, on_stored):
+                raise _full()
+
+        self.receipts.publishing(receipts, publish)
 
     def _find_target(self, text: str, destination: Destination, header: Header) -> _Target:
         """Where a destination leads; remembered if the header had no say in it."""
@@ -341,15 +326,14 @@ class Publisher:
         self._generation = self._gateway.generation
 
 
+def _full() -> RequestRefusedError:
+    return RequestRefusedError("resource_error", "RESOURCE_ERROR - a queue is full\n", closing=True)
+
+
 def _find_receipt(block: bytes) -> tuple[int, int]:
     """Where the first receipt line of a header block begins (at the LF before it) and ends."""
     start = block.find(b"\nreceipt:")
     return (start, -1) if start < 0 else (start, block.index(b"\n", start + 1))
-
-
-def encode_receipt(receipt: str) -> bytes:
-    """A RECEIPT frame."""
-    return encode_frame("RECEIPT", [("receipt-id", receipt)])
 
 
 def trim(headers: Mapping[str, str]) -> dict[str, str]:

@@ -19,8 +19,9 @@ from protocols.stomp.destinations import TEMP_QUEUE_PREFIX, Kind
 from protocols.stomp.errors import RequestRefusedError, processing_error
 from protocols.stomp.language import integer_header
 from protocols.stomp.outbox import Outbox
-from protocols.stomp.publishing import Publisher, encode_receipt, parse_target, trim
+from protocols.stomp.publishing import Publisher, parse_target, trim
 from protocols.stomp.queue_options import queue_options
+from protocols.stomp.receipts import Receipts, encode_receipt
 from protocols.stomp.session_queues import SessionQueues, has_durable_header, is_temp_queue
 from protocols.stomp.subscription import AckMode, Subscription, consumer_tag, describe
 from protocols.stomp.unsettled import Unsettled
@@ -82,8 +83,9 @@ class Session:
         self._transactions: dict[str, _Transaction] = {}
         self._unsettled = Unsettled()
         self._queues = SessionQueues(virtual_host, self, self._subscribe_temp_queue)
+        self._receipts = Receipts(outbox)
         self._publisher = Publisher(
-            gateway, virtual_host, user, self._queues, outbox, trims=version == "1.0"
+            gateway, virtual_host, user, self._queues, self._receipts, trims=version == "1.0"
         )
         self._acknowledger = Acknowledger(
             self._unsettled,
@@ -134,16 +136,15 @@ class Session:
             self._outbox.add(encode_receipt(receipt))
 
     def disconnect(self, frame: Frame, on_done: Callable[[], None]) -> None:
-        """End the session, then answer the receipt; `on_done` when everything sent is stored."""
-        self.flush()
+        """End the session, then answer the receipt; `on_done` when everything sent is stored.
+
+        What was collected must have been flushed.
+        """
         frame = self._trimmed(frame)
         self.close()
         if (receipt := frame.headers.get("receipt")) is not None:
-            self._publisher.add_receipt(encode_receipt(receipt))
-        if self._publisher.all_stored:
-            on_done()
-        else:
-            self._publisher.on_all_stored = on_done
+            self._receipts.add(encode_receipt(receipt))
+        self._receipts.when_all_stored(on_done)
 
     def close(self) -> None:
         """Give back what was not settled, end the subscriptions, delete the exclusive queues."""
@@ -298,11 +299,15 @@ class Session:
         for acknowledgement in transaction.acknowledgements:
             self._unsettled.check(acknowledgement.delivery_tag)
         if items:
-            self._publisher.publish(items, receipts)
+            try:
+                self._publisher.publish_together(items, receipts)
+            except OSError:  # It is tried again.
+                self._transactions[frame.headers["transaction"]] = transaction
+                raise
         for acknowledgement in transaction.acknowledgements:
             self._acknowledger.apply(acknowledgement)
         if not items and receipts:
-            self._publisher.add_receipt(receipts)
+            self._receipts.add(receipts)
 
     def _send_in_transaction(self, frame: Frame) -> None:
         transaction = self._transaction(self._trimmed(frame))

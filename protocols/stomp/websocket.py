@@ -126,7 +126,7 @@ class WebSocketConnection:
             return
         if answer:
             self._outgoing.append(answer)
-            self._stomp.credentials = self._handshake.credentials
+            self._stomp.login.credentials = self._handshake.credentials
             self.state = WebSocketState.OPEN
 
     def _take(self, message: TextMessage | BytesMessage, now: float) -> None:

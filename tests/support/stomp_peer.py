@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from gateway.gateway import Gateway
+from gateway.peers import Peer as PeerAddress
 from protocols.stomp.codec import Frame, parse_header_block
 from protocols.stomp.config import StompConfig
 from protocols.stomp.front_end import StompFactory, StompFrontEnd, WebSocketFactory
@@ -30,9 +31,9 @@ class StompBroker:
         self.factory = StompFactory(self.gateway, config, self.clock)
         self.websocket_factory = WebSocketFactory(self.gateway, config, self.clock)
 
-    def peer(self, host: str = "127.0.0.1") -> Peer:
+    def peer(self, host: str = "127.0.0.1", certificate_user: str | None = None) -> Peer:
         """A client that has said nothing yet."""
-        return Peer(self, host)
+        return Peer(self, host, certificate_user)
 
     def connect(self, version: str = "1.2", **headers: str) -> Peer:
         """A client that is logged in."""
@@ -50,9 +51,9 @@ class StompBroker:
 class Peer:
     """One client: `send` octets or `frame`s, `receive` frames."""
 
-    def __init__(self, broker: StompBroker, host: str) -> None:
+    def __init__(self, broker: StompBroker, host: str, certificate_user: str | None = None) -> None:
         self.wire = StringTransport(peerAddress=IPv4Address("TCP", host, 40_000))
-        self.protocol = broker.factory.buildProtocol(IPv4Address("TCP", host, 40_000))
+        self.protocol = broker.factory.buildProtocol(PeerAddress(host, 40_000, certificate_user))
         self.protocol.makeConnection(self.wire)  # type: ignore[no-untyped-call]
         self.session = ""
         self._received = b""

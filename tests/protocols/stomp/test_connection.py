@@ -1,12 +1,14 @@
 """Login, legal commands, heart-beats, what closes and what does not: exact octets."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from protocols.stomp.config import StompConfig
-from protocols.stomp.connection import TRANSITIONS, State, negotiate
+from protocols.stomp.connection import TRANSITIONS, State
 from protocols.stomp.front_end import StompFrontEnd
+from protocols.stomp.login import negotiate
 from tests.support.stomp_peer import Peer, StompBroker, encode
 
 ERROR_HEAD = "content-type:text/plain\nversion:1.0,1.1,1.2\n"
@@ -306,3 +308,57 @@ def test_a_congested_broker_is_given_time(
     monkeypatch.undo()
     broker.disk.release()
     assert peer.wire.producerState == "producing"
+
+
+class TestLogins:
+    """Who logs in without saying so."""
+
+    def test_implicitly(self, tmp_path: Path) -> None:
+        peer = StompBroker(tmp_path, StompConfig(implicit_connect=True)).peer()
+        peer.send(encode("SUBSCRIBE", destination=" /queue/a", receipt="r"))
+        assert peer.receive().headers == {"receipt-id": "r"}
+        peer.send(encode("SEND", b"m", destination="/queue/a"))
+        assert "ack" not in peer.receive().headers  # It is STOMP 1.0.
+        peer.frame("CONNECT")
+        assert peer.hung_up
+
+    def test_implicitly_but_refused(self, tmp_path: Path) -> None:
+        config = StompConfig(implicit_connect=True, default_password="wrong")
+        peer = StompBroker(tmp_path, config).peer()
+        peer.send(encode("SEND", b"m", destination="/queue/a"))
+        assert peer.octets() == error("Bad CONNECT", "Access refused for user 'guest'")
+        assert peer.hung_up
+
+    def test_by_certificate(self, tmp_path: Path) -> None:
+        broker = StompBroker(tmp_path, StompConfig(ssl_cert_login=True, default_password="x"))
+        peer = broker.peer(certificate_user="guest")
+        peer.frame("CONNECT", accept_version="1.2")
+        assert peer.receive().command == "CONNECTED"
+        for headers in ({}, {"login": "guest", "passcode": "wrong"}):
+            peer = broker.peer(certificate_user="guest" if headers else None)
+            peer.frame("CONNECT", accept_version="1.2", **headers)
+            assert peer.octets() == error("Bad CONNECT", "Access refused for user 'guest'")
+
+    def test_by_a_certificate_of_nobody(self, tmp_path: Path) -> None:
+        broker = StompBroker(tmp_path, StompConfig(ssl_cert_login=True))
+        peer = broker.peer(certificate_user="CN=nobody")
+        peer.frame("CONNECT", accept_version="1.2")
+        assert peer.octets() == error("Bad CONNECT", "Access refused for user 'CN=nobody'")
+
+    def test_a_certificate_is_not_asked_unless_told(self, broker: StompBroker) -> None:
+        peer = broker.peer(certificate_user="CN=nobody")
+        peer.frame("CONNECT", accept_version="1.2")
+        assert peer.receive().command == "CONNECTED"
+
+    def test_nobody_is_the_default(self, tmp_path: Path) -> None:
+        peer = StompBroker(tmp_path, StompConfig(default_user="")).peer()
+        peer.frame("CONNECT", accept_version="1.2")
+        assert peer.octets() == error("Bad CONNECT", "Missing login or passcode header(s)")
+
+
+def test_the_server_may_hide_its_name(tmp_path: Path) -> None:
+    peer = StompBroker(tmp_path, StompConfig(server_name="")).peer()
+    peer.frame("CONNECT", request_id="7")
+    connected = peer.receive()
+    assert list(connected.headers) == ["session", "heart-beat", "version", "response-id"]
+    assert connected.headers["response-id"] == "7"

@@ -34,3 +34,36 @@ def test_an_expiration(tmp_path: Path) -> None:
     assert queue.ready_count == 7
     broker.clock.advance(0.5)
     assert [each.message[2] for each in queue.take(9)] == [b"stays"]
+
+
+def test_a_transaction_is_taken_in_as_a_whole(tmp_path: Path) -> None:
+    broker = StompBroker(tmp_path)
+    limited = broker.virtual_host.declare_queue(
+        "q", durable=True, arguments={"x-max-length": 2, "x-overflow": "reject-publish"}
+    )
+    other = broker.virtual_host.declare_queue("other", durable=True)
+    peer = broker.connect()
+    for name, count in (("fits", 2), ("full", 1)):
+        peer.frame("BEGIN", transaction=name)
+        peer.frame("SEND", b"m", destination="/amq/queue/other", transaction=name)
+        for _ in range(count):
+            peer.frame("SEND", b"m", destination="/amq/queue/q", transaction=name)
+        peer.frame("COMMIT", transaction=name, receipt=name)
+    receipt, error = peer.receive_all()
+    assert (receipt.command, receipt.headers["receipt-id"]) == ("RECEIPT", "fits")
+    assert (error.command, error.headers["message"]) == ("ERROR", "resource_error")
+    assert (limited.ready_count, other.ready_count) == (2, 1)
+
+
+def test_a_transaction_larger_than_the_queue_is_refused_whole(tmp_path: Path) -> None:
+    broker = StompBroker(tmp_path)
+    queue = broker.virtual_host.declare_queue(
+        "q", durable=True, arguments={"x-max-length": 2, "x-overflow": "reject-publish"}
+    )
+    peer = broker.connect()
+    peer.frame("BEGIN", transaction="t")
+    for _ in range(3):
+        peer.frame("SEND", b"m", destination="/amq/queue/q", transaction="t")
+    peer.frame("COMMIT", transaction="t")
+    assert peer.receive().headers["message"] == "resource_error"
+    assert queue.ready_count == 0
