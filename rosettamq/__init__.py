@@ -18,6 +18,7 @@ from rosettamq.message import Message, MessageQueue, ReceivedMessage, SendResult
 from rosettamq.producer import Producer
 from rosettamq.push_consumer import PushConsumer
 from rosettamq.simple_consumer import SimpleConsumer
+from rosettamq.subscriptions import Sql
 
 __all__ = [
     "BrokerConnectionError",
@@ -35,6 +36,7 @@ __all__ = [
     "SendResult",
     "SendStatus",
     "SimpleConsumer",
+    "Sql",
     "SubscriptionError",
     "TopicNotFoundError",
 ]

@@ -29,7 +29,13 @@ from rosettamq.network import DEFAULT_NAME_SERVER, REQUEST_TIMEOUT_S, Client, Ne
 from rosettamq.progress import QueueProgress
 from rosettamq.remoting.codes import RequestCode
 from rosettamq.remoting.command import RemotingCommand
-from rosettamq.subscriptions import Subscription, allocate_averagely, parse_subscription
+from rosettamq.subscriptions import (
+    TAG,
+    Sql,
+    Subscription,
+    allocate_averagely,
+    parse_subscription,
+)
 
 Callback = Callable[[ReceivedMessage], object]
 
@@ -79,8 +85,12 @@ class PushConsumer(Client):
         """The consumer group."""
         return self._group
 
-    def subscribe(self, topic: str, expression: str, callback: Callback) -> None:
-        """Have `callback` called with the topic's messages of these tags; before `start`."""
+    def subscribe(self, topic: str, expression: str | Sql, callback: Callback) -> None:
+        """Have `callback` called with the topic's messages of these tags; before `start`.
+
+        With `Sql(condition)` instead, with those that it selects: `start` raises
+        `SubscriptionError` if the broker does not understand it.
+        """
         if self._network is not None:
             raise SubscriptionError("subscribe before start")
         self._subscriptions[topic] = (parse_subscription(topic, expression), callback)
@@ -100,6 +110,11 @@ class PushConsumer(Client):
             )
 
         network.start_heartbeats(heartbeat)
+        try:
+            self._check_subscriptions(network)
+        except RosettaMQError:
+            network.close()
+            raise
         self._closing.clear()
         self._is_changed = True
         self._pool = ThreadPoolExecutor(self._threads, "rosettamq-consume")
@@ -108,6 +123,23 @@ class PushConsumer(Client):
         )
         self._keeper.start()
         return network
+
+    def _check_subscriptions(self, network: Network) -> None:
+        """Have the broker read what only it can: nobody may wait in vain for a misspelt word."""
+        for subscription, _ in self._subscriptions.values():
+            if subscription.expression_type == TAG:
+                continue
+            command = requests.check_subscription_request(
+                network.client_id, self._group, subscription
+            )
+            try:
+                topic = subscription.topic
+                for queue in network.route(topic).readable_queues(topic)[:1]:
+                    requests.check(network.call(queue, command))
+            except TopicNotFoundError:
+                continue  # Somebody may create it later.
+            except ResponseError as error:
+                raise SubscriptionError(error.remark) from error
 
     def _disconnect(self, network: Network) -> None:
         self._closing.set()

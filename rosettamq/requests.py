@@ -181,7 +181,7 @@ def pull_request(
         sys_flag=PullFlag.SUBSCRIPTION | (PullFlag.SUSPEND if suspend_s else 0),
         suspend_timeout_millis=int(suspend_s * 1000),
         subscription=subscription.expression,
-        expression_type="TAG",
+        expression_type=subscription.expression_type,
     )
     return RemotingCommand(RequestCode.PULL_MESSAGE, header.to_ext())
 
@@ -218,7 +218,7 @@ def pop_request(
         invisible_time=int(invisible_s * 1000),
         poll_time=int(wait_s * 1000),
         born_time=now_ms,
-        exp_type="TAG",
+        exp_type=subscription.expression_type,
         exp=subscription.expression,
     )
     return RemotingCommand(RequestCode.POP_MESSAGE, header.to_ext())
@@ -320,6 +320,31 @@ def _start_offsets(info: str) -> dict[int, int]:
 # Groups and offsets
 
 
+def _subscription_data(subscription: Subscription, version: int) -> dict[str, object]:
+    return {
+        "topic": subscription.topic,
+        "subString": subscription.expression,
+        "tagsSet": sorted(subscription.tags or ()),
+        "codeSet": [],
+        "subVersion": version,
+        "expressionType": subscription.expression_type,
+        "classFilterMode": False,
+    }
+
+
+def check_subscription_request(
+    client_id: str, group: str, subscription: Subscription
+) -> RemotingCommand:
+    """Ask whether the broker understands a subscription."""
+    body = {
+        "clientId": client_id,
+        "group": group,
+        "namespace": "",
+        "subscriptionData": _subscription_data(subscription, 0),
+    }
+    return RemotingCommand(RequestCode.CHECK_CLIENT_CONFIG, body=json.dumps(body).encode())
+
+
 def heartbeat_request(
     client_id: str,
     producer_groups: Iterable[str] = (),
@@ -339,16 +364,7 @@ def heartbeat_request(
                 "consumeFromWhere": "CONSUME_FROM_LAST_OFFSET",
                 "unitMode": False,
                 "subscriptionDataSet": [
-                    {
-                        "topic": subscription.topic,
-                        "subString": subscription.expression,
-                        "tagsSet": sorted(subscription.tags or ()),
-                        "codeSet": [],
-                        "subVersion": version,
-                        "expressionType": "TAG",
-                        "classFilterMode": False,
-                    }
-                    for subscription in subscriptions
+                    _subscription_data(subscription, version) for subscription in subscriptions
                 ],
             }
         )

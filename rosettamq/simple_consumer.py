@@ -10,7 +10,7 @@ from rosettamq import requests
 from rosettamq.message import MessageQueue, ReceivedMessage
 from rosettamq.network import DEFAULT_NAME_SERVER, REQUEST_TIMEOUT_S, Client, Network
 from rosettamq.remoting.command import RemotingCommand
-from rosettamq.subscriptions import Subscription, parse_subscription
+from rosettamq.subscriptions import Sql, Subscription, parse_subscription
 
 _RECEIVE_MAX = 32
 _SLICE_S = 1.0  # How long one of several topics is waited for before the next.
@@ -27,7 +27,7 @@ class SimpleConsumer(Client):
         self,
         group: str,
         name_server: str = DEFAULT_NAME_SERVER,
-        subscriptions: Mapping[str, str] | None = None,
+        subscriptions: Mapping[str, str | Sql] | None = None,
     ) -> None:
         super().__init__(name_server)
         self._group = group
@@ -37,8 +37,8 @@ class SimpleConsumer(Client):
         }
         self._turns = itertools.count()
 
-    def subscribe(self, topic: str, expression: str = "*") -> None:
-        """Want a topic's messages with these tags: `*`, or `a || b`."""
+    def subscribe(self, topic: str, expression: str | Sql = "*") -> None:
+        """Want a topic's messages with these tags: `*`, or `a || b`; or those that SQL selects."""
         self._subscriptions[topic] = parse_subscription(topic, expression)
         if self._network is not None:
             self._network.beat()

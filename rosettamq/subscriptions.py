@@ -9,18 +9,30 @@ from rosettamq.errors import SubscriptionError
 from rosettamq.message import MessageQueue
 
 ALL_TAGS = "*"
+TAG = "TAG"
+SQL92 = "SQL92"
+
+
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """A condition over a message's properties, evaluated by the broker: `Sql("price > 10")`."""
+
+    condition: str
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A tag expression: `*`, or tags joined by `||`."""
+    """A tag expression: `*`, or tags joined by `||`; or a condition in SQL92."""
 
     topic: str
     expression: str = ALL_TAGS
+    expression_type: str = TAG
 
     @property
     def tags(self) -> frozenset[str] | None:
         """The tags that are wanted; None for all."""
+        if self.expression_type != TAG:
+            return None
         tags = frozenset(tag.strip() for tag in self.expression.split("||"))
         return None if ALL_TAGS in tags else tags
 
@@ -29,10 +41,12 @@ class Subscription:
         return self.tags is None or tag in self.tags
 
 
-def parse_subscription(topic: str, expression: str) -> Subscription:
-    """Check a tag expression; raises `SubscriptionError`."""
+def parse_subscription(topic: str, expression: str | Sql) -> Subscription:
+    """Check a tag expression; raises `SubscriptionError`. Only the broker can check SQL92."""
     if not topic:
         raise SubscriptionError("a subscription needs a topic")
+    if isinstance(expression, Sql):
+        return Subscription(topic, expression.condition, SQL92)
     tags = [tag.strip() for tag in expression.split("||")]
     if not all(tags) or any("|" in tag for tag in tags):
         raise SubscriptionError(f"not a tag expression like 'a || b': {expression!r}")

@@ -15,9 +15,10 @@ from gateway.vhosts import VirtualHost
 from rosettamq.remoting.codes import ResponseCode
 from rosettamq.remoting.ids import Address, UniqueKeys
 
+from .filters import MessageFilter, parse_filter
 from .groups import ConsumerGroups, QueueLocks
 from .invisible import InvisibleMessages
-from .language import Place, TagFilter, parse_tag_filter, to_record
+from .language import Place, to_record
 from .progress import GroupWindow, OwnGroup, Progress, Taken
 from .replies import RequestRefusedError, topic_not_found
 
@@ -191,9 +192,9 @@ class Broker:
             del self._windows[key]
             self.invisible.forget(key)
 
-    def tag_filter(
+    def message_filter(
         self, group: str, topic: str, expression: str | None, expression_type: str | None
-    ) -> TagFilter:
+    ) -> MessageFilter:
         """The filter in a request, or the one that the group's heartbeats brought."""
         if expression is None:
             subscription = self.groups.subscription(group, topic)
@@ -203,12 +204,7 @@ class Broker:
                     f"the consumer's subscription not exist: {group} has none for {topic}",
                 )
             expression, expression_type = subscription.expression, subscription.expression_type
-        if (expression_type or "TAG") != "TAG":
-            raise RequestRefusedError(
-                ResponseCode.SYSTEM_ERROR,
-                f"The broker does not support consumer to filter message by {expression_type}",
-            )
-        return parse_tag_filter(expression)
+        return parse_filter(expression, expression_type)
 
     def record(self, topic: str, queue: Queue, taken: Taken, store_host: Address) -> bytes:
         """Write a message of a queue as the record that a native reader expects."""
@@ -223,7 +219,7 @@ class Broker:
         topic: str,
         progress: Progress,
         count: int,
-        tag_filter: TagFilter,
+        message_filter: MessageFilter,
         store_host: Address,
     ) -> tuple[Sequence[Taken], bytes]:
         """Take at most `count` messages that fit into one answer."""
@@ -231,7 +227,7 @@ class Broker:
         records: list[bytes] = []
         size = 0
         while len(taken) < count and size < self.limits.answer_size_max:
-            entries = progress.take(1, tag_filter)
+            entries = progress.take(1, message_filter)
             if not entries:
                 break
             taken += entries

@@ -98,7 +98,7 @@ def check_client_config(session: NativeSession, request: RemotingCommand) -> Rem
     """CHECK_CLIENT_CONFIG: a subscription that cannot work must fail here."""
     subscription = _decode(request.body, _ClientConfig).subscription_data
     if subscription is not None:
-        session.broker.tag_filter(
+        session.broker.message_filter(
             "", subscription.topic, subscription.sub_string or "*", subscription.expression_type
         )
     return success()

@@ -12,7 +12,8 @@ stays at hand for native readers.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
@@ -197,22 +198,17 @@ def message_tag(message: Message) -> str:
     return value_text(header.properties.headers.get(TAGS, ""))
 
 
-@dataclass(frozen=True, slots=True)
-class TagFilter:
-    """Which tags a subscription wants; None means all."""
-
-    tags: frozenset[str] | None = None
-
-    def matches(self, message: Message) -> bool:
-        """Whether the subscription wants this message."""
-        return self.tags is None or message_tag(message) in self.tags
+def message_texts(message: Message) -> Callable[[str], str | None]:
+    """Look up the properties that a native reader sees."""
+    envelope, header, _ = message
+    if isinstance(header, NativeHeader):
+        return header.texts.get
+    return _decoded(_translated(envelope, header)).get
 
 
 @lru_cache(maxsize=1024)
-def parse_tag_filter(expression: str) -> TagFilter:
-    """Read `*` or `a || b`; nothing at all means `*`, as in Java."""
-    tags = frozenset(tag.strip() for tag in expression.split("||")) - {""}
-    return TagFilter(None if not tags or "*" in tags else tags)
+def _decoded(raw: bytes) -> dict[str, str]:
+    return decode_properties(raw)
 
 
 def _translated(envelope: Envelope, header: Header) -> bytes:

@@ -22,7 +22,7 @@ from rosettamq.remoting.headers import (
     PopMessageResponse,
 )
 
-from .language import TagFilter
+from .filters import MessageFilter
 from .progress import OwnGroup, Progress
 from .replies import RequestRefusedError, success, topic_not_found
 from .session import NativeSession
@@ -42,11 +42,11 @@ def pop_message(session: NativeSession, request: RemotingCommand) -> RemotingCom
     _check_invisible_time(header.invisible_time)
     broker = session.broker
     queue = broker.find_queue(header.topic, max(0, header.queue_id))  # -1 means all.
-    tag_filter = broker.tag_filter(
+    message_filter = broker.message_filter(
         header.consumer_group, header.topic, header.exp or "*", header.exp_type
     )
     progress = broker.progress(queue, header.consumer_group, header.init_mode)
-    attempt = _Pop(session, progress, header, tag_filter)
+    attempt = _Pop(session, progress, header, message_filter)
     return session.hold(request, attempt, header.poll_time / 1000)
 
 
@@ -160,12 +160,12 @@ class _Pop:
         session: NativeSession,
         progress: Progress,
         header: PopMessageRequest,
-        tag_filter: TagFilter,
+        message_filter: MessageFilter,
     ) -> None:
         self._session = session
         self._progress = progress
         self._header = header
-        self._tag_filter = tag_filter
+        self._message_filter = message_filter
 
     def answer(self, is_last: bool) -> RemotingCommand | None:
         """Take what is there, and hide it."""
@@ -174,7 +174,7 @@ class _Pop:
         if not broker.is_current(queue):
             raise topic_not_found(header.topic)
         taken, body = broker.collect(
-            header.topic, progress, header.max_msg_nums, self._tag_filter, session.store_host
+            header.topic, progress, header.max_msg_nums, self._message_filter, session.store_host
         )
         self.abandon()
         if not taken:

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from gateway.messages import Message
 from gateway.queues import Queue
 
-from .language import TagFilter
+from .filters import MessageFilter
 
 # How many entries one take looks at before it answers with what it has.
 SCAN_COUNT_MAX = 1024
@@ -32,7 +32,7 @@ class Progress(Protocol):
 
     queue: Queue
 
-    def take(self, count: int, tag_filter: TagFilter) -> list[Taken]:
+    def take(self, count: int, message_filter: MessageFilter) -> list[Taken]:
         """Put at most `count` messages in flight."""
 
     def settle(self, offsets: Collection[int]) -> None:
@@ -63,7 +63,7 @@ class OwnGroup:
         self.queue = queue
         self._arrived: list[Taken] = []
 
-    def take(self, count: int, tag_filter: TagFilter) -> list[Taken]:
+    def take(self, count: int, message_filter: MessageFilter) -> list[Taken]:
         """Take what is ready; what the filter does not want the group has consumed by that."""
         wanted: list[Taken] = []
         passed_over: list[int] = []
@@ -72,7 +72,7 @@ class OwnGroup:
             if not taken:
                 break
             for entry in taken:
-                if tag_filter.matches(entry.message):
+                if message_filter.matches(entry.message):
                     wanted.append(entry)
                 else:
                     passed_over.append(entry.offset)
@@ -168,7 +168,7 @@ class GroupWindow:
         self._returned: list[int] = []  # A heap.
         self._watchers: dict[Callable[[], None], None] = {}
 
-    def take(self, count: int, tag_filter: TagFilter) -> list[Taken]:
+    def take(self, count: int, message_filter: MessageFilter) -> list[Taken]:
         """What came back first, then what comes next."""
         taken = self._take_returned(count)
         scanned = 0
@@ -179,7 +179,7 @@ class GroupWindow:
             for offset, message in entries:
                 scanned += 1
                 self._next = offset + 1
-                if tag_filter.matches(message):
+                if message_filter.matches(message):
                     taken.append(Taken(offset, message, 0))
                     self._times[offset] = 0
                     heapq.heappush(self._lowest, offset)

@@ -14,8 +14,9 @@ from rosettamq.remoting.codes import PullFlag, ResponseCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import PullMessageRequest, PullMessageResponse
 
+from .filters import MessageFilter
 from .holding import Attempt
-from .language import NativeHeader, TagFilter
+from .language import NativeHeader
 from .progress import SCAN_COUNT_MAX, OwnGroup, Taken
 from .replies import RefusalError, refusal, topic_not_found
 from .retrying import DUE_PROPERTY, RETRY_PREFIX
@@ -35,19 +36,19 @@ def _pull(session: NativeSession, request: RemotingCommand) -> RemotingCommand |
     broker = session.broker
     queue = broker.find_queue(header.topic, header.queue_id)
     expression = header.subscription if header.sys_flag & PullFlag.SUBSCRIPTION else None
-    tag_filter = broker.tag_filter(
+    message_filter = broker.message_filter(
         header.consumer_group, header.topic, expression, header.expression_type
     )
     attempt: Attempt
     if header.consumer_group == queue.name:
         if header.sys_flag & PullFlag.COMMIT_OFFSET and header.commit_offset > 0:
             session.settle_pulled(queue, header.commit_offset)
-        attempt = _OwnPull(session, queue, header, tag_filter)
+        attempt = _OwnPull(session, queue, header, message_filter)
     else:
         if header.sys_flag & PullFlag.COMMIT_OFFSET and header.commit_offset >= 0:
             broker.commit(queue, header.consumer_group, header.commit_offset)
         broker.keep_for(queue, header.consumer_group, header.queue_offset)
-        attempt = _Pull(session, queue, header, tag_filter)
+        attempt = _Pull(session, queue, header, message_filter)
     may_suspend = bool(header.sys_flag & PullFlag.SUSPEND)
     duration_s = header.suspend_timeout_millis / 1000 if may_suspend else 0.0
     return session.hold(request, attempt, duration_s)
@@ -89,12 +90,12 @@ class _Pull:
         session: NativeSession,
         queue: Queue,
         header: PullMessageRequest,
-        tag_filter: TagFilter,
+        message_filter: MessageFilter,
     ) -> None:
         self._session = session
         self._queue = queue
         self._header = header
-        self._tag_filter = tag_filter
+        self._message_filter = message_filter
         self._due_ms: int | None = None
 
     def answer(self, is_last: bool) -> RemotingCommand | None:
@@ -144,7 +145,7 @@ class _Pull:
                 scanned += 1
                 if self._is_early(message):
                     return entry_offset, b"".join(records)
-                if self._tag_filter.matches(message):
+                if self._message_filter.matches(message):
                     if records and size >= size_max:
                         return offset, b"".join(records)
                     taken = Taken(entry_offset, message, 0)
@@ -178,12 +179,12 @@ class _OwnPull:
         session: NativeSession,
         queue: Queue,
         header: PullMessageRequest,
-        tag_filter: TagFilter,
+        message_filter: MessageFilter,
     ) -> None:
         self._session = session
         self._progress = OwnGroup(queue)
         self._header = header
-        self._tag_filter = tag_filter
+        self._message_filter = message_filter
         previous = session.broker.pullers.get(queue)
         if previous is not None and previous is not session:
             # The queue has changed hands: what the other has not committed comes again.
@@ -197,7 +198,7 @@ class _OwnPull:
             raise topic_not_found(header.topic)
         count = _count(session, header)
         taken, body = session.broker.collect(
-            header.topic, self._progress, count, self._tag_filter, session.store_host
+            header.topic, self._progress, count, self._message_filter, session.store_host
         )
         self._progress.give_back_arrived()
         if not taken:

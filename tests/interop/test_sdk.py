@@ -10,7 +10,7 @@ import pytest
 import rosettamq
 from gateway.addresses import format_address
 from interop.servers import rosettamq_server
-from rosettamq import Message, Producer, PushConsumer, ReceivedMessage, SimpleConsumer
+from rosettamq import Message, Producer, PushConsumer, ReceivedMessage, SimpleConsumer, Sql
 
 pytestmark = pytest.mark.interop
 
@@ -153,6 +153,22 @@ def test_two_members_share_two_topics_queues(producer: Producer, name_server: st
     producer.send(Message("members", b"1"))
     wait_until(lambda: got == ["first", "second"])
     second.close()
+
+
+def test_sql_selects(producer: Producer, name_server: str) -> None:
+    for price in (5, 15, 25):
+        producer.send(Message("sql", b"%d" % price, properties={"price": str(price)}))
+    with SimpleConsumer("readers", name_server, {"sql": Sql("price > 10")}) as consumer:
+        assert [message.body for message in consumer.receive(wait_s=5)] == [b"15", b"25"]
+    got: list[bytes] = []
+    consumer = PushConsumer("pushed", name_server)
+    consumer.subscribe("sql", Sql("price BETWEEN 1 AND 20"), lambda each: got.append(each.body))
+    with consumer:
+        wait_until(lambda: sorted(got) == [b"15", b"5"])
+    misspelt = PushConsumer("misspelt", name_server)
+    misspelt.subscribe("sql", Sql("price >"), print)
+    with pytest.raises(rosettamq.SubscriptionError, match="the selector ends at character 8"):
+        misspelt.start()
 
 
 def test_a_lost_connection_is_made_anew(producer: Producer, name_server: str) -> None:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rosettamq import MessageQueue, SubscriptionError
+from rosettamq import MessageQueue, Sql, SubscriptionError
 from rosettamq.errors import ProtocolError
 from rosettamq.progress import QueueProgress
 from rosettamq.routes import TopicRoute, parse_route
@@ -49,6 +49,13 @@ def test_who_is_not_in_the_group_has_nothing() -> None:
 )
 def test_tags(expression: str, tag: str, matches: bool) -> None:
     assert parse_subscription("T", expression).matches(tag) is matches
+
+
+def test_only_the_broker_understands_sql() -> None:
+    subscription = parse_subscription("T", Sql("a > 1 ||"))
+    assert (subscription.expression, subscription.expression_type) == ("a > 1 ||", "SQL92")
+    assert subscription.tags is None
+    assert subscription.matches("anything")
 
 
 @pytest.mark.parametrize(

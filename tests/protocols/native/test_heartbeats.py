@@ -91,12 +91,13 @@ def test_what_is_no_heartbeat(peer: Peer, body: bytes) -> None:
 
 
 def test_a_subscription_that_cannot_work_fails_at_the_start(peer: Peer) -> None:
-    def check(kind: str) -> int:
-        data = {"topic": "T", "subString": "a", "expressionType": kind}
+    def check(kind: str, expression: str) -> int:
+        data = {"topic": "T", "subString": expression, "expressionType": kind}
         body = {"clientId": "c", "group": "G", "subscriptionData": data}
         return peer.call(RequestCode.CHECK_CLIENT_CONFIG, None, body).code
 
-    assert (check("TAG"), check("SQL92")) == (0, 1)
+    assert (check("TAG", "a"), check("SQL92", "a > 1")) == (0, 0)
+    assert (check("SQL92", "a >"), check("XPATH", "a")) == (23, 1)
 
 
 def test_one_client_at_a_time_holds_a_queue(broker: NativeBroker, peer: Peer) -> None:

@@ -9,7 +9,6 @@ from protocols.native.language import (
     NativeHeader,
     Place,
     message_tag,
-    parse_tag_filter,
     to_record,
     to_stored,
 )
@@ -142,19 +141,3 @@ def test_a_native_message_says_when_it_is_not_persistent() -> None:
     (_, header, _), _ = to_stored(sent)
     assert not header.persistent
     assert header.properties.persistent is False
-
-
-@pytest.mark.parametrize(
-    ("expression", "tag", "matches"),
-    [
-        ("*", "a", True),
-        ("", "", True),
-        ("a || b", "b", True),
-        ("a||b", "c", False),
-        ("a", "", False),
-        ("a || *", "c", True),
-    ],
-)
-def test_tag_filters(expression: str, tag: str, matches: bool) -> None:
-    message, _ = to_stored(Record("T", b"", f"TAGS\x01{tag}\x02".encode(), 1))
-    assert parse_tag_filter(expression).matches(message) is matches

@@ -270,3 +270,10 @@ def test_after_a_restart_what_was_not_acknowledged_comes_again(tmp_path: Path) -
     assert bodies(pop(peer, "G")) == [b"1", b"2"]
     assert bodies(pop(peer, "T")) == [b"0", b"1"]
     broker.stop()
+
+
+def test_a_pop_takes_what_its_sql_selects(peer: Peer, group: str) -> None:
+    for number in range(4):
+        peer.publish("T", b"%d" % number, f"a\x01{number}\x02")
+    header = PopMessageRequest(group, "T", -1, 32, 60_000, 0, 0, 0, "SQL92", "a BETWEEN 1 AND 2")
+    assert bodies(peer.call(POP, header)) == [b"1", b"2"]

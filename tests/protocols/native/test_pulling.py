@@ -63,10 +63,38 @@ class TestAnotherGroup:
         nothing = pull(peer, "G", 0, "x")
         assert (nothing.code, nothing.ext_fields["nextBeginOffset"]) == (20, "4")
 
-    def test_sql_is_refused(self, peer: Peer) -> None:
+    @pytest.mark.parametrize(
+        ("text", "code", "found"),
+        [
+            ("a > 1", 0, [b"2", b"3"]),
+            ("a > 1 AND TAGS <> 't2'", 0, [b"3"]),
+            ("a IS NULL", 0, [b"none"]),
+            ("a > ", 23, []),
+        ],
+    )
+    def test_only_what_the_sql_selects_comes(
+        self, peer: Peer, text: str, code: int, found: list[bytes]
+    ) -> None:
+        for number in range(4):
+            properties = f"a\x01{number}\x02TAGS\x01t{number}\x02"
+            peer.publish("T", b"%d" % number, properties)
+        peer.publish("T", b"none")
+        header = PullMessageRequest(
+            "G", "T", 0, 0, 32, PullFlag.SUBSCRIPTION, subscription=text, expression_type="SQL92"
+        )
+        response = peer.call(PULL, header)
+        assert response.code == code
+        assert bodies(response) == found
+        if code:
+            assert response.remark == (
+                "parse the consumer's subscription failed: expected a value,"
+                " but the selector ends at character 5"
+            )
+
+    def test_no_other_language_is_known(self, peer: Peer) -> None:
         peer.publish("T", b"0")
         header = PullMessageRequest(
-            "G", "T", 0, 0, 32, PullFlag.SUBSCRIPTION, subscription="a > 1", expression_type="SQL92"
+            "G", "T", 0, 0, 32, PullFlag.SUBSCRIPTION, subscription="a", expression_type="XPATH"
         )
         assert peer.call(PULL, header).code == 1
 
