@@ -20,7 +20,7 @@ ALLOWED = {
     "core": set(),
     "gateway": {"core", "rosettamq"},
     "protocols": {"gateway", "core", "rosettamq"},
-    "interop": {"gateway", "core", "rosettamq"},
+    "interop": {"gateway", "core", "rosettamq", "bench"},
 }
 
 
