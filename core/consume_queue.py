@@ -53,6 +53,12 @@ class ConsumeQueue:
         runs = self._runs
         return runs[self._head] if self._head < len(runs) else self.max_offset
 
+    @property
+    def last_run_offset(self) -> int:
+        """The queue offset at which the newest run begins; `max_offset` if there is none."""
+        runs = self._runs
+        return runs[-_WIDTH] if self._head < len(runs) else self.max_offset
+
     def append(self, log_offset: int, first: int, count: int) -> int:
         """Add a run behind the others; return the queue offset of its first message."""
         queue_offset = self.max_offset

@@ -48,6 +48,7 @@ class LightQueue:
         self.deleted = False
         self.guarded = False  # Must whoever appends ask the layer above first?
         self.keeps_all = False  # Does it keep over a restart what is not persistent, too?
+        self._keeps_for_groups = True  # Does it hold what other groups have not read yet?
         self.dispatcher: Dispatcher | None = None  # Who hands out what becomes ready.
         self._store = store
         self._progress = progress
@@ -92,6 +93,10 @@ class LightQueue:
         """How often a message was delivered before, as far as that is known."""
         window = self.window
         return window.delivery_counts.get(offset, int(offset < window.redelivered_below))
+    @property
+    def last_run_offset(self) -> int:
+        """Where the newest run begins; `max_offset` if nothing is held."""
+        return self.index.last_run_offset
 
     def append(self, log_offset: int, first: int, count: int, is_kept: bool) -> int:
         """`count` messages of a record, from its message `first` on, belong to this queue.
@@ -252,31 +257,61 @@ class LightQueue:
         if self.dispatcher is not None:
             self._turn.dispatchers[self.dispatcher] = None
 
-    def purge(self) -> int:
-        """Drop what is ready; return how many messages that were."""
-        count, self.ready_count = self.ready_count, 0
-        for start, end in self.window.purge(self.index.max_offset):
+    def purge(self, end: int | None = None) -> int:
+        """Drop what is ready, or of a queue that nobody takes from, what is below `end`.
+
+        Returns how many messages that were.
+        """
+        count = 0
+        for start, stop in self.window.purge(self.index.max_offset if end is None else end):
+            count += stop - start
             if self.durable:
-                self._progress.settled(self.id, start, end)
+                self._progress.settled(self.id, start, stop)
+        self.ready_count -= count
         self._trim()
         return count
 
-    def read(self, offset: int, count: int) -> list[tuple[int, Any]]:
-        """Look at messages from `offset` on, at most `count`; changes nothing."""
-        found: list[tuple[int, Any]] = []
+    def look(self, offset: int, count: int) -> tuple[list[Span], int]:
+        """Messages from `offset` on, at most `count`, and where to go on; changes nothing.
+
+        Fewer if they are large.
+        """
+        spans: list[Span] = []
         offset = max(offset, self.index.min_offset)
         size = 0
-        while count > len(found) and size < TAKE_SIZE_MAX:
+        while count > 0 and size < TAKE_SIZE_MAX:
             run = self.index.run_at(offset)
             if run is None:
-                break
+                return spans, max(offset, self.index.max_offset)
             start, log_offset, first, held = run
-            wanted = min(held, count - len(found))
+            wanted = min(held, count)
             messages, messages_size = self._store.fetch(log_offset, first, wanted)
-            found += zip(range(start, start + wanted), messages, strict=False)
+            if messages_size > TAKE_SIZE_MAX and wanted > 1:
+                wanted = max(1, wanted * TAKE_SIZE_MAX // messages_size)
+                messages = messages[:wanted]
+            if messages:
+                spans.append((start, messages, False))
+            count -= len(messages)
             size += messages_size
             offset = start + wanted
-        return found
+        return spans, offset
+
+    def read(self, offset: int, count: int) -> list[tuple[int, Any]]:
+        """The messages of `look`, each with its offset."""
+        spans, _ = self.look(offset, count)
+        return [found for start, messages, _ in spans for found in enumerate(messages, start)]
+
+    def run_sizes(self, offset: int, count: int) -> tuple[list[tuple[int, int]], int]:
+        """Where at most `count` runs from `offset` on end, how large each is, and where to go on.
+
+        A run that cannot be read has no size.
+        """
+        sizes: list[tuple[int, int]] = []
+        while len(sizes) < count and (run := self.index.run_at(offset)) is not None:
+            start, log_offset, first, held = run
+            offset = start + held
+            sizes.append((offset, self._store.size(log_offset, first, held)))
+        return sizes, offset
 
     def location(self, offset: int) -> tuple[int, int]:
         """Where a held message is: its log offset, and its store timestamp in ms.
@@ -309,6 +344,11 @@ class LightQueue:
             self._progress.committed(group_id, offset)
         self._trim()
 
+    def keep_nothing_for_groups(self) -> None:
+        """What this group is done with goes, whether another one has read it or not."""
+        self._keeps_for_groups = False
+        self._trim()
+
     def restore(
         self,
         floor: int,
@@ -339,7 +379,7 @@ class LightQueue:
     def _trim(self) -> None:
         """Forget the entries that neither this group nor another one needs."""
         index, floor = self.index, self.window.floor
-        if self.group_offsets:
+        if self.group_offsets and self._keeps_for_groups:
             floor = min(floor, *self.group_offsets.values())
         for log_offset in index.drop_before(floor):
             if log_offset >= VOLATILE_BASE:

@@ -190,22 +190,18 @@ class Store:
         header = decode_header(data)
         return header.timestamp_ms if header is not None else 0
 
+    def size(self, log_offset: int, first: int, count: int) -> int:
+        """How many bytes messages of a durable batch are, as stored; 0 if it cannot be read."""
+        return sum(self._stored_sizes(log_offset)[first : first + count])
+
     def message_offset(self, log_offset: int, index: int) -> int:
         """The log offset of one message's own bytes; a serial number for a transient one."""
         if log_offset >= VOLATILE_BASE:
             return log_offset + index
-        batch = self._cache.get(log_offset)
-        if batch is not None:
-            rows_size = ROW_SIZE * len(batch.sizes)
-            return log_offset + HEADER_SIZE + rows_size + sum(batch.sizes[:index])
-        data = self.commit_log.read(log_offset, HEADER_SIZE)
-        header = decode_header(data)
-        if header is None:
+        sizes = self._stored_sizes(log_offset)
+        if not sizes:
             raise CorruptRecordError(f"no record at {log_offset}")
-        rows_size = ROW_SIZE * header.message_count
-        data = self.commit_log.read(log_offset, HEADER_SIZE + rows_size)
-        sizes = decode_rows(data, header)[1]
-        return log_offset + HEADER_SIZE + rows_size + sum(sizes[:index])
+        return log_offset + HEADER_SIZE + ROW_SIZE * len(sizes) + sum(sizes[:index])
 
     def close(self) -> None:
         """Flush, close, and forget what was transient."""
@@ -213,6 +209,20 @@ class Store:
         if self._spill is not None:
             self._spill.close()
         shutil.rmtree(self._spill_directory, ignore_errors=True)
+
+    def _stored_sizes(self, log_offset: int) -> Sequence[int]:
+        """The sizes of a durable batch's messages; none if it cannot be read."""
+        batch = self._cache.get(log_offset)
+        if batch is not None:
+            return batch.sizes
+        head = self.commit_log.read(log_offset, _HEAD_READ_SIZE)
+        header = decode_header(head)
+        if header is None or header.log_offset != log_offset:
+            return ()
+        rows_end = HEADER_SIZE + ROW_SIZE * header.message_count
+        if rows_end > len(head):
+            head = self.commit_log.read(log_offset, rows_end)
+        return decode_rows(head, header)[1] if rows_end <= len(head) else ()
 
     def _remember(self, batch: Batch) -> None:
         """Keep a batch in memory while it is young."""

@@ -297,3 +297,41 @@ def test_a_read_error_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             queue.take(1)
         assert (queue.ready_count, queue.window.in_flight_count) == (1, 2)
     assert take_all(queue) == [(2, b"later", False)]
+
+
+def test_looking_takes_nothing_and_says_where_to_go_on(tmp_path: Path) -> None:
+    live = LiveBroker(tmp_path / "data")
+    queue = live.declare()
+    live.append(queue, b"0", b"1", b"2")
+    live.append(queue, b"3")
+    live.append(queue, bytes(300 << 10), b"5")
+    assert queue.last_run_offset == 4
+    assert queue.look(0, 2) == ([(0, [b"0", b"1"], False)], 2)
+    assert queue.look(2, 2) == ([(2, [b"2"], False), (3, [b"3"], False)], 4)
+    assert queue.look(4, 9) == ([(4, [bytes(300 << 10)], False)], 5), "a helping is of some size"
+    assert queue.look(5, 9) == ([(5, [b"5"], False)], 6)
+    assert queue.look(6, 9) == ([], 6)
+    assert queue.run_sizes(0, 2) == ([(3, 3), (4, 1)], 4)
+    assert queue.run_sizes(4, 2) == ([(6, (300 << 10) + 1)], 6)
+    assert (queue.ready_count, queue.window.in_flight_count) == (6, 0)
+
+
+def test_a_queue_that_keeps_nothing_for_groups_lets_go(tmp_path: Path) -> None:
+    """What it drops is gone after a restart, too; a group that has not read it goes without."""
+    live = LiveBroker(tmp_path / "data")
+    queue = live.declare()
+    queue.keep_nothing_for_groups()
+    live.append(queue, b"0", b"1")
+    live.append(queue, b"2", b"3")
+    live.broker.commit_group_offset(queue, "g", 0)
+    assert queue.purge(2) == 2
+    assert (queue.min_offset, queue.ready_count) == (2, 2)
+    assert queue.look(0, 9) == ([(2, [b"2", b"3"], False)], 4)
+    live.broker.turn.end()
+    live = live.crash()
+    queue = live.queue(queue.id)
+    assert queue.min_offset == 0
+    queue.keep_nothing_for_groups()
+    assert (queue.min_offset, queue.ready_count, queue.max_offset) == (2, 2, 4)
+    assert queue.purge() == 2
+    assert queue.last_run_offset == queue.max_offset == 4

@@ -86,6 +86,18 @@ def test_the_log_offset_of_a_message_is_where_its_bytes_are(tmp_path: Path) -> N
         store.message_offset(log_offset + 1, 0)
 
 
+@pytest.mark.parametrize("cache_size", [0, 1 << 20])
+def test_the_size_of_messages_is_known_without_reading_them(
+    tmp_path: Path, cache_size: int
+) -> None:
+    store = open_store(tmp_path, cache_size)
+    few = append_durable(store, b"a", b"bb", b"ccc")
+    many = append_durable(store, *[b"1234"] * 2000)
+    assert [store.size(few, first, count) for first, count in ((0, 3), (1, 1), (2, 1))] == [6, 2, 3]
+    assert store.size(many, 500, 1500) == 6000
+    assert store.size(store.commit_log.end, 0, 1) == 0
+
+
 def test_memory_holds_no_more_than_it_may(tmp_path: Path) -> None:
     store = open_store(tmp_path, cache_size=10_000)
     offsets = [append_durable(store, b"x" * 1000) for _ in range(100)]
