@@ -93,6 +93,7 @@ class LightQueue:
         """How often a message was delivered before, as far as that is known."""
         window = self.window
         return window.delivery_counts.get(offset, int(offset < window.redelivered_below))
+
     @property
     def last_run_offset(self) -> int:
         """Where the newest run begins; `max_offset` if nothing is held."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.queue_types import CLASSIC, QueueType
+from gateway.queue_types import CLASSIC, STREAM, QueueType
 from gateway.queues import Queue
+from gateway.streams import Stream
 
-_CLASSES: Mapping[QueueType, type[Queue]] = {CLASSIC: Queue}
+_CLASSES: Mapping[QueueType, type[Queue]] = {CLASSIC: Queue, STREAM: Stream}
 
 
 def queue_class(queue_type: QueueType) -> type[Queue]:

@@ -97,7 +97,7 @@ _ARGUMENTS = frozenset(chain.from_iterable(type.arguments for type in _ALL))
 _CONSUMER_ARGUMENTS = frozenset(chain.from_iterable(type.consumer_arguments for type in _ALL))
 
 # Those that there is a class for.
-TYPES = {type.name: type for type in (CLASSIC,)}
+TYPES = {type.name: type for type in (CLASSIC, STREAM)}
 
 
 def find_type(arguments: Arguments) -> QueueType:

@@ -10,7 +10,7 @@ from core.light_queue import Span
 from core.turn import Turn
 from gateway.bindings import Arguments
 from gateway.dead_letters import MAXLEN, REJECTED
-from gateway.errors import AccessRefusedError
+from gateway.errors import AccessRefusedError, PreconditionFailedError
 from gateway.lease import Lease
 from gateway.messages import Message, Value
 from gateway.queue_arguments import (
@@ -115,7 +115,7 @@ class Queue:
         self._upkeep: Upkeep | None = None  # Most queues need none, and pay nothing for it.
         self._lease = Lease(self, virtual_host.clock, self.options.expires_ms)
         light.keeps_all = self.type.must_last
-        self._set_limits()
+        self._begin()
 
     def __str__(self) -> str:
         return f"queue '{self.name}' in vhost '{self.virtual_host.name}'"
@@ -206,6 +206,15 @@ class Queue:
             self._selective.stop()
         if self._upkeep is not None:
             self._upkeep.stop()
+
+    def check_delete(self, if_unused: bool, if_empty: bool) -> int:
+        """How many ready messages go when it is deleted. Raises `PreconditionFailedError`."""
+        ready_count = self.ready_count
+        if if_empty and ready_count:
+            raise PreconditionFailedError(f"{self} not empty")
+        if if_unused and self.is_consumed:
+            raise PreconditionFailedError(f"{self} in use")
+        return ready_count
 
     # Consuming, as the queue's own group
 
@@ -411,6 +420,10 @@ class Queue:
 
         return cancel
 
+    def is_own_group(self, group: str) -> bool:
+        """Is this the group of the queue's name, which is the queue itself?"""
+        return group == self.name
+
     def group_offset(self, group: str) -> int | None:
         """How far another group has come; None if it never said."""
         return self.light.lanes[0].group_offsets.get(group)
@@ -435,8 +448,8 @@ class Queue:
 
     # The rest is private
 
-    def _set_limits(self) -> None:
-        """Begin to look after what the options limit."""
+    def _begin(self) -> None:
+        """Look after what the options ask for, from the start."""
         options = self.options
         has_limit = options.max_length is not None or options.max_length_bytes is not None
         self.light.guarded = has_limit and options.overflow != "drop-head"

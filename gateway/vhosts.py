@@ -240,11 +240,7 @@ class VirtualHost:
         if name not in self.queues:
             return 0
         queue = self.find_queue(name, owner)
-        if if_empty and queue.ready_count:
-            raise PreconditionFailedError(f"{queue} not empty")
-        if if_unused and queue.is_consumed:
-            raise PreconditionFailedError(f"{queue} in use")
-        count = queue.ready_count
+        count = queue.check_delete(if_unused, if_empty)
         self.remove_queue(queue)
         return count
 

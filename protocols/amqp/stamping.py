@@ -6,8 +6,8 @@ type in which it was sent. A field of the same name that the publisher set gives
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence, Set
+from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.messages import Header, Message, Value
 from protocols.amqp.codec import locate_properties
@@ -24,37 +24,54 @@ _LANGUAGE = AmqpLanguage()  # Only says whose octets they are: nothing is intern
 
 def stamp_all(messages: Sequence[Message], stamp_of: Stamp, first_offset: int) -> list[Message]:
     """Messages whose offsets are consecutive, each with what its queue adds."""
-    return [
-        stamp(message, stamp_of(offset)) for offset, message in enumerate(messages, first_offset)
-    ]
+    stamped = []
+    place: _Place | None = None
+    last: Header | None = None
+    names: Set[str] = frozenset()
+    for offset, message in enumerate(messages, first_offset):
+        more = stamp_of(offset)
+        envelope, header, body = message
+        if header is not last or names != more.keys():
+            last, names = header, more.keys()
+            place = _find_place(raw_properties(header), names) if more else None
+        if place is not None:
+            message = (envelope, _stamped(header, place, more), body)
+        stamped.append(message)
+    return stamped
 
 
 def stamp(message: Message, more: Mapping[str, Value]) -> Message:
     """The message with `more` headers."""
-    if not more:
-        return message
-    envelope, header, body = message
-    raw = splice_headers(raw_properties(header), more)
-    return envelope, Header(_LANGUAGE, raw, header.persistent), body
+    return stamp_all([message], lambda _: more, 0)[0]
 
 
-def splice_headers(raw: bytes, more: Mapping[str, Value]) -> bytes:
-    """Properties, flags first, with `more` at the end of their header table."""
+class _Place(NamedTuple):
+    """Properties, flags first, cut where more fields of their header table are to be."""
+
+    before: bytes
+    fields: bytes
+    after: bytes
+
+
+def _stamped(header: Header, place: _Place, more: Mapping[str, Value]) -> Header:
+    fields = place.fields + encode_table(more)[4:]
+    raw = b"%b%b%b%b" % (place.before, len(fields).to_bytes(4, "big"), fields, place.after)
+    return Header(_LANGUAGE, raw, header.persistent)
+
+
+def _find_place(raw: bytes, names: Set[str]) -> _Place | None:
+    """Where fields of these names are to be; None in what cannot be read: that stays as it is."""
     try:
         places = locate_properties(raw)
-        added = encode_table(more)[4:]
         if "headers" not in places:
             at = max((places[name].stop for name in _BEFORE_HEADERS if name in places), default=2)
             flags = int.from_bytes(raw[:2], "big") | _HEADERS_FLAG
-            table = len(added).to_bytes(4, "big") + added
-            return flags.to_bytes(2, "big") + raw[2:at] + table + raw[at:]
-        place = places["headers"]
-        fields = _without(raw[place], {encode_text(name) for name in more}) + added
+            return _Place(flags.to_bytes(2, "big") + raw[2:at], b"", raw[at:])
+        table = places["headers"]
+        fields = _without(raw[table], {encode_text(name) for name in names})
     except FieldError:
-        return raw  # Its consumer gets what came, as without a stamp.
-    return b"%b%b%b%b" % (
-        raw[: place.start], len(fields).to_bytes(4, "big"), fields, raw[place.stop :]
-    )  # fmt: skip
+        return None
+    return _Place(raw[: table.start], fields, raw[table.stop :])
 
 
 def _without(table: bytes, names: set[bytes]) -> bytes:

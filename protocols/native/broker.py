@@ -129,7 +129,7 @@ class Broker:
 
     def progress(self, queue: Queue, group: str, init_mode: int = 0) -> Progress:
         """Where a group stands on a queue; `init_mode` 1 starts a new group at the end."""
-        if group == queue.name:
+        if queue.is_own_group(group):
             return OwnGroup(queue)
         window = self._windows.get((queue, group))
         if window is None:

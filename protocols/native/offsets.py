@@ -24,7 +24,7 @@ def query_consumer_offset(session: NativeSession, request: RemotingCommand) -> R
     """
     header = ConsumerOffsetRequest.from_ext(request.ext_fields)
     queue = session.broker.find_queue(header.topic, header.queue_id)
-    if header.consumer_group == queue.name:
+    if queue.is_own_group(header.consumer_group):
         # What is ready is the queue's to know; any number will do.
         return success(OffsetResponse(queue.min_offset))
     offset = queue.group_offset(header.consumer_group)
@@ -42,7 +42,7 @@ def update_consumer_offset(session: NativeSession, request: RemotingCommand) -> 
     header = UpdateConsumerOffsetRequest.from_ext(request.ext_fields)
     queue = session.broker.find_queue(header.topic, header.queue_id)
     if header.commit_offset >= 0:
-        if header.consumer_group == queue.name:
+        if queue.is_own_group(header.consumer_group):
             session.settle_pulled(queue, header.commit_offset)
         else:
             session.broker.commit(queue, header.consumer_group, header.commit_offset)

@@ -40,7 +40,7 @@ def _pull(session: NativeSession, request: RemotingCommand) -> RemotingCommand |
         header.consumer_group, header.topic, expression, header.expression_type
     )
     attempt: Attempt
-    if header.consumer_group == queue.name:
+    if queue.is_own_group(header.consumer_group):
         if header.sys_flag & PullFlag.COMMIT_OFFSET and header.commit_offset > 0:
             session.settle_pulled(queue, header.commit_offset)
         attempt = _OwnPull(session, queue, header, message_filter)

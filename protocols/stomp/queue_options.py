@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.messages import Value
-from gateway.values import Long
+from gateway.values import Long, Timestamp
 from protocols.stomp.destinations import Destination, Kind
 from protocols.stomp.errors import processing_error
 from protocols.stomp.language import integer_header
@@ -83,6 +83,38 @@ def _arguments(headers: Mapping[str, str]) -> dict[str, Value]:
         if (number := integer_header(headers, name, 2**63 - 1)) is not None:
             arguments[name] = Long(number)
     return arguments
+
+
+def consumer_arguments(headers: Mapping[str, str]) -> dict[str, Value]:
+    """What a SUBSCRIBE asks as a consumer; a stream's offset that is none says nothing."""
+    arguments: dict[str, Value] = {}
+    if (offset := _stream_offset(headers.get("x-stream-offset", ""))) is not None:
+        arguments["x-stream-offset"] = offset
+    if "x-stream-filter" in headers:
+        arguments["x-stream-filter"] = [*headers["x-stream-filter"].split(",")]
+    if (match_unfiltered := _option(headers, "x-stream-match-unfiltered")) is not None:
+        arguments["x-stream-match-unfiltered"] = match_unfiltered
+    if (priority := _priority(headers.get("x-priority"))) is not None:
+        arguments["x-priority"] = priority
+    return arguments
+
+
+def _stream_offset(text: str) -> Value:
+    if text in ("first", "last", "next"):
+        return text
+    kind, _, number = text.partition("=")
+    if not (number.isascii() and number.isdigit() and len(number) < 19):
+        return None
+    return {"offset": Long, "timestamp": Timestamp}.get(kind, lambda _: None)(int(number))
+
+
+def _priority(text: str | None) -> Value:
+    if text is None:
+        return None
+    digits = text.strip().removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 19):
+        raise processing_error()
+    return Long(text)
 
 
 def subscription_queue_name(

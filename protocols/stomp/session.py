@@ -20,7 +20,7 @@ from protocols.stomp.errors import RequestRefusedError, processing_error
 from protocols.stomp.language import integer_header
 from protocols.stomp.outbox import Outbox
 from protocols.stomp.publishing import Publisher, parse_target, trim
-from protocols.stomp.queue_options import queue_options
+from protocols.stomp.queue_options import consumer_arguments, queue_options
 from protocols.stomp.receipts import Receipts, encode_receipt
 from protocols.stomp.session_queues import SessionQueues, has_durable_header, is_temp_queue
 from protocols.stomp.subscription import AckMode, Subscription, consumer_tag, describe
@@ -29,6 +29,7 @@ from protocols.stomp.unsettled import Unsettled
 if TYPE_CHECKING:
     from core.route import Route
     from gateway.access import UserVirtualHost
+    from gateway.bindings import Arguments
     from gateway.gateway import Gateway
     from gateway.queues import Queue
 
@@ -204,14 +205,21 @@ class Session:
         queue = self._queues.source(destination, options, headers)
         if prefetch_count is not None:
             self._prefetch_count = prefetch_count  # As basic.qos: later ones have it, too.
-        self._add_subscription(tag, identifier, destination.kind, queue, ack_mode)
+        arguments = consumer_arguments(headers)
+        self._add_subscription(tag, identifier, destination.kind, queue, ack_mode, arguments)
 
     def _subscribe_temp_queue(self, identifier: str, queue: Queue) -> None:
         tag = consumer_tag(identifier, "")
         self._add_subscription(tag, identifier, Kind.TEMP_QUEUE, queue, AckMode.AUTO)
 
     def _add_subscription(
-        self, tag: str, identifier: str | None, kind: Kind, queue: Queue, ack_mode: AckMode
+        self,
+        tag: str,
+        identifier: str | None,
+        kind: Kind,
+        queue: Queue,
+        ack_mode: AckMode,
+        arguments: Arguments | None = None,
     ) -> None:
         self._virtual_host.read_queue(queue.name, self)
         subscription = Subscription(
@@ -227,7 +235,7 @@ class Session:
             unsettled=self._unsettled,
             on_cancelled=self._cancelled,
         )
-        queue.subscribe(subscription)
+        queue.subscribe(subscription, arguments=arguments)
         self._subscriptions[tag] = subscription
 
     def _unsubscribe(self, frame: Frame) -> None:

@@ -53,6 +53,35 @@ def test_a_wrong_argument_is_refused(arguments: dict[str, Any], reason: str) -> 
     assert str(caught.value) == f"invalid arg '{name}' for {QUEUE}: {reason}"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"x-max-age": 5}, "{unacceptable_type,signedint}"),
+        ({"x-max-age": "5"}, "invalid_max_age"),
+        ({"x-max-age": "5x"}, "invalid_max_age"),
+        ({"x-max-age": "1Y2M"}, "invalid_max_age"),
+        ({"x-max-age": "0s"}, "invalid_max_age"),
+        ({"x-max-length-bytes": -1}, "{value_negative,-1}"),
+        ({"x-stream-max-segment-size-bytes": -1}, "{value_negative,-1}"),
+        ({"x-stream-filter-size-bytes": 15}, "{invalid_filter_size_bytes,15}"),
+        ({"x-initial-cluster-size": 0}, "{value_zero,0}"),
+        ({"x-queue-leader-locator": "here"}, "invalid_queue_locator_arg"),
+    ],
+)
+def test_a_wrong_argument_of_a_stream_is_refused(arguments: dict[str, Any], reason: str) -> None:
+    name = next(iter(arguments))
+    with pytest.raises(PreconditionFailedError) as caught:
+        check_arguments({"x-queue-type": "stream", **arguments}, QUEUE)
+    assert str(caught.value) == f"invalid arg '{name}' for {QUEUE}: {reason}"
+
+
+def test_a_stream_s_segments_are_not_too_large() -> None:
+    arguments = {"x-queue-type": "stream", "x-stream-max-segment-size-bytes": 3_000_000_001}
+    with pytest.raises(PreconditionFailedError) as caught:
+        check_arguments(arguments, QUEUE)
+    assert str(caught.value) == "Exceeded max value for x-stream-max-segment-size-bytes"
+
+
 def test_a_dead_letter_exchange_is_a_string() -> None:
     with pytest.raises(PreconditionFailedError) as caught:
         check_arguments({"x-dead-letter-exchange": UnsignedInt(1)}, QUEUE)

@@ -40,9 +40,9 @@ def header(persistent: bool = True, **headers: Value) -> Header:
 class LiveGateway:
     """A gateway on a folder; `restart` stops it and starts another one on the same folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Clock | None = None) -> None:
         self.folder = folder
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self.disk = HeldDisk()
         self.gateway = Gateway(folder, self.clock, self.disk.run)
         self.gateway.add_language(LANGUAGE)

@@ -7,12 +7,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.messages import Envelope, Header, Value
 from gateway.values import Long
 from protocols.amqp.codec import decode_properties, encode_properties, locate_properties
-from protocols.amqp.stamping import splice_headers
+from protocols.amqp.language import AmqpLanguage
+from protocols.amqp.stamping import stamp
 from tests.support.amqp_peer import NO_PROPERTIES, PERSISTENT, AmqpBroker
 
-STAMP = {"x-at": Long(7)}
+STAMP: dict[str, Value] = {"x-at": Long(7)}
 ADDED = b"\x04x-atl" + bytes(7) + b"\x07"
 FIELDS = {
     "content_type": "t",
@@ -23,6 +25,11 @@ FIELDS = {
     "timestamp": 9,
     "app_id": "a",
 }
+
+
+def splice_headers(raw: bytes, more: dict[str, Value]) -> bytes:
+    header = Header(AmqpLanguage(), raw, False)
+    return stamp((Envelope("", ""), header, b""), more)[1].raw
 
 
 def test_without_headers_they_get_a_table() -> None:
