@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from core.light_queue import LightQueue
 
 
@@ -11,23 +9,32 @@ class Route:
     """The queues of a message; `id` names the durable ones of them in log records, 0 none.
 
     `by_header` says that a header took part in the choice, so that another message with the same
-    exchange and routing key may go elsewhere. `guarded` says that one of the queues may refuse a
-    message, and has to be asked first. A route without queues is unroutable.
+    exchange and routing key may go elsewhere. A route without queues is unroutable.
     """
+
+    __slots__ = ("__weakref__", "_without_restart", "by_header", "durable", "id", "queues")
 
     def __init__(self, queues: tuple[LightQueue, ...], id: int, by_header: bool = False) -> None:
         self.queues = queues
         self.id = id
         self.durable = id != 0
-        self.guarded = any(queue.guarded for queue in queues)
         self.by_header = by_header
-        self._keeps_all = any(queue.keeps_all for queue in queues)
+        self._without_restart: Route | None = None
+
+    @property
+    def guarded(self) -> bool:
+        """May one of the queues refuse a message, and has to be asked first?"""
+        return any(queue.guarded for queue in self.queues)
 
     def keeps(self, persistent: bool) -> bool:
         """Would a restart bring back a message that goes here?"""
-        return self.durable and (persistent or self._keeps_all)
+        return self.durable and (persistent or any(queue.keeps_all for queue in self.queues))
 
-    @cached_property
+    @property
     def without_restart(self) -> Route:
         """The same queues, for a message that no restart brings back."""
-        return Route(self.queues, 0, self.by_header) if self.id else self
+        if not self.id:
+            return self
+        if self._without_restart is None:
+            self._without_restart = Route(self.queues, 0, self.by_header)
+        return self._without_restart
