@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # What a queue adds to the headers of the message at an offset, whenever it is delivered.
 Stamp: TypeAlias = "Callable[[int], Mapping[str, Value]]"
 
+# A consumer's argument: while there are such, the first of them gets everything.
+IN_LINE_ARGUMENT = "x-rosetta-in-line"
 _TAKE_COUNT_MAX = 512  # Messages per consumer and round; a turn goes on with the next round.
 
 
@@ -236,9 +238,10 @@ class Queue:
         priority = consumer_priority(arguments)
         selects = selects or consumer_selector(arguments, str(self))
         is_single = self.options.single_active_consumer
+        waits_in_line = is_single or arguments.get(IN_LINE_ARGUMENT) is True
         if self._exclusive_consumer is not None or (exclusive and (self.is_consumed or is_single)):
             raise AccessRefusedError(f"{self} in exclusive use")
-        if is_single:
+        if waits_in_line:
             self._in_order[consumer] = None
             self._active = self._active or consumer
         if priority:

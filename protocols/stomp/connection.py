@@ -66,6 +66,7 @@ class StompConnection:
         self.state = State.CONNECTING
         self.closed = False
         self.violation: str | None = None  # Why it was closed, if the peer spoke no STOMP.
+        self._is_activemq = config.personality == "activemq"
         self.login = Login(gateway, config, peer_host, certificate_user)
         self._gateway = gateway
         self._config = config
@@ -253,7 +254,7 @@ class StompConnection:
             case "request":
                 assert self._session is not None
                 session = self._session
-                self._answering(lambda: session.handle(frame))
+                self._answering(lambda: session.handle(frame), frame.headers.get("receipt"))
             case "disconnect":
                 self._answering(lambda: self._disconnect(frame))
             case "hang_up":
@@ -267,20 +268,26 @@ class StompConnection:
                 self._send_error("Illegal command", "You must log in using CONNECT first")
                 self._close()
 
-    def _answering(self, carry_out: Callable[[], None]) -> None:
-        """Do it; if it is refused, answer with ERROR, and hang up if it was that bad."""
+    def _answering(self, carry_out: Callable[[], None], receipt: str | None = None) -> None:
+        """Do it; if it is refused, answer with ERROR, and hang up if it was that bad.
+
+        What closes a channel in RabbitMQ is no reason to hang up for ActiveMQ, which also names the
+        receipt that will not come.
+        """
         try:
             carry_out()
         except RequestRefusedError as error:
             refused = error
         except CoreError as error:
-            refused = refusal(error)
+            refused = refusal(error, closing=not self._is_activemq)
         else:
             return
         if refused.closing and self._session is not None:
             # What came before the refused frame was carried out by then.
             self._try_to_flush()
-        self._send_error(refused.message, refused.detail)
+        names_receipt = self._is_activemq and receipt is not None
+        more = [("receipt-id", receipt or "")] if names_receipt else None
+        self._send_error(refused.message, refused.detail, more)
         if refused.closing:
             self._close()
 
@@ -310,8 +317,11 @@ class StompConnection:
                 self._config.max_transaction_count,
                 self._config.max_transaction_size,
             ),
-            requeues=self._config.default_nack_requeue,
+            # ActiveMQ's NACK means that nobody should have it.
+            requeues=self._config.default_nack_requeue and not self._is_activemq,
             on_cancelled=self._tell_cancelled,
+            client_id=headers.get("client-id"),
+            is_activemq=self._is_activemq,
         )
         self._session = session
         self._version = version

@@ -7,6 +7,7 @@ every octet that is not plain ASCII are written as `%XX`.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -69,6 +70,16 @@ def parse_destination(text: str) -> Destination:
                 "Unknown destination",
                 f"'{text}' is not a valid destination.\nValid destination types are: {valid}.\n",
             )
+
+
+def parse_target(headers: Mapping[str, str], command: str = "SEND") -> Destination:
+    """The destination of a SEND or SUBSCRIBE; raises `RequestRefusedError` if it has none."""
+    text = headers.get("destination")
+    if text is None:
+        raise RequestRefusedError(
+            "Missing destination", f"\"{command}\" must include a 'destination' header\n"
+        )
+    return parse_destination(text)
 
 
 def _check_names(text: str) -> None:

@@ -25,7 +25,7 @@ def processing_error() -> RequestRefusedError:
     return RequestRefusedError("Processing error", "Processing error")
 
 
-def refusal(error: CoreError) -> RequestRefusedError:
+def refusal(error: CoreError, *, closing: bool = True) -> RequestRefusedError:
     """What kills an AMQP channel ends a STOMP connection: constant and reply-text are AMQP's."""
     if isinstance(error, GatewayError):
         constant = error.constant
@@ -33,4 +33,4 @@ def refusal(error: CoreError) -> RequestRefusedError:
         constant = "PRECONDITION_FAILED"
     else:
         constant = "INTERNAL_ERROR"
-    return RequestRefusedError(constant.lower(), f"{constant} - {error}", closing=True)
+    return RequestRefusedError(constant.lower(), f"{constant} - {error}", closing=closing)

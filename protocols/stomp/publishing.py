@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from gateway.errors import PreconditionFailedError
 from gateway.messages import Envelope, Header, Message
 from protocols.stomp.codec import Frame, FrameReader
-from protocols.stomp.destinations import Destination, Kind, parse_destination
+from protocols.stomp.conventions import depends_on_time, send_headers
+from protocols.stomp.destinations import Destination, Kind, parse_destination, parse_target
 from protocols.stomp.errors import RequestRefusedError, processing_error
 from protocols.stomp.language import (
     NUMBER,
@@ -150,13 +151,14 @@ class Publisher:
         self._items.append(self.item(send, frame))
         if send.receipt:
             self._receipts.append(send.receipt)
-        self._remember(frame, send)
+        if not depends_on_time(frame.headers):
+            self._remember(frame, send)
 
     def resolve(self, frame: Frame) -> Send:
         """Find out all about a SEND; raises `RequestRefusedError` or the gateway's errors."""
         if self._gateway.generation != self._generation:
             self._forget()
-        headers = self._trimmed(frame.headers)
+        headers = send_headers(self._trimmed(frame.headers), self._now_ms())
         if "message-id" in headers:
             raise RequestRefusedError("Invalid header", "'message-id' is not allowed on 'SEND'.\n")
         target = self._targets.get(headers.get("destination", ""))
@@ -262,6 +264,9 @@ class Publisher:
             self._targets[text] = target
         return target
 
+    def _now_ms(self) -> int:
+        return int(self._virtual_host.virtual_host.clock.seconds() * 1000)
+
     def _with_reply_to(self, headers: dict[str, str], reply_to: str) -> dict[str, str]:
         """The headers as others may see them: a temporary queue under its real name."""
         try:
@@ -339,13 +344,3 @@ def _find_receipt(block: bytes) -> tuple[int, int]:
 def trim(headers: Mapping[str, str]) -> dict[str, str]:
     """STOMP 1.0's headers: leading spaces of a value mean nothing."""
     return {name: value.lstrip(" ") for name, value in headers.items()}
-
-
-def parse_target(headers: Mapping[str, str], command: str = "SEND") -> Destination:
-    """The destination of a SEND or SUBSCRIBE; raises `RequestRefusedError` if it has none."""
-    text = headers.get("destination")
-    if text is None:
-        raise RequestRefusedError(
-            "Missing destination", f"\"{command}\" must include a 'destination' header\n"
-        )
-    return parse_destination(text)

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.messages import Value
+from gateway.queues import IN_LINE_ARGUMENT
 from gateway.values import Long, Timestamp
 from protocols.stomp.destinations import Destination, Kind
 from protocols.stomp.errors import processing_error
-from protocols.stomp.language import integer_header
+from protocols.stomp.language import boolean_header, integer_header
 
 _TEXT_ARGUMENTS = (
     "x-dead-letter-exchange",
@@ -96,6 +97,8 @@ def consumer_arguments(headers: Mapping[str, str]) -> dict[str, Value]:
         arguments["x-stream-match-unfiltered"] = match_unfiltered
     if (priority := _priority(headers.get("x-priority"))) is not None:
         arguments["x-priority"] = priority
+    if boolean_header(headers, "activemq.exclusive"):
+        arguments[IN_LINE_ARGUMENT] = True
     return arguments
 
 

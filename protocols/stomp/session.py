@@ -14,24 +14,21 @@ from typing import TYPE_CHECKING, TypeAlias
 from gateway.connections import ChannelFacts
 from gateway.messages import Message
 from protocols.stomp.acknowledging import Acknowledgement, Acknowledger
+from protocols.stomp.activemq import ActiveMQ
 from protocols.stomp.codec import Frame, FrameReader
-from protocols.stomp.destinations import TEMP_QUEUE_PREFIX, Kind
-from protocols.stomp.errors import RequestRefusedError, processing_error
-from protocols.stomp.language import integer_header
+from protocols.stomp.errors import RequestRefusedError
+from protocols.stomp.language import encode_header_block
 from protocols.stomp.outbox import Outbox
-from protocols.stomp.publishing import Publisher, parse_target, trim
-from protocols.stomp.queue_options import consumer_arguments, queue_options
+from protocols.stomp.publishing import Publisher, trim
 from protocols.stomp.receipts import Receipts, encode_receipt
-from protocols.stomp.session_queues import SessionQueues, has_durable_header, is_temp_queue
-from protocols.stomp.subscription import AckMode, Subscription, consumer_tag, describe
+from protocols.stomp.subscribing import SubscriberFacts, Subscriptions
+from protocols.stomp.subscription import Subscription
 from protocols.stomp.unsettled import Unsettled
 
 if TYPE_CHECKING:
     from core.route import Route
     from gateway.access import UserVirtualHost
-    from gateway.bindings import Arguments
     from gateway.gateway import Gateway
-    from gateway.queues import Queue
 
 _ITEM_OVERHEAD_SIZE = 500
 
@@ -72,33 +69,45 @@ class Session:
         *,
         requeues: bool,
         on_cancelled: Callable[[Subscription], None],
+        client_id: str | None = None,
+        is_activemq: bool = False,
     ) -> None:
         self.identifier = "session-" + secrets.token_urlsafe(16)
         self._virtual_host = virtual_host
         self._version = version
         self._outbox = outbox
         self._limits = limits
-        self._tell_cancelled = on_cancelled
-        self._prefetch_count = limits.default_prefetch_count
-        self._subscriptions: dict[str, Subscription] = {}
         self._transactions: dict[str, _Transaction] = {}
-        self._unsettled = Unsettled()
-        self._queues = SessionQueues(virtual_host, self, self._subscribe_temp_queue)
+        self._unsettled = Unsettled(covers_all=not is_activemq)
+        facts = SubscriberFacts(
+            self.identifier, client_id, shows_ack=version == "1.2", shows_slashes=is_activemq
+        )
+        self._subscriptions = Subscriptions(
+            virtual_host,
+            self,
+            facts,
+            outbox,
+            self._unsettled,
+            limits.default_prefetch_count,
+            on_cancelled,
+        )
+        queues = self._subscriptions.queues
+        self._activemq = ActiveMQ(queues.temp_queue) if is_activemq else None
         self._receipts = Receipts(outbox)
         self._publisher = Publisher(
-            gateway, virtual_host, user, self._queues, self._receipts, trims=version == "1.0"
+            gateway, virtual_host, user, queues, self._receipts, trims=version == "1.0"
         )
         self._acknowledger = Acknowledger(
             self._unsettled,
             self.identifier,
             header_name="id" if version == "1.2" else "message-id",
             requeues=requeues,
-            knows=self._subscriptions.__contains__,
+            knows=self._subscriptions.by_tag.__contains__,
         )
         self._closed = False
         self._commands: dict[str, Callable[[Frame], None]] = {
-            "SUBSCRIBE": self._subscribe,
-            "UNSUBSCRIBE": self._unsubscribe,
+            "SUBSCRIBE": lambda frame: self._subscriptions.subscribe(frame.headers),
+            "UNSUBSCRIBE": lambda frame: self._subscriptions.unsubscribe(frame.headers),
             "ACK": self._acknowledge,
             "NACK": self._acknowledge,
             "BEGIN": self._begin,
@@ -117,6 +126,17 @@ class Session:
 
     def handle(self, frame: Frame) -> None:
         """Carry out one frame; raises `RequestRefusedError` or the gateway's errors."""
+        if self._activemq is None:
+            self._handle(frame)
+            return
+        if self._version == "1.0":
+            headers = trim(frame.headers)
+            block = encode_header_block(headers)
+            frame = Frame(frame.command, headers, frame.body, block)
+        for each in self._activemq.translate(frame):
+            self._handle(each)
+
+    def _handle(self, frame: Frame) -> None:
         command = frame.command
         if command == "SEND" and "transaction" not in frame.headers:
             self._publisher.send(frame)
@@ -154,8 +174,7 @@ class Session:
         self._closed = True
         self._acknowledger.flush()  # They were acknowledged, whatever ended the session.
         self._transactions.clear()
-        subscriptions = list(self._subscriptions.values())
-        self._subscriptions.clear()
+        subscriptions = self._subscriptions.take_all()
         for subscription in subscriptions:
             subscription.end_taking()
         self._unsettled.release_all()
@@ -165,16 +184,16 @@ class Session:
 
     def wake_queues(self) -> None:
         """There is room for deliveries again."""
-        for subscription in self._subscriptions.values():
+        for subscription in list(self._subscriptions.by_tag.values()):
             subscription.queue.wake()
 
     def facts(self) -> ChannelFacts:
         """What an operator sees of this session."""
         return ChannelFacts(
             number=1,
-            consumers=[each.facts() for each in self._subscriptions.values()],
+            consumers=[each.facts() for each in self._subscriptions.by_tag.values()],
             unacknowledged_count=len(self._unsettled.entries),
-            prefetch_count=self._prefetch_count,
+            prefetch_count=self._subscriptions.prefetch_count,
         )
 
     def _trimmed(self, frame: Frame) -> Frame:
@@ -182,90 +201,6 @@ class Session:
         if self._version != "1.0":
             return frame
         return Frame(frame.command, trim(frame.headers), frame.body, frame.header_block)
-
-    # --- SUBSCRIBE and UNSUBSCRIBE
-
-    def _subscribe(self, frame: Frame) -> None:
-        headers = frame.headers
-        _check_durable_has_id(headers)
-        destination = parse_target(headers, "SUBSCRIBE")
-        text, identifier = headers["destination"], headers.get("id")
-        if identifier is not None and is_temp_queue(identifier):
-            raise processing_error()
-        ack_mode = _ack_mode(headers.get("ack", "auto"))
-        prefetch_count = integer_header(headers, "prefetch-count", 2**31 - 1)
-        options = queue_options(destination.kind, headers)
-        tag = consumer_tag(identifier, text)
-        if tag in self._subscriptions:
-            raise RequestRefusedError(
-                "Duplicated subscription identifier",
-                f"A subscription identified by '{tag}' already exists.",
-                closing=True,
-            )
-        queue = self._queues.source(destination, options, headers)
-        if prefetch_count is not None:
-            self._prefetch_count = prefetch_count  # As basic.qos: later ones have it, too.
-        arguments = consumer_arguments(headers)
-        self._add_subscription(tag, identifier, destination.kind, queue, ack_mode, arguments)
-
-    def _subscribe_temp_queue(self, identifier: str, queue: Queue) -> None:
-        tag = consumer_tag(identifier, "")
-        self._add_subscription(tag, identifier, Kind.TEMP_QUEUE, queue, AckMode.AUTO)
-
-    def _add_subscription(
-        self,
-        tag: str,
-        identifier: str | None,
-        kind: Kind,
-        queue: Queue,
-        ack_mode: AckMode,
-        arguments: Arguments | None = None,
-    ) -> None:
-        self._virtual_host.read_queue(queue.name, self)
-        subscription = Subscription(
-            tag=tag,
-            identifier=identifier,
-            kind=kind,
-            queue=queue,
-            ack_mode=ack_mode,
-            prefetch_count=0 if ack_mode is AckMode.AUTO else self._prefetch_count,
-            shows_ack=self._version == "1.2",
-            session_id=self.identifier,
-            outbox=self._outbox,
-            unsettled=self._unsettled,
-            on_cancelled=self._cancelled,
-        )
-        queue.subscribe(subscription, arguments=arguments)
-        self._subscriptions[tag] = subscription
-
-    def _unsubscribe(self, frame: Frame) -> None:
-        headers = frame.headers
-        _check_durable_has_id(headers)
-        identifier, destination = headers.get("id"), headers.get("destination")
-        if identifier is None and destination is None:
-            raise RequestRefusedError(
-                "Missing destination or id",
-                "UNSUBSCRIBE must include a 'destination' or 'id' header",
-            )
-        if identifier is not None and is_temp_queue(identifier):
-            raise RequestRefusedError(
-                "Invalid id", f"UNSUBSCRIBE 'id' may not start with {TEMP_QUEUE_PREFIX}\n"
-            )
-        tag = consumer_tag(identifier, destination or "")
-        subscription = self._subscriptions.pop(tag, None)
-        if subscription is None:
-            raise RequestRefusedError(
-                "No subscription found",
-                "UNSUBSCRIBE must refer to an existing subscription.\n"
-                f'Subscription to "{describe(tag)}" not found.\n',
-            )
-        subscription.end()
-        if subscription.kind is Kind.TOPIC and has_durable_header(headers):
-            self._queues.delete(subscription.queue)
-
-    def _cancelled(self, subscription: Subscription) -> None:
-        if self._subscriptions.pop(subscription.tag, None) is not None:
-            self._tell_cancelled(subscription)
 
     # --- ACK and NACK
 
@@ -352,20 +287,6 @@ class Session:
         if transaction is None:
             raise _bad_transaction(identifier)
         return transaction
-
-
-def _ack_mode(text: str) -> AckMode:
-    try:
-        return AckMode(text)
-    except ValueError:
-        raise processing_error() from None
-
-
-def _check_durable_has_id(headers: dict[str, str]) -> None:
-    if has_durable_header(headers) and "id" not in headers:
-        raise RequestRefusedError(
-            "Missing Header", "Header 'id' is required for durable subscriptions"
-        )
 
 
 def _transaction_id(frame: Frame) -> str:

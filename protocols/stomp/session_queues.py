@@ -71,9 +71,34 @@ class SessionQueues:
             self._on_temp_queue(reply_to, queue)
         return queue.name
 
-    def delete(self, queue: Queue) -> None:
+    def named_subscription(self, name: str, destination: Destination) -> Queue:
+        """The queue of a durable subscription by client and name, for this topic only.
+
+        With another topic it is another subscription: what was kept for the old one is gone.
+        """
+        exchange = self._virtual_host.find_exchange(destination.exchange)
+        known = self._virtual_host.queues.get(name)
+        if known is not None and not known.is_consumed:
+            keys = {each.routing_key for each in exchange.bindings if each.destination is known}
+            if keys - {destination.routing_key}:
+                self.delete(name)
+        queue = self._declare(name, QueueOptions(True, False, False, {}))
+        self._virtual_host.bind_queue(
+            queue.name, exchange.name, destination.routing_key, owner=self._owner
+        )
+        return queue
+
+    def temp_queue(self, text: str) -> str:
+        """The real name of a temporary queue that nobody reads by itself, made at first use."""
+        queue = self._temp_queues.get(text)
+        if queue is None:
+            options = QueueOptions(durable=False, exclusive=True, auto_delete=False, arguments={})
+            queue = self._temp_queues[text] = self._declare("", options)
+        return queue.name
+
+    def delete(self, name: str) -> None:
         """Delete a durable subscription's queue."""
-        self._virtual_host.delete_queue(queue.name, owner=self._owner)
+        self._virtual_host.delete_queue(name, owner=self._owner)
 
     def _is_declared(self, name: str) -> bool:
         """Whether this session declared the queue, and it is still there.

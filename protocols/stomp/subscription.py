@@ -8,6 +8,7 @@ pieces together; they are joined once, when the connection is flushed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,10 @@ from protocols.stomp.destinations import Kind, format_destination
 from protocols.stomp.language import NUMBER, message_headers
 from protocols.stomp.outbox import Outbox
 from protocols.stomp.stamping import stamp_all
-from protocols.stomp.unsettled import Entry, Unsettled
+from protocols.stomp.unsettled import Entry, Source, Unsettled
 
 if TYPE_CHECKING:
-    from gateway.queues import Queue
+    from gateway.selectors import Selects
 
 _PREFIX_COUNT_MAX = 256
 _FRAME_OVERHEAD_SIZE = 200  # About what a MESSAGE adds to its body.
@@ -37,43 +38,48 @@ class AckMode(Enum):
     CLIENT_INDIVIDUAL = "client-individual"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionSettings:
+    """What a subscription is told at its beginning."""
+
+    tag: str  # RabbitMQ's consumer tag: "T_" and the id, or "Q_" and the destination.
+    identifier: str | None
+    kind: Kind
+    queue: Source
+    ack_mode: AckMode
+    prefetch_count: int
+    shows_ack: bool
+    shows_slashes: bool  # Of names in destinations, instead of "%2F".
+    session_id: str
+    outbox: Outbox
+    unsettled: Unsettled
+    on_cancelled: Callable[[Subscription], None]
+
+
 class Subscription:
     """A consumer (see `gateway.queues.Consumer`) that writes MESSAGE frames."""
 
     counted = True
     shares_credit = False
 
-    def __init__(
-        self,
-        *,
-        tag: str,
-        identifier: str | None,
-        kind: Kind,
-        queue: Queue,
-        ack_mode: AckMode,
-        prefetch_count: int,
-        shows_ack: bool,
-        session_id: str,
-        outbox: Outbox,
-        unsettled: Unsettled,
-        on_cancelled: Callable[[Subscription], None],
-    ) -> None:
-        self.tag = tag  # RabbitMQ's consumer tag: "T_" and the id, or "Q_" and the destination.
-        self.identifier = identifier
-        self.kind = kind
-        self.queue = queue
-        self.no_ack = ack_mode is AckMode.AUTO
-        self.cumulative = ack_mode is AckMode.CLIENT
+    def __init__(self, settings: SubscriptionSettings) -> None:
+        self.tag = settings.tag
+        self.identifier = settings.identifier
+        self.kind = settings.kind
+        self.queue = settings.queue
+        self.no_ack = settings.ack_mode is AckMode.AUTO
+        self.cumulative = settings.ack_mode is AckMode.CLIENT
         self.unsettled_count = 0
-        self.prefetch = prefetch_count
-        self._prefetch_count = prefetch_count or _UNLIMITED
-        self._outbox = outbox
-        self._unsettled = unsettled
-        self._on_cancelled = on_cancelled
+        self.prefetch = settings.prefetch_count
+        self._prefetch_count = settings.prefetch_count or _UNLIMITED
+        self._outbox = settings.outbox
+        self._unsettled = settings.unsettled
+        self._on_cancelled = settings.on_cancelled
         self._ended = False
         self._left = False
-        self._message_id = to_octets(escape(f"{tag}@@{session_id}@@"))
-        self._shows_ack = shows_ack and not self.no_ack
+        self._message_id = to_octets(escape(f"{self.tag}@@{settings.session_id}@@"))
+        self._shows_ack = settings.shows_ack and not self.no_ack
+        self._shows_slashes = settings.shows_slashes
         self._prefixes: dict[Envelope, bytes] = {}
         self._last_size = _FIRST_SIZE
 
@@ -103,7 +109,7 @@ class Subscription:
         return left
 
     def deliver(
-        self, queue: Queue, first_offset: int, messages: Sequence[Message], redelivered: bool
+        self, queue: Source, first_offset: int, messages: Sequence[Message], redelivered: bool
     ) -> None:
         """Queue MESSAGE frames for consecutive offsets from `first_offset` on."""
         outbox, unsettled = self._outbox, self._unsettled
@@ -162,11 +168,38 @@ class Subscription:
         if self.identifier is not None:
             lines.append(encode_header("subscription", self.identifier))
         destination = format_destination(envelope.exchange, envelope.routing_key)
+        if self._shows_slashes:
+            destination = destination.replace("%2F", "/")
         lines += [encode_header("destination", destination), "message-id:"]
         if len(self._prefixes) >= _PREFIX_COUNT_MAX:
             self._prefixes.clear()
         prefix = self._prefixes[envelope] = to_octets("".join(lines)) + self._message_id
         return prefix
+
+
+class SelectiveSubscription(Subscription):
+    """One that reads a queue of its own, and drops what it does not want."""
+
+    def __init__(self, settings: SubscriptionSettings, selects: Selects) -> None:
+        super().__init__(settings)
+        self._selects = selects
+
+    def deliver(
+        self, queue: Source, first_offset: int, messages: Sequence[Message], redelivered: bool
+    ) -> None:
+        """See above."""
+        run: list[Message] = []
+        for offset, message in enumerate(messages, first_offset):
+            if self._selects(message):
+                run.append(message)
+                continue
+            if run:
+                super().deliver(queue, offset - len(run), run, redelivered)
+                run = []
+            if not self.no_ack:
+                queue.settle(offset, offset + 1)
+        if run:
+            super().deliver(queue, first_offset + len(messages) - len(run), run, redelivered)
 
 
 def consumer_tag(identifier: str | None, destination: str) -> str:

@@ -8,27 +8,57 @@ not of queue offsets, is what is kept here.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from protocols.stomp.errors import RequestRefusedError
 
 if TYPE_CHECKING:
-    from gateway.queues import Queue
+    from gateway.queues import Stamp
     from protocols.stomp.subscription import Subscription
+
+
+class Source(Protocol):
+    """Where deliveries come from: a queue, or what stands for one (`reading`)."""
+
+    name: str
+
+    @property
+    def stamp(self) -> Stamp | None:
+        """What it adds to the headers of a delivery."""
+
+    def settle(self, start: int, end: int) -> None:
+        """These are acknowledged."""
+
+    def release(self, offsets: Iterable[int]) -> None:
+        """These go back to their places, to be delivered again."""
+
+    def reject(self, offsets: Iterable[int]) -> None:
+        """These are not wanted."""
+
+    def wake(self) -> None:
+        """There is credit again."""
+
+    def unsubscribe(self, consumer: Subscription) -> None:
+        """It takes no more."""
 
 
 class Entry(NamedTuple):
     """One delivery."""
 
     subscription: Subscription
-    queue: Queue
+    queue: Source
     offset: int
 
 
 class Unsettled:
-    """The unsettled deliveries of one connection; `entries` is in the order of its tags."""
+    """The unsettled deliveries of one connection; `entries` is in the order of its tags.
 
-    def __init__(self) -> None:
+    What is cumulative covers all subscriptions of the connection, as in RabbitMQ; or, as STOMP has
+    it, only that of the tag.
+    """
+
+    def __init__(self, *, covers_all: bool = True) -> None:
+        self._covers_all = covers_all
         self.entries: dict[int, Entry] = {}
         self.last_tag = 0
 
@@ -54,10 +84,11 @@ class Unsettled:
             entry.subscription.unsettled_count -= 1
             return [entry]
         tags = []
-        for earlier in self.entries:
+        for earlier, other in self.entries.items():
             if earlier > tag:
                 break
-            tags.append(earlier)
+            if self._covers_all or other.subscription is entry.subscription:
+                tags.append(earlier)
         taken = [self.entries.pop(earlier) for earlier in tags]
         for one in taken:
             one.subscription.unsettled_count -= 1
@@ -92,9 +123,9 @@ class Unsettled:
         entries, self.entries = self.entries, {}
         self.release(entries.values())
 
-    def _by_queue(self, entries: Iterable[Entry]) -> list[tuple[Queue, list[int]]]:
+    def _by_queue(self, entries: Iterable[Entry]) -> list[tuple[Source, list[int]]]:
         """Sorted offsets per queue."""
-        grouped: dict[Queue, list[int]] = {}
+        grouped: dict[Source, list[int]] = {}
         for entry in entries:
             offsets = grouped.get(entry.queue)
             if offsets is None:

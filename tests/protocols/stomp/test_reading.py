@@ -1,0 +1,139 @@
+"""Subscriptions that take nothing: `browser`, and `x-rosetta-from`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from protocols.stomp.config import StompConfig
+from tests.protocols.stomp.test_connection import error
+from tests.support.stomp_peer import Peer, StompBroker, encode
+
+
+def fill(peer: Peer, *bodies: bytes, **headers: str) -> None:
+    peer.send(b"".join(encode("SEND", body, destination="/queue/q", **headers) for body in bodies))
+
+
+def read(peer: Peer, start: str, **headers: str) -> None:
+    peer.frame("SUBSCRIBE", destination="/queue/q", id="r", x_rosetta_from=start, **headers)
+
+
+class TestBrowser:
+    def test_shows_what_is_ready_and_then_the_end(self, broker: StompBroker) -> None:
+        peer, consumer = broker.connect(), broker.connect()
+        fill(peer, b"taken", b"1", b"2")
+        consumer.frame(
+            "SUBSCRIBE", destination="/queue/q", id="0", ack="client", prefetch_count="1"
+        )
+        assert consumer.bodies() == [b"taken"]
+        peer.frame("SUBSCRIBE", destination="/queue/q", id="b", browser="true")
+        first, second, end = peer.receive_all()
+        assert (first.body, second.body) == (b"1", b"2")
+        assert first.headers["subscription"] == "b"
+        assert end.headers == {
+            "subscription": "b", "destination": "/queue/q", "message-id": "0", "browser": "end",
+        }  # fmt: skip
+        fill(peer, b"3")
+        assert peer.octets() == b""
+        assert broker.virtual_host.queues["q"].ready_count == 3
+        peer.frame("UNSUBSCRIBE", id="b", receipt="r")
+        assert peer.receive().headers == {"receipt-id": "r"}
+
+    def test_shows_what_is_selected(self, broker: StompBroker) -> None:
+        peer = broker.connect()
+        fill(peer, b"1", b"2", colour="red")
+        fill(peer, b"3", colour="blue")
+        peer.frame(
+            "SUBSCRIBE", destination="/queue/q", id="b", browser="true", selector="colour='blue'"
+        )
+        shown, _end = peer.receive_all()
+        assert shown.body == b"3"
+
+    def test_goes_on_when_there_is_room(self, tmp_path: Path) -> None:
+        broker = StompBroker(tmp_path, StompConfig(max_output_size=1_000))
+        peer = broker.connect()
+        fill(peer, *(b"%d" % number * 400 for number in range(9)))
+        peer.frame("SUBSCRIBE", destination="/queue/q", id="b", browser="true")
+        bodies = [frame.body[:1] for frame in peer.receive_all()]
+        assert bodies == [*(b"%d" % number for number in range(9)), b""]
+
+    def test_needs_a_queue_and_an_id(self, broker: StompBroker) -> None:
+        peer = broker.connect()
+        refused = error(
+            "Invalid header", "'browser' needs a queue as its destination, and an 'id'\n"
+        )
+        peer.frame("SUBSCRIBE", destination="/topic/t", id="b", browser="true")
+        assert peer.octets() == refused
+        peer.frame("SUBSCRIBE", destination="/queue/q", browser="true")
+        assert peer.octets() == refused
+
+
+class TestReader:
+    @pytest.mark.parametrize(
+        ("start", "expected"),
+        [
+            ("first", [b"0", b"1", b"2", b"3"]),
+            ("offset=2", [b"2", b"3"]),
+            ("offset=99", []),
+            ("last", [b"3"]),
+            ("next", []),
+            ("timestamp=100", [b"2", b"3"]),
+        ],
+    )
+    def test_begins_somewhere_and_goes_on(
+        self, broker: StompBroker, start: str, expected: list[bytes]
+    ) -> None:
+        peer = broker.connect()
+        fill(peer, b"0", b"1")
+        broker.clock.advance(100)
+        fill(peer, b"2", b"3")
+        read(peer, start)
+        assert peer.bodies() == expected
+        if start != "offset=99":
+            fill(peer, b"new")
+            (message,) = peer.receive_all()
+            assert (message.body, message.headers["x-rosetta-offset"]) == (b"new", "4")
+        assert broker.virtual_host.queues["q"].ready_count == 4 + (start != "offset=99")
+
+    def test_takes_nothing_from_consumers(self, broker: StompBroker) -> None:
+        reader, consumer = broker.connect(), broker.connect()
+        read(reader, "next")
+        consumer.frame("SUBSCRIBE", destination="/queue/q", id="c", ack="client")
+        fill(consumer, b"1", b"2")
+        assert reader.bodies() == consumer.bodies() == [b"1", b"2"]
+
+    def test_acknowledgements_make_room(self, broker: StompBroker) -> None:
+        peer = broker.connect()
+        fill(peer, b"1", b"2", b"3")
+        read(peer, "first", ack="client-individual", prefetch_count="2")
+        first, second = peer.receive_all()
+        peer.frame("ACK", id=first.headers["ack"])
+        assert peer.bodies() == [b"3"]
+        peer.frame("NACK", id=second.headers["ack"])
+        assert peer.octets() == b""
+        assert broker.virtual_host.queues["q"].ready_count == 3
+
+    def test_reads_what_is_selected(self, broker: StompBroker) -> None:
+        peer = broker.connect()
+        read(peer, "next", selector="n > 1")
+        for n in (1, 2, 1, 3):
+            fill(peer, b"%d" % n, n=str(n))
+        assert peer.bodies() == [b"2", b"3"]
+
+    def test_ends(self, broker: StompBroker) -> None:
+        peer = broker.connect()
+        read(peer, "next")
+        peer.frame("UNSUBSCRIBE", id="r")
+        fill(peer, b"m")
+        assert peer.octets() == b""
+        read(peer, "next")
+        broker.virtual_host.delete_queue("q")
+        broker.gateway.turn.end()
+        assert peer.receive().headers["message"] == "Server cancelled subscription"
+
+    @pytest.mark.parametrize("start", ["", "second", "offset", "offset=", "offset=-1", "first=1"])
+    def test_a_place_that_is_none(self, broker: StompBroker, start: str) -> None:
+        peer = broker.connect()
+        read(peer, start)
+        assert peer.octets() == error("Processing error", "Processing error")
