@@ -6,7 +6,7 @@ Everything happens in one thread, in turns (see `turn`); only flushing files run
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,6 @@ from core.commit_log import Segment
 from core.consume_queue import VOLATILE_BASE
 from core.errors import CorruptRecordError
 from core.group_commit import GroupCommit, RunBlocking, sync_files
-from core.indexing import Indexing
 from core.lanes import AnyQueue, Lanes
 from core.light_queue import LightQueue
 from core.metadata import Metadata, sync_directory
@@ -34,8 +33,8 @@ from core.progress import Progress
 from core.reclaim import find_reclaimable
 from core.record import HEADER_SIZE, Buffer, decode, decode_header
 from core.recovery import Recovery
+from core.rewind import Rewind, SinceTime, Target
 from core.route import Route
-from core.routes import Routes
 from core.store import Store
 from core.timer_index import TimerIndex
 from core.timer_record import TIMERS
@@ -96,16 +95,18 @@ class Broker:
             self._timer_index, self._store.commit_log, self._progress, clock,
             self._append_timers, self.turn.end,
         )  # fmt: skip
-        self._indexing = Indexing(self._store)
         self._commit = GroupCommit(self._begin_sync, run_blocking, self.turn.end, failed)
-        self._routes = Routes(self._metadata, lambda: self._new_id("route"))
+        self._routes: dict[tuple[int, ...], int] = {}
+        self._route_queues: dict[int, tuple[int, ...]] = {}
         self._next_ids: dict[str, tuple[int, int]] = {}  # By kind: next id, end of the block.
         self._lane_ids: dict[int, dict[int, int]] = {}  # By queue and level.
-        self._group_ids: dict[int, dict[str, int]] = {}  # By queue id.
+        self._group_ids: dict[tuple[int, str], int] = {}
         self._marks: list[int] = []
         self._checkpointed_at = 0
         self._checkpoint_size = 0
         self._checkpointing = False
+        self._when_checkpointed: list[Callable[[BaseException | None], None]] = []
+        self._rewinds: dict[Rewind, None] = {}
         self._flush_call: IDelayedCall | None = None
         self._housekeeping_call: IDelayedCall | None = None
         self._room_call: IDelayedCall | None = None
@@ -126,7 +127,7 @@ class Broker:
         known_lanes = self._metadata.items("lane")
         recovery = Recovery(
             self._store.commit_log,
-            self._routes.queue_ids,
+            self._route_queues,
             lambda id: str(id) in known_queues or str(id) in known_lanes,
             timer_recovery,
             _MARK_DISTANCE,
@@ -139,13 +140,14 @@ class Broker:
             id = int(key)
             self.queues[id] = self._new_queue(id, True)
         for key, (queue_id, group) in self._metadata.items("group").items():
-            self._group_ids.setdefault(queue_id, {})[group] = int(key)
+            self._group_ids[queue_id, group] = int(key)
             if int(key) in recovered.group_offsets and queue_id in self.queues:
                 self.queues[queue_id].group_offsets[group] = recovered.group_offsets[int(key)]
         # Last, since what no group needs is let go.
         for id, found in recovered.queues.items():
+            self.queues[id].index = found.index
             self.queues[id].restore(
-                found.index, found.floor, found.delivered_below, found.settled, found.durable_end
+                found.floor, found.delivered_below, found.settled, found.durable_end
             )
         self._reserve_ids(recovered.ids_seen)
         for queue in self.queues.values():
@@ -165,6 +167,8 @@ class Broker:
         self.timers.stop()
         self.turn.end()
         self.turn.journals.remove(self._end_turn)
+        for rewind in self._rewinds:
+            rewind.stop()
         self._commit.stop()  # A flush or checkpoint that is still on its way comes too late.
         for call in (self._flush_call, self._housekeeping_call, self._room_call):
             if call is not None:
@@ -222,24 +226,31 @@ class Broker:
             lane.drop()
             del self.queues[lane.id]
             self._metadata.delete("lane" if level else "queue", str(lane.id))
-            self._routes.forget(lane)
-            for group_id in self._group_ids.pop(lane.id, {}).values():
-                self._metadata.delete("group", str(group_id))
+            for key in [key for key in self._group_ids if key[0] == lane.id]:
+                self._metadata.delete("group", str(self._group_ids.pop(key)))
         self._lane_ids.pop(queue.id, None)
 
     def route(self, queues: Sequence[LightQueue], by_header: bool = False) -> Route:
         """The route to these queues; written down if a durable one is among them."""
-        return self._routes.find(queues, by_header)
+        ids = tuple(queue.id for queue in queues if queue.durable)
+        route_id = 0
+        if ids:
+            route_id = self._routes.get(ids, 0)
+            if not route_id:
+                route_id = self._new_id("route")
+                self._metadata.put("route", str(route_id), list(ids))
+                self._routes[ids] = route_id
+                self._route_queues[route_id] = ids
+        return Route(tuple(queues), route_id, by_header)
 
     def commit_group_offset(self, queue: LightQueue, group: str, offset: int) -> None:
         """Another group than the queue's own has consumed all below `offset`."""
-        group_ids = self._group_ids.setdefault(queue.id, {})
-        group_id = group_ids.get(group)
+        group_id = self._group_ids.get((queue.id, group))
         if group_id is None:
             group_id = self._new_id("group")
             if queue.durable:
                 self._metadata.put("group", str(group_id), [queue.id, group])
-            group_ids[group] = group_id
+            self._group_ids[queue.id, group] = group_id
         queue.commit_group_offset(group, group_id, offset)
 
     # Timers
@@ -279,7 +290,9 @@ class Broker:
             self._note_append(log_offset)
         else:
             log_offset = self._store.append_volatile(origin, sizes, payload, messages)
-        self._indexing.add(log_offset, routes, not durable)
+        runs_count = _dispatch(routes, log_offset)
+        if not durable:
+            self._store.refer(log_offset, runs_count)
 
     def when_durable(self, callback: Callable[[], None]) -> None:
         """Call `callback` when all that was appended and declared so far is durable.
@@ -290,6 +303,32 @@ class Broker:
             self._commit.when_durable(callback)
         else:
             callback()
+
+    def rewind(
+        self,
+        queues: Sequence[LightQueue],
+        target: Target,
+        done: Callable[[int | BaseException], None],
+    ) -> None:
+        """Have messages of durable queues ready again that they were done with: see `rewind`.
+
+        `done` is called when that is durable, with how many messages more are ready then before.
+        """
+
+        def rewound(result: int | BaseException) -> None:
+            del self._rewinds[rewind]
+            if isinstance(result, BaseException):
+                done(result)
+                return
+            self._when_checkpointed.append(lambda error: done(error or result))
+            self._begin_checkpoint()
+            self.turn.end()
+
+        start = self._mark_before(target)
+        log = self._store.commit_log
+        rewind = Rewind(queues, target, log, self._route_queues, start, self._clock, rewound)
+        self._rewinds[rewind] = None
+        rewind.begin()
 
     def read_at(self, log_offset: int) -> tuple[int, bytes] | None:
         """The origin and the stored form of the durable message that begins at this log offset."""
@@ -342,7 +381,7 @@ class Broker:
         return int(self._clock.seconds() * 1000)
 
     def _new_queue(self, id: int, durable: bool) -> LightQueue:
-        return LightQueue(id, durable, self._store, self._progress, self.turn, self._indexing)
+        return LightQueue(id, durable, self._store, self._progress, self.turn)
 
     def _make_lane(self, queue: LightQueue, level: int) -> LightQueue:
         id = self._new_id("queue")
@@ -375,7 +414,13 @@ class Broker:
                 self._lane_ids.setdefault(queue_id, {})[level] = int(key)
             else:
                 self._metadata.delete("lane", key)
-        self._routes.load()
+        alive = {**self._metadata.items("queue"), **self._metadata.items("lane")}
+        for key, ids in list(self._metadata.items("route").items()):
+            if not any(str(id) in alive for id in ids):
+                self._metadata.delete("route", key)
+                continue
+            self._route_queues[int(key)] = tuple(ids)
+            self._routes[tuple(ids)] = int(key)
 
     def _append_timers(self, sizes: list[int], payload: list[Buffer]) -> int:
         log_offset = self._store.append_aside(TIMERS, sizes, payload)
@@ -440,14 +485,23 @@ class Broker:
         self._room_call = None
         self.turn.end()
 
+    def _mark_before(self, target: Target) -> int:
+        """Where to begin to read the log, so that nothing is missed that `target` wants."""
+        start = self._store.commit_log.start
+        if not isinstance(target, SinceTime):
+            return start
+        marks, timestamp_ms = self._marks, self._store.timestamp_ms
+        at = bisect_left(marks, target.timestamp_ms, key=timestamp_ms)
+        return max(start, marks[at - 1]) if at else start
+
     def _begin_checkpoint(self) -> None:
         """Write a checkpoint of this moment, in the background."""
         if self._checkpointing:
             return
         self._checkpointing = True
+        waiting, self._when_checkpointed = self._when_checkpointed, []
         number = self._progress.begin_next()
         log_offset = self._checkpointed_at = self.log_end
-        leaving = self._routes.leaving()
         content = encode_checkpoint(self._checkpoint(number))
         spent = self._timer_index.spent()
         self._checkpoint_size = len(content)
@@ -458,10 +512,13 @@ class Broker:
             if error is None:
                 self._progress.delete_before(number)
                 self._timer_index.forget(spent)
-                self._routes.release(leaving)
                 self._reclaim(log_offset)
             else:
                 self._log.error("no checkpoint could be written: {error}", error=error)
+            for callback in waiting:
+                callback(error)
+            if self._when_checkpointed:  # Of something that this one did not know.
+                self._begin_checkpoint()
 
         # Not before the log itself is durable up to here.
         self._commit.when_durable(
@@ -479,7 +536,7 @@ class Broker:
     def _find_reclaimable(self, safe_end: int) -> list[Segment]:
         return find_reclaimable(
             self._store.commit_log.segments,
-            safe_end,
+            min((safe_end, *(rewind.start for rewind in self._rewinds))),
             (self._timer_index, *(queue.index for queue in self.queues.values())),
             self._options.retention_s,
             self._options.retained_size_max,
@@ -508,11 +565,27 @@ class Broker:
                 queue.index.to_bytes(VOLATILE_BASE),
             )
             for group, offset in queue.group_offsets.items():
-                group_offsets[self._group_ids[id][group]] = offset
+                group_offsets[self._group_ids[id, group]] = offset
         timers = self._timer_index.checkpoint(self.timers.firing)
         return Checkpoint(
             1, self.log_end, progress_number, queues, group_offsets, self._marks, timers
         )
+
+
+def _dispatch(routes: Sequence[Route], log_offset: int) -> int:
+    """Give each run of equal routes to its queues; return how many index entries that made."""
+    first, count = 0, len(routes)
+    runs_count = 0
+    while first < count:
+        route = routes[first]
+        end = first + 1
+        while end < count and routes[end] is route:
+            end += 1
+        is_kept = route.id != 0
+        for queue in route.queues:
+            runs_count += queue.append(log_offset, first, end - first, is_kept)
+        first = end
+    return runs_count
 
 
 def _message_at(data: bytes, position: int, log_offset: int) -> tuple[int, bytes] | None:

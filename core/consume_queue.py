@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from core.errors import OffsetOutOfRangeError
@@ -24,19 +23,12 @@ VOLATILE_BASE = 1 << 62  # Log offsets from here on are of transient batches: se
 _WIDTH = 3
 _COUNT_MASK = (1 << 31) - 1
 _TRANSIENT = 1 << 31  # Beside the count: in a record of the log, but no restart brings it back.
-# Runs of one message each, as the third number of an entry, by their place in the record.
-SINGLES = tuple(range(1, 4096 << 32, 1 << 32))
 _TRIM_SIZE_MIN = 64 * _WIDTH  # Many queues are idle: what was read takes little room in each.
 
 
 # Queue offset of the first message, log offset of its record, its place there, message count.
 # A plain tuple: one is made for every run that is delivered.
 Run: TypeAlias = tuple[int, int, int, int]
-
-
-def unpack_place(packed: int) -> tuple[int, int]:
-    """The third number of an entry: the first message, and how many."""
-    return packed >> 32, packed & _COUNT_MASK
 
 
 class ConsumeQueue:
@@ -74,22 +66,28 @@ class ConsumeQueue:
         self.max_offset = queue_offset + count
         return queue_offset
 
-    def append_runs(self, places: array[int], are_singles: bool) -> None:
-        """Add many runs: of each its log offset, and the third number of its entry.
+    def prepend(self, runs: Iterable[tuple[int, int, int]]) -> None:
+        """Put runs before all others: log offset, first message, count; oldest first.
 
-        `are_singles` says that each is of one message.
+        Their queue offsets are those right below `min_offset`.
         """
-        start, packed = self.max_offset, places[1::2]
-        if are_singles:
-            starts = list(range(start, start + len(packed) + 1))
-        else:
-            starts = list(accumulate((each & _COUNT_MASK for each in packed), initial=start))
-        self.max_offset = starts.pop()
-        runs = array("q", bytes(_WIDTH * places.itemsize * len(packed)))
-        runs[0::_WIDTH] = array("q", starts)
-        runs[1::_WIDTH] = places[0::2]
-        runs[2::_WIDTH] = packed
-        self._runs += runs
+        runs = list(runs)
+        queue_offset = self.min_offset - sum(count for _, _, count in runs)
+        assert queue_offset >= 0
+        fresh = array("q")
+        for log_offset, first, count in runs:
+            fresh.extend((queue_offset, log_offset, first << 32 | count))
+            queue_offset += count
+        self._runs = fresh + self._runs[self._head :]
+        self._head = self._hint = 0
+
+    def first_below(self, log_offset_end: int) -> tuple[int, int] | None:
+        """The record, and the place in it, of the oldest run that lies below a log offset."""
+        runs = self._runs
+        for position in range(self._head, len(runs), _WIDTH):
+            if runs[position + 1] < log_offset_end and not runs[position + 2] & _TRANSIENT:
+                return runs[position + 1], runs[position + 2] >> 32
+        return None
 
     def mark_transient(self) -> None:
         """Leave the run that was just appended out of every checkpoint."""
@@ -160,8 +158,9 @@ class ConsumeQueue:
     def to_bytes(self, log_offset_end: int) -> bytes:
         """The runs whose record lies below `log_offset_end`, for a checkpoint."""
         runs = self._runs
-        highest = max(runs[self._head + 1 :: _WIDTH], default=0)
-        if not self._has_transient and highest < log_offset_end:
+        if not self._has_transient and not any(
+            offset >= log_offset_end for offset in runs[self._head + 1 :: _WIDTH]
+        ):
             return runs[self._head :].tobytes()
         kept = array("q")
         for position in range(self._head, len(runs), _WIDTH):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 
 _TRIM_COUNT_MIN = 64
 
@@ -90,9 +91,44 @@ class OrderedIntervals:
             starts.insert(at, start)
             ends.insert(at, end)
 
+    def in_order(self) -> list[tuple[int, int]]:
+        """All intervals, lowest first."""
+        return list(zip(self._starts[self._head :], self._ends[self._head :], strict=True))
+
     def hole_at(self, position: int) -> tuple[int, int | None]:
         """The first hole from `position` on: where it begins, and ends if it does."""
         at = bisect_right(self._starts, position, self._head)
         if at > self._head:
             position = max(position, self._ends[at - 1])
         return position, self._starts[at] if at < len(self._starts) else None
+
+
+def join(intervals: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same numbers in disjoint, never touching intervals, lowest first."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(intervals):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        elif start < end:
+            joined.append((start, end))
+    return joined
+
+
+def subtract(
+    intervals: Iterable[tuple[int, int]], others: Iterable[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """What is in `intervals` and not in `others`, lowest first."""
+    left: list[tuple[int, int]] = []
+    taken = join(others)
+    at = 0
+    for start, end in join(intervals):
+        while at and taken[at - 1][1] > start:
+            at -= 1
+        while at < len(taken) and taken[at][0] < end:
+            if taken[at][0] > start:
+                left.append((start, taken[at][0]))
+            start = max(start, taken[at][1])
+            at += 1
+        if start < end:
+            left.append((start, end))
+    return left

@@ -125,7 +125,7 @@ class Recovery:
         end = max(checkpoint.log_offset, self._commit_log.start)
         while True:
             end = self._scan(end)
-            resume = _find_record(self._commit_log, end, self._commit_log.end)
+            resume = find_record(self._commit_log, end, self._commit_log.end)
             if resume is None:
                 break
             _log.error("the log is damaged from {start} to {end}: skipped", start=end, end=resume)
@@ -249,7 +249,7 @@ def _rows_that_fill(data: bytes, size: int) -> tuple[int, ...]:
     return tuple(route_ids) if size == HEADER_SIZE else ()
 
 
-def _find_record(log: CommitLog, start: int, stop: int) -> int | None:
+def find_record(log: CommitLog, start: int, stop: int) -> int | None:
     """The log offset of the first whole record that begins at `start` to `stop`, if any does."""
     position = start
     while position <= stop:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from core.light_queue import LightQueue
 
 
@@ -9,32 +11,23 @@ class Route:
     """The queues of a message; `id` names the durable ones of them in log records, 0 none.
 
     `by_header` says that a header took part in the choice, so that another message with the same
-    exchange and routing key may go elsewhere. A route without queues is unroutable.
+    exchange and routing key may go elsewhere. `guarded` says that one of the queues may refuse a
+    message, and has to be asked first. A route without queues is unroutable.
     """
-
-    __slots__ = ("__weakref__", "_without_restart", "by_header", "durable", "id", "queues")
 
     def __init__(self, queues: tuple[LightQueue, ...], id: int, by_header: bool = False) -> None:
         self.queues = queues
         self.id = id
         self.durable = id != 0
+        self.guarded = any(queue.guarded for queue in queues)
         self.by_header = by_header
-        self._without_restart: Route | None = None
-
-    @property
-    def guarded(self) -> bool:
-        """May one of the queues refuse a message, and has to be asked first?"""
-        return any(queue.guarded for queue in self.queues)
+        self._keeps_all = any(queue.keeps_all for queue in queues)
 
     def keeps(self, persistent: bool) -> bool:
         """Would a restart bring back a message that goes here?"""
-        return self.durable and (persistent or any(queue.keeps_all for queue in self.queues))
+        return self.durable and (persistent or self._keeps_all)
 
-    @property
+    @cached_property
     def without_restart(self) -> Route:
         """The same queues, for a message that no restart brings back."""
-        if not self.id:
-            return self
-        if self._without_restart is None:
-            self._without_restart = Route(self.queues, 0, self.by_header)
-        return self._without_restart
+        return Route(self.queues, 0, self.by_header) if self.id else self

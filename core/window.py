@@ -16,9 +16,10 @@ what is a skip.)
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from heapq import heappop, heappush
 
-from core.intervals import Intervals, OrderedIntervals
+from core.intervals import Intervals, OrderedIntervals, join, subtract
 
 
 class Window:
@@ -192,6 +193,34 @@ class Window:
         for start, stop in intervals:
             self.settle(start, stop)
         return intervals
+
+    def in_flight(self) -> list[tuple[int, int]]:
+        """The offsets in flight, as intervals, lowest first."""
+        floor = self.floor
+        passed = [(floor, self.next_offset), *self._skips.in_order()]
+        done = [*self.settled.in_order(), *((each, each + 1) for each in self._returned)]
+        return subtract(((max(start, floor), end) for start, end in passed), done)
+
+    def rewind(self, start: int, gaps: Iterable[tuple[int, int]]) -> None:
+        """All from `start` on that is not in flight is ready, in order; also what was settled.
+
+        But for `gaps`, in which nothing is held. What was ever delivered counts as redelivered.
+        """
+        in_flight = self.in_flight()
+        settled = [(first, min(end, start)) for first, end in self.settled.items() if first < start]
+        self.redelivered_below = self.delivered_end
+        self.next_offset = min(self.next_offset, start)
+        self._returned = {offset for offset in self._returned if offset < start}
+        self._returned_heap = sorted(self._returned)
+        self.floor = min(self.floor, start)
+        self.settled = Intervals()
+        gone = join([*settled, *gaps])
+        for first, end in gone:
+            self._settle(first, end)
+        skipped = [*gone, *in_flight, *((each, each + 1) for each in self._returned)]
+        self._skips = OrderedIntervals(
+            join((max(first, self.next_offset), end) for first, end in skipped)
+        )
 
     def _settle(self, start: int, end: int) -> None:
         if start == self.floor:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.consume_queue import ConsumeQueue, Run
+from core.consume_queue import VOLATILE_BASE, ConsumeQueue, Run
 from core.errors import OffsetOutOfRangeError
 
 
@@ -119,3 +119,25 @@ def test_an_empty_queue_keeps_no_room_for_what_it_had() -> None:
         queue.drop_before(offset + 1)
     assert len(queue) == 0
     assert len(queue._runs) * queue._runs.itemsize <= 2048
+
+
+def test_what_was_dropped_may_be_put_before_the_rest_again() -> None:
+    index = ConsumeQueue()
+    index.append(100, 0, 3)
+    index.append(VOLATILE_BASE, 0, 1)
+    index.append(200, 5, 2)
+    assert index.first_below(VOLATILE_BASE) == (100, 0)
+    index.drop_before(3)
+    assert index.first_below(VOLATILE_BASE) == (200, 5)
+    index.prepend([(50, 1, 1), (100, 0, 2)])
+    assert index.min_offset == 0
+    assert [index.run_at(offset) for offset in (0, 2, 3, 4)] == [
+        (0, 50, 1, 1),
+        (2, 100, 1, 1),
+        (3, VOLATILE_BASE, 0, 1),
+        (4, 200, 5, 2),
+    ]
+    index.drop_before(6)
+    assert index.first_below(VOLATILE_BASE) is None
+    index.prepend([(200, 6, 1)])
+    assert (index.min_offset, index.max_offset) == (5, 6)

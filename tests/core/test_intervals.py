@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.intervals import Intervals, OrderedIntervals
+from core.intervals import Intervals, OrderedIntervals, join, subtract
 
 Runs = list[tuple[int, int]]
 
@@ -67,3 +67,22 @@ def test_what_is_popped_is_forgotten() -> None:
         intervals.pop_first()
     assert len(intervals._starts) < 200
     assert intervals.hole_at(1985) == (1985, 1986)
+
+
+INTERVALS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=8)
+
+
+def numbers(intervals: list[tuple[int, int]]) -> set[int]:
+    return {number for start, end in intervals for number in range(start, end)}
+
+
+@given(intervals=INTERVALS, others=INTERVALS)
+def test_joining_and_subtracting(
+    intervals: list[tuple[int, int]], others: list[tuple[int, int]]
+) -> None:
+    for result, expected in (
+        (join(intervals), numbers(intervals)),
+        (subtract(intervals, others), numbers(intervals) - numbers(others)),
+    ):
+        assert numbers(result) == expected
+        assert all(end < start for (_, end), (start, _) in pairwise(result))

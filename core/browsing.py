@@ -1,0 +1,63 @@
+"""Looking at what a queue holds for its group: what is ready, and what is in flight.
+
+Nothing changes by it: no message counts as delivered, and nobody waits.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, NamedTuple
+
+from core.lanes import AnyQueue, level_of, offset_in_lane, offset_of_lane
+from core.light_queue import LightQueue
+
+_READ_COUNT = 256
+
+
+class Browsed(NamedTuple):
+    """One message, where it is, and when it was stored."""
+
+    offset: int
+    message: Any
+    in_flight: bool
+    stored_ms: int
+
+
+def browse(queue: AnyQueue, offset: int, count: int) -> list[Browsed]:
+    """At most `count` messages from `offset` on, lowest offset first."""
+    found: list[Browsed] = []
+    for level in sorted(queue.lanes):
+        if level < level_of(offset):
+            continue
+        base = offset_of_lane(level)
+        start = offset_in_lane(offset) if level == level_of(offset) else 0
+        in_lane = _browse_lane(queue.lanes[level], start)
+        found += (
+            each._replace(offset=base + each.offset) for each in islice(in_lane, count - len(found))
+        )
+    return found
+
+
+def _browse_lane(light: LightQueue, position: int) -> Iterator[Browsed]:
+    """All of one light queue, from a position on."""
+    settled = light.window.settled.in_order()
+    in_flight = light.window.in_flight()
+    position = max(position, light.window.floor)
+    while position < light.max_offset:
+        position = _end_around(settled, position) or position
+        entries = light.read(position, _READ_COUNT)
+        if not entries:
+            break
+        for offset, message in entries:
+            if not _end_around(settled, offset):
+                is_in_flight = bool(_end_around(in_flight, offset))
+                yield Browsed(offset, message, is_in_flight, light.location(offset)[1])
+        position = entries[-1][0] + 1
+
+
+def _end_around(intervals: list[tuple[int, int]], offset: int) -> int:
+    """Where the interval ends in which the offset lies; 0 if it lies in none."""
+    at = bisect_right(intervals, (offset, float("inf"))) - 1
+    return intervals[at][1] if at >= 0 and offset < intervals[at][1] else 0
