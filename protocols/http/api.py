@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 import json
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
@@ -15,13 +15,22 @@ from twisted.logger import Logger
 from core.errors import CoreError
 from gateway.errors import AccessRefusedError, GatewayError, LoginRefusedError
 from protocols.http import routes
-from protocols.http.call import Answer, Call, HttpError, bad_request, has_role, not_authorised
+from protocols.http.call import (
+    Answer,
+    Call,
+    HttpError,
+    Pending,
+    bad_request,
+    has_role,
+    not_authorised,
+)
 from protocols.http.lists import arrange
 
 if TYPE_CHECKING:
     from gateway.gateway import Gateway
     from gateway.users import User
 
+_REFUSALS = (HttpError, CoreError, OSError)  # What a request may end with.
 _QUERY_COUNT_MAX = 100
 _LOGIN = {"www-authenticate": 'Basic realm="RabbitMQ Management"'}
 
@@ -56,26 +65,46 @@ class Api:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    def answer(self, request: Request) -> Response:
-        """Do what the request says. What it changed is durable after `Broker.when_durable`."""
+    def answer(self, request: Request, respond: Callable[[Response], None]) -> None:
+        """Do what the request says, and `respond`: before this returns, or later.
+
+        What it changed is durable after `Broker.when_durable`; if the response came later, it is.
+        """
         try:
-            return _encode(self._carry_out(request))
-        except HttpError as error:
+            answer = self._carry_out(request)
+        except _REFUSALS as error:
+            respond(self._refuse(error))
+            return
+        if isinstance(answer, Pending):
+            answer.when_done(lambda result: respond(self._encode_result(result)))
+        else:
+            respond(_encode(answer))
+
+    def _encode_result(self, result: Answer | BaseException) -> Response:
+        if isinstance(result, Answer):
+            return _encode(result)
+        if not isinstance(result, _REFUSALS):
+            self._log.error("a request failed: {error}", error=result)
+        return self._refuse(result)
+
+    def _refuse(self, error: BaseException) -> Response:
+        """What is answered instead."""
+        if isinstance(error, HttpError):
             refused = error
-        except AccessRefusedError as error:
+        elif isinstance(error, AccessRefusedError):
             refused = not_authorised(str(error))
-        except CoreError as error:
+        elif isinstance(error, GatewayError):
             refused = bad_request(str(error))
-            if not isinstance(error, GatewayError):
-                refused = HttpError(503, "unavailable", str(error))
-        except OSError as error:
+        elif isinstance(error, CoreError):
+            refused = HttpError(503, "unavailable", str(error))
+        else:
             self._log.error("the disk refuses: {error}", error=error)
             refused = HttpError(503, "unavailable", "the disk refuses to write")
         headers = _LOGIN if refused.error == "not_authorized" else {}
         body = {"error": refused.error, "reason": refused.reason}
         return _encode(Answer(refused.status, body, headers))
 
-    def _carry_out(self, request: Request) -> Answer:
+    def _carry_out(self, request: Request) -> Answer | Pending:
         user = self._log_in(request)
         method = "GET" if request.method == "HEAD" else request.method
         route, names = routes.find(method, [_unquote(part) for part in request.path])
@@ -84,7 +113,7 @@ class Api:
         query = _parse_query(request.query)
         call = Call(self._gateway, user, names, query, request.content, request.reason)
         result = route.function(call)
-        if isinstance(result, Answer):
+        if isinstance(result, Answer | Pending):
             return result
         return Answer(200, arrange(result, query) if method == "GET" else result)
 

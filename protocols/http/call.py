@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -61,6 +61,33 @@ class Answer:
     status: int
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Pending:
+    """An answer that comes later: `finish` it, or `fail`, once."""
+
+    def __init__(self) -> None:
+        self._result: Answer | BaseException | None = None
+        self._callback: Callable[[Answer | BaseException], None] | None = None
+
+    def finish(self, answer: Answer) -> None:
+        """Answer so."""
+        self._end(answer)
+
+    def fail(self, error: BaseException) -> None:
+        """Say what went wrong: one of the errors that functions of the API may raise."""
+        self._end(error)
+
+    def when_done(self, callback: Callable[[Answer | BaseException], None]) -> None:
+        """Call `callback` with what came, or comes; for one only."""
+        self._callback = callback
+        if self._result is not None:
+            callback(self._result)
+
+    def _end(self, result: Answer | BaseException) -> None:
+        self._result = result
+        if self._callback is not None:
+            self._callback(result)
 
 
 CREATED = Answer(201)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -136,41 +136,46 @@ class ApiResource(Resource):
         gateway = self._gateway
         gone: list[Failure] = []
         request.notifyFinish().addErrback(gone.append)
+        responses: list[Response] = []
+        respond = responses.append
         try:
-            response = self._respond(request)
+            self._respond(request, lambda response: respond(response))
         finally:
             # Also what went before an unforeseen error is to be delivered and written.
             gateway.turn.end()
 
-        def send() -> None:
+        def send(response: Response) -> None:
             if not gone:
                 _send(request, response)
 
-        if request.method in (b"GET", b"HEAD"):
-            send()
+        if not responses:  # It takes a while.
+            respond = send
+        elif request.method in (b"GET", b"HEAD"):
+            send(responses[0])
         else:
-            gateway.broker.when_durable(send)
+            gateway.broker.when_durable(lambda: send(responses[0]))
             gateway.turn.end()
         return NOT_DONE_YET
 
-    def _respond(self, request: Any) -> Response:
+    def _respond(self, request: Any, respond: Callable[[Response], None]) -> None:
         path, _, query = request.uri.partition(b"?")
         parts = path.decode("latin-1").strip("/").split("/")
         if parts[0] != "api" or len(parts) == 1:
-            return Response(404, b'{"error":"Object Not Found","reason":"Not Found"}')
+            respond(Response(404, b'{"error":"Object Not Found","reason":"Not Found"}'))
+            return
         if request.is_too_large:
-            return Response(413, b'{"error":"bad_request","reason":"the body is too large"}')
-        return self._api.answer(
-            Request(
-                method=request.method.decode("latin-1"),
-                path=parts[1:],
-                query=query.decode("latin-1"),
-                content=request.content.read(),
-                authorization=request.getHeader("authorization"),
-                reason=request.getHeader("x-reason"),
-                peer_host=str(getattr(request.getClientAddress(), "host", "")),
-            )
+            respond(Response(413, b'{"error":"bad_request","reason":"the body is too large"}'))
+            return
+        asked = Request(
+            method=request.method.decode("latin-1"),
+            path=parts[1:],
+            query=query.decode("latin-1"),
+            content=request.content.read(),
+            authorization=request.getHeader("authorization"),
+            reason=request.getHeader("x-reason"),
+            peer_host=str(getattr(request.getClientAddress(), "host", "")),
         )
+        self._api.answer(asked, respond)
 
 
 def _send(request: Any, response: Response) -> None:

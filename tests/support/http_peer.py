@@ -53,6 +53,7 @@ class HttpBroker(AmqpBroker):
         """What is answered on a connection of its own."""
         channel, wire = self.open(host)
         channel.dataReceived(octets)
+        self.clock.advance(0)  # Some answers take a while.
         return wire.value()  # type: ignore[no-any-return]
 
     def call(
@@ -67,20 +68,32 @@ class HttpBroker(AmqpBroker):
         headers: str = "",
     ) -> Reply:
         """One request; `path` is what comes after `/api/`."""
-        content = b"" if body is None else json.dumps(body).encode()
-        credentials = b64encode(f"{user}:{password}".encode()).decode()
-        head = (
-            f"{method} /api/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-            f"Authorization: Basic {credentials}\r\n{headers}"
-            f"Content-Length: {len(content)}\r\n\r\n"
-        )
-        return parse_reply(self.send(head.encode() + content, host))
+        octets = encode_request(method, path, body, user, password, headers)
+        return parse_reply(self.send(octets, host))
 
     def get(self, path: str, **options: Any) -> Any:
         """The JSON of a GET that must succeed."""
         reply = self.call("GET", path, **options)
         assert reply.status == 200, reply
         return reply.json
+
+
+def encode_request(
+    method: str,
+    path: str,
+    body: Any = None,
+    user: str = "guest",
+    password: str = "guest",
+    headers: str = "",
+) -> bytes:
+    content = b"" if body is None else json.dumps(body).encode()
+    credentials = b64encode(f"{user}:{password}".encode()).decode()
+    head = (
+        f"{method} /api/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        f"Authorization: Basic {credentials}\r\n{headers}"
+        f"Content-Length: {len(content)}\r\n\r\n"
+    )
+    return head.encode() + content
 
 
 def parse_reply(octets: bytes) -> Reply:
