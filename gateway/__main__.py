@@ -12,7 +12,8 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.commands import GROUPS
+from gateway.cli.commands import GROUPS, queues
+from gateway.cli.queue_tools import COMMANDS as QUEUE_TOOLS
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,6 +67,8 @@ def demo(amqp: str | None, stomp: str | None, name_server: str | None) -> None:
     sys.exit(run_demo(amqp, stomp, name_server))
 
 
+for _command in QUEUE_TOOLS:
+    queues.add_command(_command)
 for _group in GROUPS:
     main.add_command(_group)
 

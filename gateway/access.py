@@ -19,7 +19,9 @@ from gateway.queues import Queue
 from gateway.vhosts import VirtualHost, clean_name
 
 if TYPE_CHECKING:
+    from core.rewind import Target
     from gateway.messages import Message
+    from gateway.put_back import Choice, Destination, Outcome
 
 _GENERATED = "amq.gen-AAAAAAAAAAAAAAAAAAAAAA"  # What a name that we make up looks like.
 
@@ -124,6 +126,35 @@ class UserVirtualHost:
         return self.virtual_host.delete_queue(
             name, owner=owner, if_unused=if_unused, if_empty=if_empty
         )
+
+    def pause_queue(self, name: str, paused: bool) -> None:
+        """See `QueueTools.pause` and `resume`. Raises as `read_queue`."""
+        self._check("configure", "queue", name)
+        queue = self.virtual_host.find_queue(name)
+        tools = self.virtual_host.queue_tools
+        if paused:
+            tools.pause(queue)
+        else:
+            tools.resume(queue)
+
+    def rewind_queue(
+        self, name: str, target: Target, done: Callable[[int | BaseException], None]
+    ) -> None:
+        """See `QueueTools.rewind`. Also raises as `read_queue`."""
+        self._check("configure", "queue", name)
+        queue = self.read_queue(name)
+        self.virtual_host.queue_tools.rewind(queue, target, done)
+
+    def put_back(
+        self,
+        name: str,
+        choice: Choice,
+        destination: Destination | None,
+        done: Callable[[Outcome | Exception], None],
+    ) -> None:
+        """See `QueueTools.put_back`: with the right to read there, and to publish."""
+        queue = self.read_queue(name)
+        self.virtual_host.queue_tools.put_back(queue, self, choice, destination, done)
 
     # Bindings
 

@@ -21,7 +21,8 @@ class QueueType:
 
     `arguments` are in the order in which two declarations are compared. One that `must_last` is
     durable, has a name of its own, and is neither exclusive nor deleted automatically; what is
-    stored in it is kept over a restart whether it is persistent or not.
+    stored in it is kept over a restart whether it is persistent or not. From one that is not
+    `is_consumed` nothing is taken.
     """
 
     name: str
@@ -29,6 +30,7 @@ class QueueType:
     arguments: tuple[str, ...]
     consumer_arguments: tuple[str, ...]
     must_last: bool = False
+    is_consumed: bool = True
 
 
 CLASSIC = QueueType(
@@ -90,6 +92,7 @@ STREAM = QueueType(
     ),
     ("x-stream-offset", "x-stream-filter", "x-stream-match-unfiltered"),
     must_last=True,
+    is_consumed=False,
 )
 
 _ALL = (CLASSIC, QUORUM, STREAM)

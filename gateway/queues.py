@@ -104,6 +104,7 @@ class Queue:
         self.arguments = dict(arguments or {})
         self.type = find_type(self.arguments)
         self.options = parse_options(self.arguments)
+        self.paused = False  # Is nothing delivered, whoever asks?
         self.consumers: list[Consumer] = []  # In line for messages; replaced, never changed.
         self._turn = turn
         self._exclusive_consumer: Consumer | None = None
@@ -186,6 +187,15 @@ class Queue:
         """All is back after a restart: see to what happened meanwhile."""
         if self._upkeep is not None:
             self._turn.dispatchers[self] = None
+
+    def rewound(self) -> None:
+        """Messages that all were done with are ready again."""
+        if self._selective is not None:
+            self._selective.look_again()
+        if self._upkeep is not None:
+            self._upkeep.stop()
+            self._upkeep = Upkeep(self, self.light, self.virtual_host.clock)
+        self.wake()
 
     def touch(self) -> None:
         """Somebody uses the queue: it does not expire for a while."""
@@ -288,6 +298,8 @@ class Queue:
         if self._upkeep is not None:
             self._upkeep.refresh()
         deliveries: list[Delivery] = []
+        if self.paused:
+            return deliveries
         delivery_count = self.light.delivery_count
         while len(deliveries) < count:
             spans = self._take(count - len(deliveries))
@@ -389,10 +401,11 @@ class Queue:
             self._call_watchers()
         if self._held:
             self._let_go()
-        if self._selective is not None:
-            self._selective.deliver(self._active)
-        if self.consumers and self.light.ready_count:
-            self._deliver()
+        if not self.paused:
+            if self._selective is not None:
+                self._selective.deliver(self._active)
+            if self.consumers and self.light.ready_count:
+                self._deliver()
         if self._upkeep is not None:
             self._upkeep.tidy()
 

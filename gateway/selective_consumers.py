@@ -81,6 +81,11 @@ class SelectiveConsumers:
         for each in self._line:
             each.cursor.returned(offsets)
 
+    def look_again(self) -> None:
+        """Everything that is ready may be new to them."""
+        for each in self._line:
+            each.cursor = Cursor(self._light)
+
     def deliver(self, only: Consumer | None) -> None:
         """Hand out what they want and have credit for, as far as one turn may look.
 

@@ -31,6 +31,7 @@ from gateway.exchanges import PREDECLARED, TYPES, Exchange
 from gateway.messages import Header, Language, Message
 from gateway.queue_arguments import check_arguments, check_equivalent, parse_options
 from gateway.queue_classes import queue_class
+from gateway.queue_tools import QueueTools
 from gateway.queue_types import add_default_type, check_lasting, check_named, find_type
 from gateway.queues import Queue
 from gateway.routing import by_guarded_queue, find_queues
@@ -63,6 +64,7 @@ class VirtualHost:
         self._changed = changed
         self._owned: dict[object, dict[Queue, None]] = {}
         self._topology = Topology(name, broker, changed)
+        self.queue_tools = QueueTools(name, broker, clock, languages)
         for exchange, type in PREDECLARED.items():
             self.exchanges[exchange] = Exchange(
                 name, exchange, type, True, False, exchange == "amq.rabbitmq.trace", {}
@@ -248,6 +250,7 @@ class VirtualHost:
         """Remove a queue and its bindings, and tell its consumers."""
         if self.queues.get(queue.name) is not queue:
             return
+        self.queue_tools.resume(queue)  # A new one of this name is not paused.
         del self.queues[queue.name]
         for lane in queue.light.lanes.values():
             self._queue_of.pop(lane, None)
@@ -512,6 +515,7 @@ class VirtualHost:
 
     def restored(self) -> None:
         """Everything is back: see to what happened to the queues meanwhile."""
+        self.queue_tools.restore(self.queues.values())
         for queue in self.queues.values():
             queue.restored()
             queue.touch()

@@ -7,7 +7,7 @@ from base64 import b64encode
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 from urllib.request import Request, urlopen
 
 _TIMEOUT_S = 60.0
@@ -27,19 +27,27 @@ class Client:
         self._authorization = "Basic " + b64encode(f"{user}:{password}".encode()).decode()
 
     def call(
-        self, method: str, *path: str, body: Any = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        *path: str,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        query: dict[str, str] | None = None,
+        timeout_s: float = _TIMEOUT_S,
     ) -> Any:
         """The JSON of the answer, None if it has none. Raises `ClientError`.
 
         Each part of the path is quoted, so `/` may be a name.
         """
         quoted = "/".join(quote(part, safe="") for part in path)
+        if query:
+            quoted += "?" + urlencode(query)
         content = None if body is None else json.dumps(body).encode()
         request = Request(f"{self._url}/api/{quoted}", content, headers or {}, method=method)
         request.add_header("Authorization", self._authorization)
         request.add_header("Content-Type", "application/json")
         try:
-            with urlopen(request, timeout=_TIMEOUT_S) as response:
+            with urlopen(request, timeout=timeout_s) as response:
                 answer = response.read()
             return json.loads(answer) if answer else None
         except HTTPError as error:

@@ -61,7 +61,8 @@ def calling(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _show(rows: Any, columns: str, as_json: bool) -> None:
+def show(rows: Any, columns: str, as_json: bool) -> None:
+    """Print a list: as a table with these columns, or as JSON."""
     from gateway.cli.output import show_rows
 
     show_rows(rows, columns.split(), as_json)
@@ -90,7 +91,7 @@ def users() -> None:
 @calling
 def list_users(client: Client, as_json: bool) -> None:
     """All users."""
-    _show(client.call("GET", "users"), "name tags limits", as_json)
+    show(client.call("GET", "users"), "name tags limits", as_json)
 
 
 @users.command("put")
@@ -132,7 +133,7 @@ def vhosts() -> None:
 def list_vhosts(client: Client, as_json: bool) -> None:
     """All virtual hosts."""
     columns = "name description tags messages_ready messages_unacknowledged"
-    _show(client.call("GET", "vhosts"), columns, as_json)
+    show(client.call("GET", "vhosts"), columns, as_json)
 
 
 @vhosts.command("put")
@@ -166,7 +167,7 @@ def permissions() -> None:
 @calling
 def list_permissions(client: Client, as_json: bool) -> None:
     """All permissions."""
-    _show(client.call("GET", "permissions"), "user vhost configure write read", as_json)
+    show(client.call("GET", "permissions"), "user vhost configure write read", as_json)
 
 
 @permissions.command("set")
@@ -207,8 +208,11 @@ def queues() -> None:
 @calling
 def list_queues(client: Client, vhost: str, as_json: bool) -> None:
     """All queues of a virtual host."""
-    columns = "name durable auto_delete messages_ready messages_unacknowledged consumers arguments"
-    _show(client.call("GET", "queues", vhost), columns, as_json)
+    columns = (
+        "name type durable auto_delete messages_ready messages_unacknowledged consumers paused"
+        " arguments"
+    )
+    show(client.call("GET", "queues", vhost), columns, as_json)
 
 
 @queues.command("declare")
@@ -263,7 +267,7 @@ def exchanges() -> None:
 def list_exchanges(client: Client, vhost: str, as_json: bool) -> None:
     """All exchanges of a virtual host."""
     columns = "name type durable auto_delete internal arguments"
-    _show(client.call("GET", "exchanges", vhost), columns, as_json)
+    show(client.call("GET", "exchanges", vhost), columns, as_json)
 
 
 @exchanges.command("declare")
@@ -310,7 +314,7 @@ to_exchange_option = click.option(
 def list_bindings(client: Client, vhost: str, as_json: bool) -> None:
     """All bindings of a virtual host."""
     columns = "source destination_type destination routing_key arguments properties_key"
-    _show(client.call("GET", "bindings", vhost), columns, as_json)
+    show(client.call("GET", "bindings", vhost), columns, as_json)
 
 
 @bindings.command("add")
@@ -370,7 +374,7 @@ def connections() -> None:
 def list_connections(client: Client, as_json: bool) -> None:
     """All open connections."""
     columns = "name user vhost protocol channels user_provided_name"
-    _show(client.call("GET", "connections"), columns, as_json)
+    show(client.call("GET", "connections"), columns, as_json)
 
 
 @connections.command("close")

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from protocols.http import access, connections, definitions, messages, overview, topology
+from protocols.http import (
+    access,
+    connections,
+    definitions,
+    messages,
+    overview,
+    queue_tools,
+    topology,
+)
 from protocols.http.call import Call, HttpError, not_found
 
 Function: TypeAlias = "Callable[[Call], Any]"
@@ -50,6 +58,11 @@ _TABLE: Mapping[str, Sequence[tuple[str, Mapping[str, Function]]]] = {
         ("queues/<vhost>/<queue>/bindings", {"GET": topology.bindings_of_queue}),
         ("queues/<vhost>/<queue>/contents", {"DELETE": topology.purge_queue}),
         ("queues/<vhost>/<queue>/get", {"POST": messages.get}),
+        ("queues/<vhost>/<queue>/browse", {"GET": queue_tools.browse_queue}),
+        ("queues/<vhost>/<queue>/pause", {"POST": queue_tools.pause_queue}),
+        ("queues/<vhost>/<queue>/resume", {"POST": queue_tools.resume_queue}),
+        ("queues/<vhost>/<queue>/rewind", {"POST": queue_tools.rewind_queue}),
+        ("queues/<vhost>/<queue>/dead-letters", {"POST": queue_tools.put_back}),
         ("queues/<vhost>/<queue>/actions", {"POST": topology.queue_action}),
         ("exchanges", {"GET": topology.exchanges}),
         ("exchanges/<vhost>", {"GET": topology.exchanges}),

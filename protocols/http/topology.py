@@ -15,13 +15,13 @@ from protocols.http.call import NO_CONTENT, Answer, Call, not_found, put_answer,
 if TYPE_CHECKING:
     from gateway.queues import Queue
 
-_DEFAULT_EXCHANGE = "amq.default"  # What the exchange without a name is called in paths.
+DEFAULT_EXCHANGE = "amq.default"  # What the exchange without a name is called in paths.
 
 
 def exchange_name(call: Call, part: str = "exchange") -> str:
     """The exchange in the path."""
     name = call.names[part]
-    return "" if name == _DEFAULT_EXCHANGE else name
+    return "" if name == DEFAULT_EXCHANGE else name
 
 
 # Queues

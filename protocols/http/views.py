@@ -90,6 +90,7 @@ def queue(queue: Queue) -> dict[str, Any]:
         "arguments": queue.arguments,
         "node": NODE,
         "state": "running",
+        "paused": queue.paused,
         "type": queue.type.name,
         "policy": None,
         "operator_policy": None,
