@@ -1,6 +1,6 @@
 # The one door: `make run` is all that a newcomer needs, `make check` what every change must pass.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format interop interop-clients interop-websocket differential crash fuzz fuzz-guided bench demo clean
+.PHONY: help setup run test check format interop interop-clients interop-stomp interop-websocket differential crash fuzz fuzz-guided bench demo clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -36,6 +36,8 @@ interop: setup ## Real clients in every direction, as a matrix
 	$(BIN)/python -m interop
 interop-clients: setup ## AMQP clients of many languages, on ours and on RabbitMQ; takes minutes
 	$(BIN)/python -m interop.clients
+interop-stomp: setup ## STOMP clients of several languages, on ours and on RabbitMQ's plugin
+	$(BIN)/python -m interop.clients.stomp
 interop-websocket: setup ## STOMP over WebSocket: stompjs in Node and in Chromium
 	$(BIN)/python -m interop.websocket
 differential: setup ## The same in AMQP and STOMP on RabbitMQ and on us; EXAMPLES=n for more

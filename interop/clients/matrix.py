@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -80,11 +80,11 @@ def own_scenarios(rows: Sequence[Row]) -> dict[str, list[str]]:
     return {client: names for client, names in own.items() if names}
 
 
-def make_table(rows: Sequence[Row]) -> Table:
+def make_table(rows: Sequence[Row], scenarios: Iterable[str] = SCENARIOS) -> Table:
     """The matrix for a terminal: a scenario in each row, a client in each column."""
     shown = [row for row in rows if row.ours]
     table = Table("", *(row.client for row in shown))
-    for scenario in SCENARIOS:
+    for scenario in scenarios:
         table.add_row(scenario, *(_mark(row.verdict(scenario)) for row in shown))
     return table
 

@@ -35,11 +35,15 @@ class Run:
 
 def run(program: Program, address: Address, scenarios: Sequence[str] = ()) -> Run:
     """Run these scenarios, or all of them."""
-    url = f"amqp://guest:guest@{format_address(*address)}/%2F"
+    return execute(program, (f"amqp://guest:guest@{format_address(*address)}/%2F", *scenarios))
+
+
+def execute(program: Program, arguments: Sequence[str]) -> Run:
+    """Run it with these arguments."""
     with tempfile.TemporaryFile("w+") as errors:
         try:
             done = subprocess.run(
-                [*program.command, url, *scenarios],
+                [*program.command, *arguments],
                 cwd=program.directory,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

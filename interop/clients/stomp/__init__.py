@@ -1,0 +1,1 @@
+"""STOMP clients of several languages: one table of scenarios, here and on RabbitMQ's plugin."""
