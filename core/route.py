@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import ClassVar
 
 from core.light_queue import LightQueue
 
@@ -15,6 +16,8 @@ class Route:
     message, and has to be asked first. A route without queues is unroutable.
     """
 
+    waits: ClassVar[bool] = False  # Is a message for the timers, and for no queue yet?
+
     def __init__(self, queues: tuple[LightQueue, ...], id: int, by_header: bool = False) -> None:
         self.queues = queues
         self.id = id
@@ -22,6 +25,11 @@ class Route:
         self.guarded = any(queue.guarded for queue in queues)
         self.by_header = by_header
         self._keeps_all = any(queue.keeps_all for queue in queues)
+
+    @property
+    def is_unroutable(self) -> bool:
+        """Is a publisher to be told, who wants to be, that the message goes nowhere?"""
+        return not self.queues
 
     def keeps(self, persistent: bool) -> bool:
         """Would a restart bring back a message that goes here?"""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from core.route import Route
+from core.timer_record import TimerId
 from gateway.bindings import Arguments
 from gateway.errors import AccessRefusedError
 from gateway.exchanges import Exchange
@@ -234,6 +235,18 @@ class UserVirtualHost:
     def expect_expiry(self, route: Route) -> None:
         """See `VirtualHost`."""
         self.virtual_host.expect_expiry(route)
+
+    def cancel_delayed(self, id: TimerId) -> bool:
+        """Who may publish a message may cancel it while it waits; False if there is none.
+
+        Raises `AccessRefusedError`.
+        """
+        delays = self.virtual_host.delays
+        delayed = delays.find(id)
+        if delayed is None:
+            return False
+        self._check("write", "exchange", delayed.message[0].exchange)
+        return delays.cancel(id)
 
     # The rest is private
 

@@ -58,7 +58,8 @@ class DeadLetters:
                 keys = _routing_keys(queue, message)
                 properties = _with_death(queue, message, reason, now_s)
                 dead, stored = language.encode(exchange.name, keys[0], properties, message[2])
-                if (route := self._route(exchange, keys, dead, reason)).queues:
+                route = self._route(exchange, keys, dead, reason)
+                if route.queues or route.waits:
                     items.append((route, dead, stored))
         self._virtual_host.publish(items, on_stored)
 
@@ -67,6 +68,9 @@ class DeadLetters:
     ) -> Route:
         events = message[1].properties.headers["x-death"]
         assert isinstance(events, list)
+        delayed = self._virtual_host.delays.route_at(exchange, keys[1:], message[1])
+        if delayed is not None:
+            return delayed
         queues, by_header = self._virtual_host.find_targets(exchange, keys, message[1])
         if reason != REJECTED:
             for queue in [queue for queue in queues if _is_cycle(queue.name, events)]:

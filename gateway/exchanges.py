@@ -13,6 +13,7 @@ from gateway.bindings import (
     HeaderBindings,
     TopicBindings,
 )
+from gateway.delayed_exchanges import matching_type
 
 if TYPE_CHECKING:
     from gateway.queues import Queue
@@ -59,7 +60,7 @@ class Exchange:
         self.internal = internal
         self.arguments = dict(arguments)
         self.bindings: dict[Binding, None] = {}
-        self.matcher: Bindings = TYPES[type]()
+        self.matcher: Bindings = TYPES[matching_type(type, arguments, TYPES)]()
         self.tap: Queue | None = None
 
     @property

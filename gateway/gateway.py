@@ -80,6 +80,8 @@ class Gateway:
             self.virtual_hosts[document[0]].restore_queue(document, light)
         for document in self.broker.documents("binding").values():
             self.virtual_hosts[document[0]].restore_binding(document)
+        for id, (name, exchange) in list(self.broker.documents("timer_owner").items()):
+            self.virtual_hosts[name].delays.restore(int(id), exchange)
         for virtual_host in self.virtual_hosts.values():
             virtual_host.restored()
         self.turn.end()

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+
+if TYPE_CHECKING:
+    from gateway.schedules import Schedule
 
 Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, Value] | None"
 
@@ -53,7 +56,8 @@ class Header:
 
     `persistent` is decided when the header is made, since every append asks for it. `died` says
     that a queue of ours wrote it, and so the history of deaths in it is true. `may_expire` says
-    that the message has an expiration, if only a meaningless one.
+    that the message has an expiration, if only a meaningless one; `may_delay` that it has a header
+    which may ask for a later time (see `schedules`).
     `translated` is for the front ends: what they made of this header in their own language,
     by language number.
     """
@@ -66,12 +70,14 @@ class Header:
         *,
         died: bool = False,
         may_expire: bool = False,
+        may_delay: bool = False,
     ) -> None:
         self.language = language
         self.raw = raw
         self.persistent = persistent
         self.died = died
         self.may_expire = may_expire
+        self.may_delay = may_delay
         self.translated: dict[int, Any] = {}
 
     @cached_property
@@ -110,6 +116,18 @@ class Language(Protocol):
 
     def decode_properties(self, raw: bytes) -> Properties:
         """Translate a header of this language; never raises for one that was once accepted."""
+
+    def find_schedule(self, header: Header) -> Schedule | None:
+        """When a message asks to be published, if not at once; only asked if it `may_delay`.
+
+        Raises `PreconditionFailedError` for what cannot be.
+        """
+
+    def parse_due(self, stored: bytes) -> tuple[Message, bytes]:
+        """Read back a message whose time has come, and what is stored of it from now on.
+
+        It asks for no delay any more.
+        """
 
 
 @runtime_checkable

@@ -20,6 +20,8 @@ from core.record import Buffer
 from core.route import Route
 from gateway.bindings import Arguments, Binding, Destination
 from gateway.dead_letters import DeadLetters
+from gateway.delayed_exchanges import TYPE as DELAYED_TYPE
+from gateway.delays import Delays
 from gateway.equivalence import check_exchange, check_field
 from gateway.errors import (
     AccessRefusedError,
@@ -57,6 +59,7 @@ class VirtualHost:
         self.limits: dict[str, int] = {}  # Those below 0 are none.
         self.clock = clock
         self.dead_letters = DeadLetters(self, languages)
+        self.delays = Delays(self, broker, languages)
         self.exchanges: dict[str, Exchange] = {}
         self.queues: dict[str, Queue] = {}
         self._queue_of: dict[LightQueue, Queue] = {}
@@ -97,7 +100,7 @@ class VirtualHost:
         arguments = arguments or {}
         if not name:
             raise AccessRefusedError("operation not permitted on the default exchange")
-        if type not in TYPES:
+        if type not in TYPES and type != DELAYED_TYPE:
             raise PreconditionFailedError(f"unknown exchange type '{type}'")
         exchange = self.exchanges.get(name)
         if exchange is not None:
@@ -273,6 +276,7 @@ class VirtualHost:
             self.remove_queue(queue)
         for exchange in list(self.exchanges.values()):
             self._remove_exchange(exchange)
+        self.delays.drop_all()
 
     # Bindings
 
@@ -344,6 +348,10 @@ class VirtualHost:
         found = self.find_exchange(exchange)
         if found.internal:
             raise AccessRefusedError(f"cannot publish to internal {found}")
+        if header is not None and header.may_delay:
+            delayed = self.delays.route(found, more_keys, header)
+            if delayed is not None:
+                return delayed
         queues, by_header = self.find_targets(found, (routing_key, *more_keys), header)
         return self.route_to(queues, by_header, header)
 
@@ -390,17 +398,20 @@ class VirtualHost:
 
         Returns the positions of those that a queue refused because it is full; other queues keep
         their copies. If that may happen, the messages are appended one by one.
+
+        Delayed ones are a record of their own.
         """
         refused: list[int] = []
-        if any(item[0].guarded for item in items):
-            is_kept = False
+        special = [item[0] for item in items if item[0].waits or item[0].guarded]
+        is_kept = bool(special) and self.delays.add(items)
+        if any(route.guarded for route in special):
             for position, (route, message, stored) in enumerate(items):
                 admitting, all_admit = self.admit(route, message)
                 is_kept |= self._append([(admitting, message, stored)])
                 if not all_admit:
                     refused.append(position)
         else:
-            is_kept = self._append(items)
+            is_kept |= self._append(items)
         if on_stored is not None:
             self._when_stored(is_kept, on_stored)
         return refused
@@ -412,7 +423,9 @@ class VirtualHost:
         for queue, messages in by_guarded_queue(items, self._queue_of).items():
             if not queue.admits_all(messages):
                 return False
-        self._when_stored(self._append(items), on_stored)
+        is_kept = self.delays.add(items)
+        is_kept |= self._append(items)
+        self._when_stored(is_kept, on_stored)
         return True
 
     def _when_stored(self, is_kept: bool, on_stored: Callable[[], None]) -> None:
@@ -569,6 +582,7 @@ class VirtualHost:
         for binding in list(exchange.bindings):
             self._unbind(exchange, binding)
         self._remove_bindings_to(exchange)
+        self.delays.drop(exchange.name)
         if exchange.tap is not None:
             self._broker.delete_queue(exchange.tap.light)
             exchange.tap.deleted()

@@ -12,8 +12,11 @@ from rosettamq.remoting.codes import SystemFlag
 from rosettamq.remoting.headers import PopHandle
 from rosettamq.remoting.ids import encode_offset_message_id
 from rosettamq.remoting.properties import (
+    DELAY,
     KEYS,
     TAGS,
+    TIMER_DELAY_MS,
+    TIMER_DELIVER_MS,
     UNIQ_KEY,
     decode_properties,
     encode_properties,
@@ -79,12 +82,42 @@ class Message:
     @property
     def priority(self) -> int | None:
         """The priority, for queues that have such."""
-        text = self.properties.get(_PRIORITY, "")
-        return int(text) if text.isascii() and text.isdigit() else None
+        return self._number(_PRIORITY)
 
     @priority.setter
     def priority(self, value: int | None) -> None:
         self._set(_PRIORITY, None if value is None else str(value))
+
+    @property
+    def delay_level(self) -> int | None:
+        """RocketMQ's delay level, 1 to 18: 1s 5s 10s 30s 1m to 10m 20m 30m 1h 2h."""
+        return self._number(DELAY)
+
+    @delay_level.setter
+    def delay_level(self, value: int | None) -> None:
+        self._set(DELAY, None if value is None else str(value))
+
+    @property
+    def delay_ms(self) -> int | None:
+        """How long the broker keeps the message before consumers get it."""
+        return self._number(TIMER_DELAY_MS)
+
+    @delay_ms.setter
+    def delay_ms(self, value: int | None) -> None:
+        self._set(TIMER_DELAY_MS, None if value is None else str(value))
+
+    @property
+    def deliver_at_ms(self) -> int | None:
+        """Until when the broker keeps it, in ms since 1970."""
+        return self._number(TIMER_DELIVER_MS)
+
+    @deliver_at_ms.setter
+    def deliver_at_ms(self, value: int | None) -> None:
+        self._set(TIMER_DELIVER_MS, None if value is None else str(value))
+
+    def _number(self, name: str) -> int | None:
+        text = self.properties.get(name, "")
+        return int(text) if text.isascii() and text.isdigit() else None
 
     def _set(self, name: str, value: str | None) -> None:
         if value is None:

@@ -216,9 +216,9 @@ class Channel:
             publish = Publish(route, (envelope, header, body), fields.mandatory)
             self._add_to_transaction(self.transaction, publish)
             return
-        if not route.queues:
-            if fields.mandatory:
-                self._return(envelope, header, body)
+        if fields.mandatory and route.is_unroutable:
+            self._return(envelope, header, body)
+        if not route.queues and not route.waits:
             self.published(1, False)
             return
         durable = route.keeps(header.persistent)

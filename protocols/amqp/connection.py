@@ -142,6 +142,7 @@ class AmqpConnection:
             self._expect_expiry,
         )
         self._confirms = Confirms(gateway.broker.when_durable)
+        self._delayed: list[tuple[Route, Message, bytes]] = []  # By this read; not stored yet.
         self._holds_count = 0
         self._hang_up_at: float | None = now + limits.handshake_timeout_s
         self._heartbeats = Heartbeats()
@@ -175,13 +176,15 @@ class AmqpConnection:
         log_end = self.gateway.broker.log_end
         try:
             self._work_off(data, position)
+            if self._delayed:
+                self._store_delayed(data)
         except NotStoredError as refused:
             self._await_room(data, refused.position, refused.error)
             self._tell_if_blocked(now)
         else:
             if self._blocking.is_full:
                 self._blocking.stored()
-        if self._confirms.due:
+        if self._confirms.due and not self._delayed:
             self._confirms.settle()
         if self.gateway.broker.log_end != log_end and self.gateway.broker.congested:
             self._blocking.behind(now)
@@ -294,6 +297,9 @@ class AmqpConnection:
     def append(self, route: Route, message: Message, stored: bytes, durable: bool) -> bool:
         """Append one message; False if a queue refused it because it is full."""
         admitted = True
+        if route.waits:
+            self._delayed.append((route, message, stored))
+            return True
         if route.guarded:
             route, admitted = self.virtual_host.admit(route, message)
             if not route.queues:
@@ -344,6 +350,14 @@ class AmqpConnection:
                 self._input.keep(data[position:], missing_size)
                 break
             position = following
+
+    def _store_delayed(self, data: bytes) -> None:
+        """Keep what this read has delayed, as one record. Raises `NotStoredError`."""
+        try:
+            self.virtual_host.publish(self._delayed)
+        except OSError as error:
+            raise NotStoredError(len(data), error) from error
+        self._delayed.clear()
 
     def _await_room(self, data: bytes, position: int, error: OSError) -> None:
         """Keep what could not be stored, until there is room for it. Raises other errors."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from core.errors import CorruptRecordError
 from gateway.messages import Envelope, Header, Message, Properties
+from gateway.schedules import Schedule, find_schedule
 from protocols.amqp.codec import (
     BODY,
     FRAME_HEAD,
@@ -24,6 +25,7 @@ from protocols.amqp.codec import (
     encode_properties,
     parse_delivery_mode,
 )
+from protocols.amqp.delays import may_delay, negate_delays
 from protocols.amqp.fields import FieldError, decode_name, encode_name, encode_short
 
 _CACHE_COUNT_MAX = 4096
@@ -67,11 +69,18 @@ class AmqpLanguage:
     def header(self, raw: bytes, *, died: bool = False) -> Header:
         """The header of these properties (flags first), mostly one for all. Raises `FieldError`."""
         if died:
-            return Header(self, raw, parse_delivery_mode(raw) == 2, died=True)
+            is_persistent = parse_delivery_mode(raw) == 2
+            return Header(self, raw, is_persistent, died=True, may_delay=may_delay(raw))
         header = self._headers.get(raw)
         if header is None:
             # The flag of the expiration is the lowest of the first octet.
-            header = Header(self, raw, parse_delivery_mode(raw) == 2, may_expire=bool(raw[0] & 1))
+            header = Header(
+                self,
+                raw,
+                parse_delivery_mode(raw) == 2,
+                may_expire=bool(raw[0] & 1),
+                may_delay=may_delay(raw),
+            )
             if len(raw) <= _CACHED_SIZE_MAX:
                 self._remember(header)
         return header
@@ -123,6 +132,21 @@ class AmqpLanguage:
         mode = fields.pop("delivery_mode", None)
         present = {name: value for name, value in fields.items() if value != ""}
         return Properties(persistent=None if mode is None else mode == 2, **present)
+
+    def find_schedule(self, header: Header) -> Schedule | None:
+        """Our own headers."""
+        return find_schedule(header.properties.headers)
+
+    def parse_due(self, stored: bytes) -> tuple[Message, bytes]:
+        """The same frames, with the delay negated. Raises `CorruptRecordError`."""
+        envelope, header, body = self.parse_stored(stored)
+        try:
+            raw = negate_delays(header.raw)
+        except FieldError as error:
+            raise CorruptRecordError(f"not a stored AMQP message: {error}") from error
+        channel = 0 if header.died else 1
+        message = (envelope, self.header(raw, died=header.died), body)
+        return message, encode_stored(envelope, raw, body, channel)
 
     def encode(
         self, exchange: str, routing_key: str, properties: Properties, body: bytes

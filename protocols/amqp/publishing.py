@@ -20,6 +20,7 @@ from typing import Protocol
 
 from core.broker import Broker
 from core.route import Route
+from gateway.errors import GatewayError
 from gateway.messages import Envelope, Header, Message
 from protocols.amqp.codec import BASIC_CLASS, BODY, END_OCTET, FRAME_HEAD, HEADER, METHOD, PUBLISH
 from protocols.amqp.fields import FieldError
@@ -289,10 +290,10 @@ class Publishing:
         route = target.route
         try:
             header = self._language.header(raw_header)
-            if route.by_header:
+            if route.by_header or header.may_delay:
                 route = self._route(target.envelope, header)
-        except (FieldError, OSError):
-            return None
+        except (FieldError, GatewayError, OSError):
+            return None  # Said again, and answered, by the general path.
         if not route.queues or route.guarded or not self._is_plain(raw_header):
             return None
         if header.may_expire:

@@ -70,7 +70,7 @@ class Transaction:
         return [
             (route, message, encode_stored(message[0], message[1].raw, message[2]))
             for route, message, _ in self.publishes
-            if route.queues
+            if route.queues or route.waits
         ]
 
     def unroutable(self) -> Iterator[Message]:
@@ -78,7 +78,7 @@ class Transaction:
         return (
             publish.message
             for publish in self.publishes
-            if publish.mandatory and not publish.route.queues
+            if publish.mandatory and publish.route.is_unroutable
         )
 
     def settled(self) -> Iterator[tuple[bool | None, list[Outstanding]]]:

@@ -6,13 +6,15 @@ A stored message is [exchange, routing key, properties, body]; properties are th
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from typing import Any
 
 import msgspec
 
 from core.errors import CorruptRecordError
 from gateway.messages import Envelope, Header, Message, Properties
+from gateway.schedules import SCHEDULE_HEADERS, Schedule, find_schedule, negate
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_stored = msgspec.msgpack.Decoder(tuple[str, str, bytes, bytes]).decode
@@ -34,20 +36,40 @@ class HttpLanguage:
             raw = _encode(present)
         except (OverflowError, RecursionError) as error:
             raise ValueError(f"properties: {error}") from None
-        return Header(self, raw, bool(properties.persistent))
+        return _header(self, raw, present)
 
     def parse_stored(self, stored: bytes) -> Message:
         """Read back what `encode_stored` made. Raises `CorruptRecordError`."""
         try:
             exchange, routing_key, raw, body = _decode_stored(stored)
-            persistent = bool(_decode_fields(raw).get("persistent"))
+            header = _header(self, raw, _decode_fields(raw))
         except (msgspec.MsgspecError, RecursionError) as error:
             raise CorruptRecordError(f"not a stored HTTP message: {error}") from error
-        return Envelope(exchange, routing_key), Header(self, raw, persistent), body
+        return Envelope(exchange, routing_key), header, body
 
     def decode_properties(self, raw: bytes) -> Properties:
         """The properties that `make_header` was given."""
         return Properties(**_decode_fields(raw))
+
+    def find_schedule(self, header: Header) -> Schedule | None:
+        """Our own headers."""
+        return find_schedule(header.properties.headers)
+
+    def parse_due(self, stored: bytes) -> tuple[Message, bytes]:
+        """The same, with the delay negated. Raises `CorruptRecordError`."""
+        envelope, header, body = self.parse_stored(stored)
+        headers = negate(header.properties.headers)
+        message = (envelope, self.make_header(replace(header.properties, headers=headers)), body)
+        return message, encode_stored(message)
+
+
+def _header(language: HttpLanguage, raw: bytes, fields: Mapping[str, Any]) -> Header:
+    return Header(
+        language,
+        raw,
+        bool(fields.get("persistent")),
+        may_delay=not SCHEDULE_HEADERS.isdisjoint(fields.get("headers", ())),
+    )
 
 
 HTTP = HttpLanguage()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -85,6 +85,8 @@ class Broker:
     def route(self, topic: str, tag: str, header: Header) -> Route:
         """Where a send to a topic goes, remembered until a binding or the like changes."""
         self._check_routes()
+        if header.may_delay:
+            return self.virtual_host.topic_route(topic, tag, header)
         route = self._routes.get((topic, tag))
         if route is None:
             route = self.virtual_host.topic_route(topic, tag, header)
@@ -155,22 +157,6 @@ class Broker:
         """Keep messages in flight of the queue's own group invisible, then have them again."""
         now_ms = self.now_ms()
         self.invisible.hide((queue, group), OwnGroup(queue), offsets, now_ms, duration_s)
-
-    def call_at(self, due_ms: int, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call back at a time, as a turn of its own; returns what cancels that."""
-
-        def call() -> None:
-            callback()
-            self.gateway.turn.end()
-
-        delay_s = max(0.0, due_ms / 1000 - self.clock.seconds())
-        delayed = self.clock.callLater(delay_s, call)
-
-        def cancel() -> None:
-            if delayed.active():
-                delayed.cancel()
-
-        return cancel
 
     def keep_for(self, queue: Queue, group: str, offset: int) -> None:
         """A group reads from `offset` on that has never committed: keep for it what comes after.

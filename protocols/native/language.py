@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from core.errors import CorruptRecordError
 from gateway.messages import Envelope, Header, Message, Properties
+from gateway.schedules import Schedule
 from gateway.translation import NATIVE_HEADERS, NATIVE_NAMES, from_text, to_text, value_text
 from rosettamq.errors import ProtocolError
 from rosettamq.remoting.codes import SystemFlag
@@ -29,9 +30,12 @@ from rosettamq.remoting.properties import (
     TAGS,
     UNIQ_KEY,
     decode_properties,
+    encode_properties,
     is_writable,
 )
 from rosettamq.remoting.records import Record, decode_record, encode_record
+
+from .delaying import find_schedule, may_delay, without_delay
 
 NUMBER = 3
 
@@ -55,6 +59,7 @@ class NativeHeader(Header):
             record.properties,
             self.texts.get("persistent") != "false",
             may_expire=NATIVE_NAMES["expiration"] in texts,
+            may_delay=may_delay(texts),
         )
         self.compressed_body = compressed_body
         self.flag = record.flag
@@ -95,6 +100,19 @@ class NativeLanguage:
             # RocketMQ knows no message that is not.
             return replace(properties, persistent=True)
         return properties
+
+    def find_schedule(self, header: Header) -> Schedule | None:
+        """RocketMQ's properties, and our own."""
+        assert isinstance(header, NativeHeader)
+        return find_schedule(header.texts)
+
+    def parse_due(self, stored: bytes) -> tuple[Message, bytes]:
+        """The same without what delayed it. Raises `CorruptRecordError`."""
+        message = self.parse_stored(stored)
+        header = message[1]
+        assert isinstance(header, NativeHeader)
+        texts = without_delay(header.texts)
+        return to_stored(replace(decode_record(stored), properties=encode_properties(texts)), texts)
 
 
 NATIVE = NativeLanguage()

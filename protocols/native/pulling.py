@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.messages import Message
 from gateway.queues import Queue
 from rosettamq.remoting.codes import PullFlag, ResponseCode
 from rosettamq.remoting.command import RemotingCommand
@@ -16,10 +15,8 @@ from rosettamq.remoting.headers import PullMessageRequest, PullMessageResponse
 
 from .filters import MessageFilter
 from .holding import Attempt
-from .language import NativeHeader
 from .progress import SCAN_COUNT_MAX, OwnGroup, Taken
 from .replies import RefusalError, refusal, topic_not_found
-from .retrying import DUE_PROPERTY, RETRY_PREFIX
 from .session import NativeSession
 
 
@@ -96,7 +93,6 @@ class _Pull:
         self._queue = queue
         self._header = header
         self._message_filter = message_filter
-        self._due_ms: int | None = None
 
     def answer(self, is_last: bool) -> RemotingCommand | None:
         """Read what is there."""
@@ -111,15 +107,11 @@ class _Pull:
         if offset == queue.max_offset:
             return _answer(ResponseCode.PULL_NOT_FOUND, offset, queue) if is_last else None
         next_offset, body = self._read(offset)
-        if self._due_ms is not None and next_offset == offset:
-            return _answer(ResponseCode.PULL_NOT_FOUND, offset, queue) if is_last else None
         code = ResponseCode.SUCCESS if body else ResponseCode.PULL_RETRY_IMMEDIATELY
         return _answer(code, next_offset, queue, body)
 
     def watch(self, stir: Callable[[], None]) -> Callable[[], None]:
-        """Wait for the next append, or for the time of what is there."""
-        if self._due_ms is not None:
-            return self._session.broker.call_at(self._due_ms, stir)
+        """Wait for the next append."""
         return self._queue.watch(stir)
 
     def abandon(self) -> None:
@@ -131,7 +123,6 @@ class _Pull:
 
     def _read(self, offset: int) -> tuple[int, bytes]:
         """Return where the next pull begins, and the records."""
-        self._due_ms = None
         broker, queue = self._session.broker, self._queue
         size_max = broker.limits.answer_size_max
         count = _count(self._session, self._header)
@@ -143,8 +134,6 @@ class _Pull:
                 return queue.max_offset, b"".join(records)
             for entry_offset, message in entries:
                 scanned += 1
-                if self._is_early(message):
-                    return entry_offset, b"".join(records)
                 if self._message_filter.matches(message):
                     if records and size >= size_max:
                         return offset, b"".join(records)
@@ -154,17 +143,6 @@ class _Pull:
                     size += len(records[-1])
                 offset = entry_offset + 1
         return offset, b"".join(records)
-
-    def _is_early(self, message: Message) -> bool:
-        """Whether this, of a retry topic, must wait; then so must all that is behind it."""
-        header = message[1]
-        if not self._queue.name.startswith(RETRY_PREFIX) or not isinstance(header, NativeHeader):
-            return False
-        due_ms = header.texts.get(DUE_PROPERTY, "0")
-        if not due_ms.isdecimal() or int(due_ms) <= self._session.broker.now_ms():
-            return False
-        self._due_ms = int(due_ms)
-        return True
 
 
 class _OwnPull:

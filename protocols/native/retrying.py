@@ -1,10 +1,9 @@
 """CONSUMER_SEND_MSG_BACK: a client could not consume a message, and wants it again later.
 
 Of the queue's own group the message stays in the queue, invisible for a time. For any other group
-it is appended once more, to the group's retry topic `%RETRY%<group>`, which RocketMQ's clients
-subscribe to by themselves; it is not given out before its time (see `pulling`). A retry topic is
-read in order, so a long delay holds up what is behind it: therefore delays grow to a minute only,
-where RocketMQ's grow to two hours. After the last attempt the message goes to `%DLQ%<group>`.
+it is published once more, after a delay, to the group's retry topic `%RETRY%<group>`, which
+RocketMQ's clients subscribe to by themselves. Delays grow as RocketMQ's do, to two hours. After the
+last attempt the message goes to `%DLQ%<group>`.
 """
 
 from __future__ import annotations
@@ -17,20 +16,22 @@ from rosettamq.remoting.codes import ResponseCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import SendBackRequest
 from rosettamq.remoting.ids import encode_offset_message_id
-from rosettamq.remoting.properties import decode_properties, encode_properties
+from rosettamq.remoting.properties import (
+    TIMER_DELIVER_MS,
+    decode_properties,
+    encode_properties,
+)
 from rosettamq.remoting.records import NO_HOST, Record, decode_record
 
+from .delaying import level_s, without_delay
 from .language import Place, to_record, to_stored
 from .replies import RequestRefusedError, success
 from .session import NativeSession
 
 RETRY_PREFIX = "%RETRY%"
 DEAD_LETTER_PREFIX = "%DLQ%"
-# When a message of a retry topic may be given out, in ms since 1970.
-DUE_PROPERTY = "TIMER_DELIVER_MS"
 
 _ATTEMPTS_MAX = 16
-_LEVELS_S = (1, 5, 10, 30, 60)  # RocketMQ's delay levels, as far as we let them grow.
 _FIRST_LEVEL = 3
 
 
@@ -71,8 +72,7 @@ def _is_last(header: SendBackRequest, times: int) -> bool:
 
 
 def _delay_s(header: SendBackRequest, times: int) -> int:
-    level = header.delay_level or _FIRST_LEVEL + times
-    return _LEVELS_S[min(level, len(_LEVELS_S)) - 1]
+    return level_s(header.delay_level or _FIRST_LEVEL + times)
 
 
 def _record(
@@ -83,7 +83,7 @@ def _record(
     record = decode_record(to_record(message, place))
     times = max(times, record.reconsume_times)
     texts = decode_properties(record.properties)
-    texts.pop(DUE_PROPERTY, None)
+    texts = without_delay(texts)
     envelope = message[0]
     texts.setdefault("RETRY_TOPIC", envelope.exchange or envelope.routing_key)
     texts.setdefault(
@@ -94,7 +94,7 @@ def _record(
     else:
         topic = RETRY_PREFIX + header.group
         due_ms = session.broker.now_ms() + 1000 * _delay_s(header, times)
-        texts[DUE_PROPERTY] = str(due_ms)
+        texts[TIMER_DELIVER_MS] = str(due_ms)
     return replace(
         record,
         topic=topic,

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 
+from gateway.errors import PreconditionFailedError
 from rosettamq.errors import ProtocolError
 from rosettamq.remoting.codes import RequestCode, ResponseCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import SendMessageRequest, ViewMessageRequest
 from rosettamq.remoting.properties import (
-    DELAY,
     POP_CK,
     SIZE_MAX,
     TAGS,
@@ -24,6 +24,7 @@ from rosettamq.remoting.properties import (
 )
 from rosettamq.remoting.records import BatchedMessage, Record, decode_batch
 
+from .delaying import find_schedule, may_delay
 from .language import NativeHeader, Place, to_record, to_stored
 from .publishing import Item
 from .replies import RequestRefusedError, success
@@ -35,7 +36,6 @@ _CLOSED_TOPICS = frozenset(
     """SCHEDULE_TOPIC_XXXX RMQ_SYS_TRANS_HALF_TOPIC RMQ_SYS_TRANS_OP_HALF_TOPIC
     TRANS_CHECK_MAX_TIME_TOPIC SELF_TEST_TOPIC OFFSET_MOVED_EVENT TBW102""".split()  # noqa: SIM905
 )
-_TIMER_PROPERTIES = (DELAY, "TIMER_DELAY_SEC", "TIMER_DELAY_MS", "TIMER_DELIVER_MS")
 
 
 def send_message(session: NativeSession, request: RemotingCommand) -> RemotingCommand | None:
@@ -144,8 +144,8 @@ def _check_properties(properties: bytes, texts: dict[str, str]) -> None:
         raise RequestRefusedError(
             ResponseCode.NO_PERMISSION, "transaction messages are not supported yet"
         )
-    if any(texts.get(name, "0") != "0" for name in _TIMER_PROPERTIES):
-        # Delivered at once, it would do harm that nobody sees.
-        raise RequestRefusedError(
-            ResponseCode.MESSAGE_ILLEGAL, "delayed messages are not supported yet"
-        )
+    if may_delay(texts):
+        try:
+            find_schedule(texts)
+        except PreconditionFailedError as error:
+            raise RequestRefusedError(ResponseCode.MESSAGE_ILLEGAL, str(error)) from error

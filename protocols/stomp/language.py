@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping
 
 from core.errors import CorruptRecordError
 from gateway.messages import Envelope, Header, Message, Properties, Value
+from gateway.schedules import Schedule
 from gateway.translation import STOMP_NAMES
 from protocols.stomp.codec import encode_header, find_header_end, parse_header_block, to_octets
 from protocols.stomp.destinations import format_reply_to, parse_destination
 from protocols.stomp.errors import RequestRefusedError, StompProtocolError, processing_error
+from protocols.stomp.scheduling import find_schedule, may_delay, without_schedule
 
 NUMBER = 2
 _INTERNED_COUNT_MAX = 1_024
@@ -130,7 +132,13 @@ class StompLanguage:
     def make_header(self, raw: bytes, headers: Mapping[str, str]) -> Header:
         """The header of a message; `headers` is what `raw` says."""
         persistent = boolean_header(headers, "persistent")
-        return Header(self, raw, persistent, may_expire="expiration" in headers)
+        return Header(
+            self,
+            raw,
+            persistent,
+            may_expire="expiration" in headers,
+            may_delay=may_delay(headers),
+        )
 
     def parse_stored(self, stored: bytes) -> Message:
         """Read back a stored SEND; raises `CorruptRecordError` if it is none."""
@@ -150,6 +158,17 @@ class StompLanguage:
     def decode_properties(self, raw: bytes) -> Properties:
         """Translate the header lines of a SEND that was once accepted."""
         return properties_from_headers(parse_header_block(raw))
+
+    def find_schedule(self, header: Header) -> Schedule | None:
+        """Our own headers, and ActiveMQ's."""
+        return find_schedule(parse_header_block(header.raw))
+
+    def parse_due(self, stored: bytes) -> tuple[Message, bytes]:
+        """The same without what delayed it. Raises `CorruptRecordError`."""
+        envelope, header, body = self.parse_stored(stored)
+        headers = without_schedule(parse_header_block(header.raw))
+        raw = encode_header_block(headers)
+        return (envelope, self.make_header(raw, headers), body), raw + b"\n" + body
 
     def _parse_raw(self, raw: bytes) -> tuple[Envelope, Header]:
         try:

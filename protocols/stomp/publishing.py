@@ -182,6 +182,10 @@ class Publisher:
         header.__dict__["properties"] = properties  # They need not be decoded again.
         if target is None:
             target = self._find_target(headers["destination"], destination, header)
+        elif header.may_delay:
+            envelope = target[0]
+            route = self._virtual_host.route(envelope.exchange, envelope.routing_key, header)
+            target = (envelope, route)
         envelope, route = target
         receipt = headers.get("receipt")
         return Send(
@@ -315,7 +319,13 @@ class Publisher:
             return None
         send = template.send
         known = send.header
-        header = Header(STOMP, block[5:], known.persistent, may_expire=known.may_expire)
+        header = Header(
+            STOMP,
+            block[5:],
+            known.persistent,
+            may_expire=known.may_expire,
+            may_delay=known.may_delay,
+        )
         header.translated[NUMBER] = b"%breceipt:%b\n%b" % (
             template.before_receipt,
             value,

@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 from gateway.gateway import Gateway
 from gateway.messages import Envelope, Header, Message, Properties, Value
 from gateway.queues import Queue
+from gateway.schedules import Schedule, find_schedule
 from gateway.vhosts import VirtualHost
 from tests.support.disk import HeldDisk
 
@@ -25,6 +26,12 @@ class PlainLanguage:
 
     def decode_properties(self, raw: bytes) -> Properties:
         return Properties()
+
+    def find_schedule(self, header: Header) -> Schedule | None:
+        return find_schedule(header.properties.headers)
+
+    def parse_due(self, stored: bytes) -> tuple[Message, bytes]:
+        return self.parse_stored(stored), stored
 
 
 LANGUAGE = PlainLanguage()
