@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.commands import GROUPS, queues
+from gateway.cli.delayed import delayed
 from gateway.cli.queue_tools import COMMANDS as QUEUE_TOOLS
 
 
@@ -69,7 +70,7 @@ def demo(amqp: str | None, stomp: str | None, name_server: str | None) -> None:
 
 for _command in QUEUE_TOOLS:
     queues.add_command(_command)
-for _group in GROUPS:
+for _group in (*GROUPS, delayed):
     main.add_command(_group)
 
 

@@ -112,12 +112,17 @@ class ExchangeBody(msgspec.Struct):
 def exchanges(call: Call) -> Any:
     """All exchanges that the user may see, or those of one virtual host."""
     hosts = call.virtual_hosts()
-    return [views.exchange(each) for host in hosts for each in host.exchanges.values()]
+    return [
+        {**views.exchange(each), **views.delays(host, each)}
+        for host in hosts
+        for each in host.exchanges.values()
+    ]
 
 
 def exchange(call: Call) -> Any:
     """One exchange."""
-    return views.exchange(_find_exchange(call))
+    found = _find_exchange(call)
+    return {**views.exchange(found), **views.delays(call.virtual_host, found)}
 
 
 def put_exchange(call: Call) -> Any:

@@ -8,6 +8,7 @@ from hashlib import md5
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
+from gateway.delayed_exchanges import TYPE as DELAYED_TYPE
 from gateway.exchanges import Exchange
 
 if TYPE_CHECKING:
@@ -115,6 +116,13 @@ def exchange(exchange: Exchange) -> dict[str, Any]:
         "policy": None,
         "user_who_performed_action": "rmq-internal",
     }
+
+
+def delays(host: VirtualHost, exchange: Exchange) -> dict[str, Any]:
+    """How many messages wait in an exchange that delays; nothing of any other."""
+    if exchange.type != DELAYED_TYPE:
+        return {}
+    return {"messages_delayed": host.delays.count(exchange.name)}
 
 
 def binding(source: Exchange, binding: Binding) -> dict[str, Any]:

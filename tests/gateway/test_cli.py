@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from gateway.__main__ import main
 from gateway.cli import client
+from protocols.amqp.codec import encode_properties
 from tests.support.http_peer import HttpBroker, parse_reply
 
 
@@ -116,3 +117,22 @@ def test_what_goes_wrong(run: Callable[..., Result], monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(client, "urlopen", unreachable)
     expected = "Error: cannot reach http://127.0.0.1:15672: Connection refused\n"
     assert run("users", "list", fails=True).output == expected
+
+
+def test_delayed_messages(run: Callable[..., Result], broker: HttpBroker) -> None:
+    peer = broker.connect()
+    peer.declare("q")
+    for delay_ms in (1000, 2000, 3000):
+        properties = encode_properties({"headers": {"x-rosetta-delay": delay_ms}})
+        peer.publish("q", b"body", properties)
+    listed = run("delayed", "list", "--count", "2").output
+    assert "2023-11-14 22:13:21.000" in listed
+    first, second = (line.split()[0] for line in listed.splitlines()[1:3])
+    assert f"of 3; more with --after {second}" in listed
+    run("delayed", "cancel", first, second)
+    refused = run("delayed", "cancel", first, fails=True)
+    assert "Not Found (404)" in refused.output
+    answer = json.loads(run("delayed", "list", "--json").output)
+    assert [item["routing_key"] for item in answer["items"]] == ["q"]
+    later = run("delayed", "list", "--after", answer["items"][0]["id"]).output
+    assert len(later.splitlines()) == 1
