@@ -164,7 +164,7 @@ class TimerIndex:
     def entries(self, after: Key, owners: Container[int]) -> Iterator[Entry]:
         """The timers of these owners behind this key, in order; not to be used after a change."""
         near = sorted(item for item in self._near.items() if item[0] > after)
-        for key, value in merge(near, *(run.entries(after) for run in self._runs)):
+        for key, value in merge(near, *(self._readable(run, after) for run in self._runs)):
             if value & OWNER_MASK in owners:
                 yield key, value
 
@@ -226,6 +226,13 @@ class TimerIndex:
         self._runs.append(run)
         if (key := run.next_key) is not None:
             heappush(self._next_keys, (key, run))
+
+    def _readable(self, run: TimerRun, after: Key) -> Iterator[Entry]:
+        """What a file has behind a key, up to where it is damaged."""
+        try:
+            yield from run.entries(after)
+        except CorruptRecordError as error:
+            self._log.error("timers cannot be seen: {error}", error=error)
 
     def _load(self) -> None:
         """The next block of the file that is next comes to memory."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left, bisect_right
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 from struct import Struct, error
 from typing import TypeAlias
@@ -43,13 +43,12 @@ def encode_entries(entries: Sequence[Entry]) -> bytes:
     )
 
 
-def decode_entries(data: bytes) -> list[Entry]:
-    """Read back what `encode_entries` wrote."""
+def decode_entries(data: bytes, first: int = 0) -> Iterator[Entry]:
+    """Read back what `encode_entries` wrote, from the `first` one on."""
     number = int.from_bytes
-    return [
-        (number(data[at : at + _KEY_SIZE], "big"), number(data[at + _KEY_SIZE : at + 24], "big"))
-        for at in range(0, len(data), _ENTRY_SIZE)
-    ]
+    for at in range(first * _ENTRY_SIZE, len(data), _ENTRY_SIZE):
+        end = at + _KEY_SIZE
+        yield number(data[at:end], "big"), number(data[end : end + 8], "big")
 
 
 class TimerRun:
@@ -101,7 +100,7 @@ class TimerRun:
     def load(self) -> list[Entry]:
         """The next block: from now on the caller's. Raises `CorruptRecordError`."""
         self.position += 1
-        return list(self._live(self.position - 1, -1))
+        return list(self._live(self.position - 1))
 
     def take(self, key: Key, owners: Container[int]) -> Value | None:
         """Cancel the timer of this key; None if it is not here, or is another owner's.
@@ -113,9 +112,7 @@ class TimerRun:
             return None
         data = self._read(block)
         wanted = key.to_bytes(_KEY_SIZE, "big")
-        index = bisect_left(
-            range(len(data) // _ENTRY_SIZE), wanted, key=lambda i: _key_bytes(data, i)
-        )
+        index = _find(data, wanted, bisect_left)
         number = block * BLOCK_COUNT + index
         if _key_bytes(data, index) != wanted or self._is_cancelled(number):
             return None
@@ -131,21 +128,27 @@ class TimerRun:
     def entries(self, after: Key) -> Iterator[Entry]:
         """What is left behind this key, in order; for looking at."""
         block = max(self.position, bisect_right(self._firsts, after) - 1)
+        # One by one: whoever merges many files wants few of each.
         for number in range(block, len(self._firsts)):
             yield from self._live(number, after)
+            after = -1
 
     def delete(self) -> None:
         """Remove the file."""
         os.unlink(self.path)
 
-    def _live(self, block: int, after: Key) -> Iterator[Entry]:
-        entries = decode_entries(self._read(block))
+    def _live(self, block: int, after: Key = -1) -> Iterator[Entry]:
+        data = self._read(block)
+        first = 0
+        if after >= 0:
+            first = _find(data, after.to_bytes(_KEY_SIZE, "big"), bisect_right)
+        entries = decode_entries(data, first)
         if not self._cancelled:
-            return ((key, value) for key, value in entries if key > after)
+            return entries
         return (
-            (key, value)
-            for number, (key, value) in enumerate(entries, block * BLOCK_COUNT)
-            if key > after and not self._is_cancelled(number)
+            entry
+            for number, entry in enumerate(entries, block * BLOCK_COUNT + first)
+            if not self._is_cancelled(number)
         )
 
     def _is_cancelled(self, number: int) -> bool:
@@ -160,6 +163,11 @@ class TimerRun:
         if crc32(data) != self._checksums[block]:
             raise CorruptRecordError(f"{self.path}: block {block} of the timers is damaged")
         return data
+
+
+def _find(data: bytes, key: bytes, bisect: Callable[..., int]) -> int:
+    """Where in a block a key is, or would be."""
+    return bisect(range(len(data) // _ENTRY_SIZE), key, key=lambda index: _key_bytes(data, index))
 
 
 def _key_bytes(data: bytes, index: int) -> bytes:

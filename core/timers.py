@@ -28,6 +28,7 @@ from core.timer_run import OWNER_MASK, Entry, Key
 
 _BATCH_COUNT = 512  # Timers that fire in one turn.
 _FIRING_COUNT_MAX = 16  # Batches that may wait for the disk.
+_WAIT_MAX_S = 3600.0  # The clock need not count further: some cannot.
 _RETRY_INTERVAL_S = 1.0  # So often a full disk is tried again.
 _ROUNDING_MS = 0.01  # The clock counts in fractions of a second, which are not exact.
 _READ_SIZE_MAX = 1 << 20
@@ -180,7 +181,7 @@ class Timers:
                 return
             self._call.cancel()
         self._call_at_ms = at_ms
-        delay_s = max(0.0, at_ms / 1000 - self._clock.seconds())
+        delay_s = min(max(0.0, at_ms / 1000 - self._clock.seconds()), _WAIT_MAX_S)
         self._call = self._clock.callLater(delay_s, self._timed_out)
 
     def _timed_out(self) -> None:

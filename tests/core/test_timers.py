@@ -109,6 +109,15 @@ def test_the_clock_has_one_call_for_all(alarm: Alarm) -> None:
     assert len(alarm.live.clock.getDelayedCalls()) == before + 1 + flush
 
 
+def test_a_far_time_is_waited_for_in_steps(alarm: Alarm) -> None:
+    """No clock need count to years."""
+    alarm.add((10**10, b"far"))
+    assert max(call.getTime() for call in alarm.live.clock.getDelayedCalls()) <= 3600
+    alarm.live.clock.advance(3600)
+    assert alarm.look() == [b"far"]
+    assert max(call.getTime() for call in alarm.live.clock.getDelayedCalls()) <= 7200
+
+
 def test_an_overdue_one_fires_at_once(alarm: Alarm) -> None:
     alarm.advance_to(10_000)
     alarm.add((1, b"late"))
