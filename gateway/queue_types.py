@@ -52,7 +52,7 @@ CLASSIC = QueueType(
         "x-queue-leader-locator",
         "x-queue-master-locator",
     ),
-    ("x-cancel-on-ha-failover", "x-priority", "x-credit"),
+    ("x-cancel-on-ha-failover", "x-priority"),
 )
 QUORUM = QueueType(
     "quorum",
@@ -75,7 +75,7 @@ QUORUM = QueueType(
         "x-queue-leader-locator",
         "x-consumer-timeout",
     ),
-    ("x-priority", "x-credit"),
+    ("x-priority",),
     must_last=True,
 )
 STREAM = QueueType(

@@ -20,6 +20,19 @@ def commit(peer: Peer, group: str, offset: int) -> None:
     assert peer.call(RequestCode.UPDATE_CONSUMER_OFFSET, ext).code == 0
 
 
+def test_a_stream_is_a_topic_that_every_group_reads(broker: NativeBroker, peer: Peer) -> None:
+    """The group of its own name, too: nothing is in flight, or goes."""
+    arguments = {"x-queue-type": "stream"}
+    queue = broker.virtual_host.declare_queue("T", durable=True, arguments=arguments)
+    for body in (b"0", b"1", b"2"):
+        peer.publish("T", body)
+    for group in ("T", "G"):
+        assert bodies(pull(peer, group, 1)) == [b"1", b"2"]
+        commit(peer, group, 3)
+    assert bodies(pull(peer, "T", 0)) == [b"0", b"1", b"2"]
+    assert (queue.ready_count, queue.unsettled_count) == (3, 0)
+
+
 class TestAnotherGroup:
     def test_reads_from_its_offset_and_takes_nothing(
         self, broker: NativeBroker, peer: Peer
