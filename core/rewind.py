@@ -24,7 +24,7 @@ from core.record import HEADER_SIZE, ROW_SIZE, RecordHeader, decode_header, deco
 from core.recovery import find_record
 
 _PIECE_SIZE = 256 << 10
-_PIECE_INTERVAL_S = 0.0  # Whatever else waits in the reactor has its turn.
+_PIECES_COUNT = 4  # So many are read before others have their turn: more than they append then.
 
 # Log offset of the record, the first message in it, how many: consecutive messages of one queue.
 Found: TypeAlias = tuple[int, int, int]
@@ -103,12 +103,15 @@ class Rewind:
         self._call: IDelayedCall | None = None
 
     def begin(self) -> None:
-        """Read the first piece."""
+        """Read the first pieces."""
         self._call = None
         try:
-            self._read_piece()
-            if self._position < self._end():
-                self._call = self._clock.callLater(_PIECE_INTERVAL_S, self.begin)
+            for _ in range(_PIECES_COUNT):
+                self._read_piece()
+                if self._position >= self._end():
+                    break
+            else:
+                self._call = self._clock.callLater(0, self.begin)
                 return
             more_count = sum(self._apply(queue) for queue in self._queues if not queue.deleted)
         except OSError as error:
