@@ -13,6 +13,7 @@ from gateway.cli.commands import calling, json_option, show, vhost_option
 if TYPE_CHECKING:
     from gateway.cli.client import Client
 
+_SHOWN_SIZE = 200  # Of a body, in a table.
 _LONG_S = 3600.0  # Reading the log of days takes a while.
 _AGO = re.compile(r"-(\d{1,9})(s|m|h|d)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -31,6 +32,8 @@ def browse_queue(
 ) -> None:
     """Look at messages without touching them."""
     query = {"count": str(count), "from": str(start)}
+    if not as_json:
+        query["truncate"] = str(_SHOWN_SIZE)
     rows = client.call("GET", "queues", vhost, name, "browse", query=query)
     if not as_json:
         rows = [_browsed_row(row) for row in rows]
