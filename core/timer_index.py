@@ -129,22 +129,23 @@ class TimerIndex:
                 popped.append((first, value))
         return popped
 
-    def take(self, key: Key, owners: Container[int]) -> bool:
-        """Cancel a timer of these owners, and release it; False if there is none of that key."""
+    def find(self, key: Key, owners: Container[int]) -> Value | None:
+        """The timer of this key, if it waits and is one of these owners'."""
         value = self._near.get(key)
-        if value is not None:
-            if value & OWNER_MASK not in owners:
-                return False
-            del self._near[key]
-        for run in self._runs if value is None else ():
-            try:
-                value = run.take(key, owners)
-            except CorruptRecordError as error:
-                self._log.error("a timer cannot be cancelled: {error}", error=error)
-            if value is not None:
-                break
         if value is None:
-            return False
+            found = self._find_in_files(key)
+            value = None if found is None else found[2]
+        return value if value is not None and value & OWNER_MASK in owners else None
+
+    def take(self, key: Key) -> bool:
+        """Cancel a timer, and release it; False if there is none of that key."""
+        value = self._near.pop(key, None)
+        if value is None:
+            found = self._find_in_files(key)
+            if found is None:
+                return False
+            run, number, value = found
+            run.cancel(number)
         self.release(((key, value),))
         return True
 
@@ -226,6 +227,17 @@ class TimerIndex:
         self._runs.append(run)
         if (key := run.next_key) is not None:
             heappush(self._next_keys, (key, run))
+
+    def _find_in_files(self, key: Key) -> tuple[TimerRun, int, Value] | None:
+        for run in self._runs:
+            try:
+                found = run.find(key)
+            except CorruptRecordError as error:
+                self._log.error("a timer cannot be looked for: {error}", error=error)
+                continue
+            if found is not None:
+                return run, *found
+        return None
 
     def _readable(self, run: TimerRun, after: Key) -> Iterator[Entry]:
         """What a file has behind a key, up to where it is damaged."""

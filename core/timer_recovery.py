@@ -51,7 +51,7 @@ class TimerRecovery:
         if self._forget(log_end):
             progress.timers_void(log_end)
         for key in self._settled:
-            self._index.take(key, self._index.owners)
+            self._index.take(key)
         later = []
         while popped := self._index.pop(self.fired >> 64, _COUNT_MAX):
             for entry in popped:

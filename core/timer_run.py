@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from struct import Struct, error
 from typing import TypeAlias
@@ -21,7 +21,7 @@ from zlib import crc32
 from core.errors import CorruptRecordError, StoreFormatError
 
 BLOCK_COUNT = 256
-OWNER_MASK = (1 << 32) - 1
+OWNER_MASK = (1 << 32) - 1  # Of a value.
 _HEAD = Struct(">4sIII")
 _BLOCK = Struct(">16sI")
 _ENTRY_SIZE = 24
@@ -102,8 +102,8 @@ class TimerRun:
         self.position += 1
         return list(self._live(self.position - 1))
 
-    def take(self, key: Key, owners: Container[int]) -> Value | None:
-        """Cancel the timer of this key; None if it is not here, or is another owner's.
+    def find(self, key: Key) -> tuple[int, Value] | None:
+        """Which timer, counted from the first, has this key, and its value; None if none does.
 
         Raises `CorruptRecordError`.
         """
@@ -117,13 +117,13 @@ class TimerRun:
         if _key_bytes(data, index) != wanted or self._is_cancelled(number):
             return None
         at = index * _ENTRY_SIZE + _KEY_SIZE
-        value = int.from_bytes(data[at : at + 8], "big")
-        if value & OWNER_MASK not in owners:
-            return None
+        return number, int.from_bytes(data[at : at + 8], "big")
+
+    def cancel(self, number: int) -> None:
+        """Cancel a timer that `find` has found."""
         if not self._cancelled:
             self._cancelled = bytearray(self._count // 8 + 1)
         self._cancelled[number >> 3] |= 1 << (number & 7)
-        return value
 
     def entries(self, after: Key) -> Iterator[Entry]:
         """What is left behind this key, in order; for looking at."""

@@ -152,10 +152,17 @@ class Timers:
 
     def cancel(self, id: TimerId, owners: Container[int]) -> bool:
         """Cancel a timer of one of these owners; False if there is none, or it has fired."""
-        if not self._index.take(id.fire_ms << 64 | id.log_offset, owners):
+        key = id.fire_ms << 64 | id.log_offset
+        if self._index.find(key, owners) is None or not self._index.take(key):
             return False
         self._progress.timer_cancelled(*id)
         return True
+
+    def find(self, id: TimerId, owners: Container[int]) -> DueTimer | None:
+        """The timer of this id, if it waits and is one of these owners'."""
+        key = id.fire_ms << 64 | id.log_offset
+        value = self._index.find(key, owners)
+        return next(iter(self._read([(key, value)])), None) if value is not None else None
 
     def look(self, owners: Container[int], after: TimerId | None, count: int) -> list[DueTimer]:
         """At most `count` timers of these owners, in the order of their times, behind `after`."""

@@ -166,23 +166,14 @@ class Delays:
     def look(self, after: TimerId | None, count: int) -> list[DelayedMessage]:
         """At most `count` messages in the order of their times, behind `after`."""
         names = {id: exchange for exchange, id in self._owners.items()}
-        found = []
-        for timer in self._broker.timers.look(names.keys(), after, count):
-            try:
-                language, _, stored = self._open(timer)
-                message = language.parse_stored(stored)
-            except CorruptRecordError as error:
-                self._report(timer, error)
-            else:
-                found.append(DelayedMessage(timer.id, message, names[timer.owner]))
-        return found
+        timers = self._broker.timers.look(names.keys(), after, count)
+        return [shown for timer in timers if (shown := self._show(timer, names)) is not None]
 
     def find(self, id: TimerId) -> DelayedMessage | None:
         """The message of this id."""
-        for delayed in self.look(TimerId(id.fire_ms, id.log_offset - 1), 1):
-            if delayed.id == id:
-                return delayed
-        return None
+        names = {id: exchange for exchange, id in self._owners.items()}
+        timer = self._broker.timers.find(id, names.keys())
+        return None if timer is None else self._show(timer, names)
 
     def cancel(self, id: TimerId) -> bool:
         """Do not publish a message; False if there is none of this id."""
@@ -231,6 +222,15 @@ class Delays:
             if not route.by_header:
                 routes[envelope.exchange, *keys] = route
         return route
+
+    def _show(self, timer: DueTimer, names: Mapping[int, str]) -> DelayedMessage | None:
+        """A message to look at; None, and reported, if nobody can read it."""
+        try:
+            language, _, stored = self._open(timer)
+            return DelayedMessage(timer.id, language.parse_stored(stored), names[timer.owner])
+        except CorruptRecordError as error:
+            self._report(timer, error)
+            return None
 
     def _timer(self, route: DelayedRoute, message: Message, stored: bytes) -> Timer:
         now_ms = int(self._virtual_host.clock.seconds() * 1000)

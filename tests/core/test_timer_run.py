@@ -5,15 +5,10 @@ import pytest
 from core.errors import CorruptRecordError, StoreFormatError
 from core.timer_run import BLOCK_COUNT, Entry, TimerRun
 
-OWNER, OTHER = 3, 4
-
 
 def some(count: int) -> list[Entry]:
-    """Timers of every tenth millisecond; each seventh of another owner."""
-    return [
-        (10 * number << 64 | number, 100 << 32 | (OWNER if number % 7 else OTHER))
-        for number in range(count)
-    ]
+    """Timers of every tenth millisecond."""
+    return [(10 * number << 64 | number, 100 << 32 | number % 7) for number in range(count)]
 
 
 @pytest.fixture
@@ -31,12 +26,19 @@ def test_loaded_block_by_block_in_order(run: TimerRun) -> None:
     assert loaded == some(1000)
 
 
-def test_cancelled_ones_are_neither_loaded_nor_seen(run: TimerRun) -> None:
+def cancel(run: TimerRun, key: int) -> None:
+    found = run.find(key)
+    assert found is not None
+    run.cancel(found[0])
+
+
+def test_cancelled_ones_are_neither_found_nor_loaded_nor_seen(run: TimerRun) -> None:
     entries = some(1000)
     for number in (0, 255, 256, 999):
         key, value = entries[number]
-        assert run.take(key, {OWNER, OTHER}) == value
-        assert run.take(key, {OWNER, OTHER}) is None
+        assert run.find(key) == (number, value)
+        cancel(run, key)
+        assert run.find(key) is None
     left = [entry for number, entry in enumerate(entries) if number not in (0, 255, 256, 999)]
     assert list(run.entries(-1)) == left
     again = TimerRun(run.path, 1, run.cancelled)
@@ -44,18 +46,12 @@ def test_cancelled_ones_are_neither_loaded_nor_seen(run: TimerRun) -> None:
     assert run.load() + run.load() + run.load() + run.load() == left
 
 
-def test_only_those_of_the_owners_are_cancelled(run: TimerRun) -> None:
-    key, _ = some(1000)[700]
-    assert run.take(key, {OWNER}) is None
-    assert run.take(key, {OTHER}) is not None
-
-
-def test_what_was_loaded_or_never_there_is_not_cancelled(run: TimerRun) -> None:
+def test_what_was_loaded_or_never_there_is_not_found(run: TimerRun) -> None:
     first = some(1000)[0][0]
     run.load()
-    assert run.take(first, {OWNER, OTHER}) is None
-    assert run.take(first + 1, {OWNER, OTHER}) is None
-    assert run.take(1 << 127, {OWNER, OTHER}) is None
+    assert run.find(first) is None
+    assert run.find(first + 1) is None
+    assert run.find(1 << 127) is None
 
 
 def test_looked_at_from_a_key_on(run: TimerRun) -> None:

@@ -204,8 +204,13 @@ def test_cancelled_ones_do_not_fire(alarm: Alarm, how: Callable[[Alarm, int], Al
     a, b, c = alarm.add((1000, b"a"), (2000, b"b"), (3000, b"c"))
     timers = alarm.live.broker.timers
     assert not timers.cancel(b, {alarm.owner + 1})
+    assert timers.find(b, {alarm.owner + 1}) is None
+    found = timers.find(b, {alarm.owner})
+    assert found is not None
+    assert found.stored == b"b"
     assert timers.cancel(b, {alarm.owner})
     assert not timers.cancel(b, {alarm.owner})
+    assert timers.find(b, {alarm.owner}) is None
     assert not timers.cancel(TimerId(2000, 1), {alarm.owner})
     assert alarm.look() == [b"a", b"c"]
     alarm = how(alarm, 2500)
