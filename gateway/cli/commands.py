@@ -3,80 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from functools import wraps
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from gateway.cli.calling import (
+    ENVIRONMENT,
+    arguments_option,
+    calling,
+    json_option,
+    parse_object,
+    show,
+    vhost_option,
+)
+
 if TYPE_CHECKING:
     from gateway.cli.client import Client
 
-_ENVIRONMENT = "ROSETTAMQ"
 _DEFAULT_EXCHANGE = "amq.default"
-
-vhost_option = click.option(
-    "--vhost", default="/", show_default=True, envvar=f"{_ENVIRONMENT}_VHOST", help="Where."
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, with everything.")
-arguments_option = click.option(
-    "--arguments", default="{}", metavar="JSON", help="As a JSON object."
-)
-
-
-def calling(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say which broker, and the client they make."""
-
-    @click.option(
-        "--url",
-        default="http://127.0.0.1:15672",
-        show_default=True,
-        envvar=f"{_ENVIRONMENT}_URL",
-        help=f"Of the HTTP API; or {_ENVIRONMENT}_URL.",
-    )
-    @click.option(
-        "--user",
-        "login",
-        default="guest",
-        show_default=True,
-        envvar=f"{_ENVIRONMENT}_USER",
-        help=f"Who asks; or {_ENVIRONMENT}_USER.",
-    )
-    @click.option(
-        "--password",
-        "login_password",
-        default="guest",
-        envvar=f"{_ENVIRONMENT}_PASSWORD",
-        help=f"Or {_ENVIRONMENT}_PASSWORD.",
-    )
-    @wraps(function)
-    def command(url: str, login: str, login_password: str, **options: Any) -> None:
-        from gateway.cli.client import Client, ClientError
-
-        try:
-            function(Client(url, login, login_password), **options)
-        except ClientError as error:
-            raise click.ClickException(str(error)) from None
-
-    return command
-
-
-def show(rows: Any, columns: str, as_json: bool) -> None:
-    """Print a list: as a table with these columns, or as JSON."""
-    from gateway.cli.output import show_rows
-
-    show_rows(rows, columns.split(), as_json)
-
-
-def _parse_arguments(text: str) -> Any:
-    try:
-        arguments = json.loads(text)
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} is no JSON: {error}") from None
-    if not isinstance(arguments, dict):
-        raise click.BadParameter(f"{text!r} is no JSON object")
-    return arguments
-
 
 # Users
 
@@ -102,8 +46,8 @@ def list_users(client: Client, as_json: bool) -> None:
     prompt=True,
     hide_input=True,
     confirmation_prompt=True,
-    envvar=f"{_ENVIRONMENT}_NEW_PASSWORD",
-    help=f"Asked for if not given; or {_ENVIRONMENT}_NEW_PASSWORD.",
+    envvar=f"{ENVIRONMENT}_NEW_PASSWORD",
+    help=f"Asked for if not given; or {ENVIRONMENT}_NEW_PASSWORD.",
 )
 @calling
 def put_user(client: Client, name: str, tags: str, new_password: str) -> None:
@@ -229,7 +173,7 @@ def declare_queue(
     body = {
         "durable": durable,
         "auto_delete": auto_delete,
-        "arguments": _parse_arguments(arguments),
+        "arguments": parse_object(arguments),
     }
     client.call("PUT", "queues", vhost, name, body=body)
 
@@ -281,7 +225,7 @@ def list_exchanges(client: Client, vhost: str, as_json: bool) -> None:
 @calling
 def declare_exchange(client: Client, name: str, vhost: str, arguments: str, **body: Any) -> None:
     """Create an exchange, or check that it is so: direct, fanout, topic or headers."""
-    body["arguments"] = _parse_arguments(arguments)
+    body["arguments"] = parse_object(arguments)
     client.call("PUT", "exchanges", vhost, name, body=body)
 
 
@@ -336,7 +280,7 @@ def add_binding(
 ) -> None:
     """Bind a queue, or an exchange, to an exchange."""
     path = ("bindings", vhost, "e", source or _DEFAULT_EXCHANGE, kind or "q", destination)
-    body = {"routing_key": routing_key, "arguments": _parse_arguments(arguments)}
+    body = {"routing_key": routing_key, "arguments": parse_object(arguments)}
     client.call("POST", *path, body=body)
 
 
