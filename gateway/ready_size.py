@@ -16,13 +16,14 @@ class ReadySize:
     def __init__(self, light: AnyQueue) -> None:
         self.value = 0
         self._light = light
-        self._counted_ends = {level: lane.window.floor for level, lane in light.lanes.items()}
-        settled = {level: lane.window.settled.in_order() for level, lane in light.lanes.items()}
+        begins = {level: lane.window.next_offset for level, lane in light.lanes.items()}
+        self._counted_ends = dict(begins)
         self.count_new()
-        for level, intervals in settled.items():  # Before a restart.
-            for start, end in intervals:
-                offsets = range(start, min(end, self._counted_ends[level]))
-                self.value -= sum(_sizes(light.lanes[level], offsets))
+        for level, lane in light.lanes.items():
+            begin, end = begins[level], self._counted_ends[level]
+            for start, stop in lane.window.settled.in_order():  # Before a restart.
+                self.value -= sum(_sizes(lane, range(max(start, begin), min(stop, end))))
+            self.value += sum(_sizes(lane, lane.window.returned))
 
     def count_new(self) -> None:
         """Count what was appended since; before anything is taken."""
