@@ -51,11 +51,6 @@ class Window:
         self._ahead_end = floor  # Behind it, nothing was taken ahead.
 
     @property
-    def returned(self) -> list[int]:
-        """The offsets that wait to be delivered again, in no order."""
-        return list(self._returned)
-
-    @property
     def returned_count(self) -> int:
         """How many offsets wait to be delivered again."""
         return len(self._returned)

@@ -14,6 +14,7 @@ from gateway.bindings import (
     TopicBindings,
 )
 from gateway.delayed_exchanges import matching_type
+from gateway.policies import NO_POLICIES
 
 if TYPE_CHECKING:
     from gateway.queues import Queue
@@ -59,6 +60,7 @@ class Exchange:
         self.auto_delete = auto_delete
         self.internal = internal
         self.arguments = dict(arguments)
+        self.policies = NO_POLICIES
         self.bindings: dict[Binding, None] = {}
         self.matcher: Bindings = TYPES[matching_type(type, arguments, TYPES)]()
         self.tap: Queue | None = None
@@ -66,7 +68,8 @@ class Exchange:
     @property
     def alternate(self) -> str | None:
         """The exchange that gets what this one cannot route."""
-        name = self.arguments.get("alternate-exchange")
+        key = "alternate-exchange"
+        name = self.arguments.get(key, self.policies.definition.get(key))
         return name if isinstance(name, str) else None
 
     def add(self, binding: Binding) -> bool:

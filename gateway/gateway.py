@@ -17,8 +17,10 @@ from gateway.access import UserVirtualHost
 from gateway.config import StoreConfig
 from gateway.connections import Connections
 from gateway.errors import NotAllowedError, NotFoundError, PreconditionFailedError
+from gateway.global_parameters import GlobalParameters
 from gateway.messages import Language, Message
 from gateway.permissions import EVERYTHING, Permission, Permissions
+from gateway.policies import KINDS as POLICY_KINDS
 from gateway.users import ADMINISTRATOR, DEFAULT_PASSWORD, DEFAULT_USER, Users
 from gateway.vhosts import VirtualHost
 
@@ -56,6 +58,7 @@ class Gateway:
         self.turn = self.broker.turn
         self.users = Users(self.broker, loopback_users)
         self.permissions = Permissions(self.broker, self._changed)
+        self.global_parameters = GlobalParameters(self.broker)
         self.virtual_hosts: dict[str, VirtualHost] = {}
         self._languages: dict[int, Language] = {}
         self._add_virtual_host(DEFAULT_VIRTUAL_HOST)
@@ -73,6 +76,9 @@ class Gateway:
         self.users.restore()
         self.permissions.restore()
         self._restore_virtual_hosts()
+        for kind in POLICY_KINDS:
+            for document in self.broker.documents(kind).values():
+                self.virtual_hosts[document[0]].policies.restore(kind, document)
         for document in self.broker.documents("exchange").values():
             self.virtual_hosts[document[0]].restore_exchange(document)
         for id, document in self.broker.documents("queue").items():

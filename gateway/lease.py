@@ -27,6 +27,13 @@ class Lease:
         self._time_ms = time_ms
         self._timer: IDelayedCall | None = None
 
+    def change(self, time_ms: int | None) -> None:
+        """The time is another one, and begins anew; if it is the same, nothing happens."""
+        if time_ms != self._time_ms:
+            self.stop()
+            self._time_ms = time_ms
+            self.renew()
+
     def renew(self) -> None:
         """Begin anew; consumers stop the time."""
         if self._time_ms is None:

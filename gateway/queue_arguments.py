@@ -46,6 +46,21 @@ class QueueOptions:
     delivery_limit: int | None = None
     max_age: str | None = None
 
+    @property
+    def has_limit(self) -> bool:
+        """May the queue become full?"""
+        return self.max_length is not None or self.max_length_bytes is not None
+
+    @property
+    def may_refuse(self) -> bool:
+        """May it refuse a message because it is full?"""
+        return self.has_limit and self.overflow != "drop-head"
+
+    @property
+    def needs_upkeep(self) -> bool:
+        """Are there limits or deadlines to look after, whatever the messages say?"""
+        return self.has_limit or self.message_ttl_ms is not None
+
 
 def parse_options(arguments: Arguments) -> QueueOptions:
     """The meaning of arguments that were checked before."""

@@ -13,7 +13,10 @@ from gateway.dead_letters import MAXLEN, REJECTED
 from gateway.errors import AccessRefusedError, PreconditionFailedError
 from gateway.lease import Lease
 from gateway.messages import Message, Value
+from gateway.policies import NO_POLICIES, HeldPolicies
+from gateway.policy_keys import effective_arguments
 from gateway.queue_arguments import (
+    QueueOptions,
     check_consumer_arguments,
     consumer_priority,
     parse_options,
@@ -21,6 +24,7 @@ from gateway.queue_arguments import (
 from gateway.queue_types import find_type
 from gateway.selective_consumers import SelectiveConsumers
 from gateway.selectors import Selects, consumer_selector
+from gateway.times_to_live import TimesToLive
 from gateway.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -95,6 +99,8 @@ class Queue:
         exclusive_owner: object | None = None,
         auto_delete: bool = False,
         arguments: Arguments | None = None,
+        policies: HeldPolicies = NO_POLICIES,
+        ttl_history: Sequence[tuple[int, int | None]] = (),
     ) -> None:
         self.virtual_host = virtual_host
         self.name = name
@@ -103,8 +109,10 @@ class Queue:
         self.auto_delete = auto_delete
         self.arguments = dict(arguments or {})
         self.type = find_type(self.arguments)
-        self.options = parse_options(self.arguments)
+        self.policies = policies
+        self.options = self._options()
         self.paused = False  # Is nothing delivered, whoever asks?
+        self.expects_expiry = False  # Did a message with an expiration of its own come?
         self.consumers: list[Consumer] = []  # In line for messages; replaced, never changed.
         self._turn = turn
         self._exclusive_consumer: Consumer | None = None
@@ -117,6 +125,7 @@ class Queue:
         self._selective: SelectiveConsumers | None = None  # Who want only some messages.
         self._upkeep: Upkeep | None = None  # Most queues need none, and pay nothing for it.
         self._lease = Lease(self, virtual_host.clock, self.options.expires_ms)
+        self._times_to_live = TimesToLive(self.options.message_ttl_ms, ttl_history)
         light.keeps_all = self.type.must_last
         self._begin()
 
@@ -175,16 +184,32 @@ class Queue:
     def keep_up(self) -> None:
         """From now on, look after deadlines and limits."""
         if self._upkeep is None:
-            self._upkeep = Upkeep(self, self.light, self.virtual_host.clock)
+            clock = self.virtual_host.clock
+            self._upkeep = Upkeep(self, self.light, clock, self._times_to_live)
             self._listen()
 
+    def follow(self, policies: HeldPolicies) -> None:
+        """These policies hold from now on, at once for all that is here, but for deadlines."""
+        self.policies = policies
+        former, self.options = self.options, self._options()
+        options = self.options
+        if options == former:
+            return
+        if options.message_ttl_ms != former.message_ttl_ms:
+            is_empty = not (self.light.ready_count or self.unsettled_count)
+            now_ms = int(self.virtual_host.clock.seconds() * 1000)
+            self._times_to_live.change(options.message_ttl_ms, now_ms, is_empty)
+        self._lease.change(options.expires_ms)
+        self._set_limits()
+        self.restored()
+
     @property
-    def keeps_up(self) -> bool:
-        """Does it look after deadlines and limits?"""
-        return self._upkeep is not None
+    def ttl_history(self) -> list[tuple[int, int | None]]:
+        """Since when messages last how long, if that has changed while they were here."""
+        return self._times_to_live.history
 
     def restored(self) -> None:
-        """All is back after a restart: see to what happened meanwhile."""
+        """What holds is not what held when it was last looked after: see to that."""
         if self._upkeep is not None:
             self._turn.dispatchers[self] = None
 
@@ -466,10 +491,18 @@ class Queue:
 
     def _begin(self) -> None:
         """Look after what the options ask for, from the start."""
+        self._set_limits()
+
+    def _options(self) -> QueueOptions:
+        return parse_options(effective_arguments(self.arguments, self.policies.definition))
+
+    def _set_limits(self) -> None:
+        """From now on, look after what the options limit."""
         options = self.options
-        has_limit = options.max_length is not None or options.max_length_bytes is not None
-        self.light.guarded = has_limit and options.overflow != "drop-head"
-        if has_limit or options.message_ttl_ms is not None:
+        self.light.guarded = options.may_refuse
+        if self._upkeep is not None:
+            self._upkeep.follow(options)
+        elif options.needs_upkeep or self.ttl_history:
             self.keep_up()
 
     def _all_consumers(self) -> list[Consumer]:

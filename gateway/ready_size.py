@@ -16,13 +16,12 @@ class ReadySize:
     def __init__(self, light: AnyQueue) -> None:
         self.value = 0
         self._light = light
-        begins = {level: lane.window.next_offset for level, lane in light.lanes.items()}
-        self._counted_ends = dict(begins)
-        self.count_new()
-        for level, lane in light.lanes.items():
-            begin, end = begins[level], self._counted_ends[level]
-            for start, stop in lane.window.settled.in_order():  # Before a restart.
-                self.value -= sum(_sizes(lane, range(max(start, begin), min(stop, end))))
+        self._counted_ends = {level: lane.max_offset for level, lane in light.lanes.items()}
+        for lane in light.lanes.values():
+            position = lane.window.next_offset
+            while position < lane.max_offset:
+                found, position = lane.ready_from(position, _READ_COUNT)
+                self.value += sum(len(message[2]) for _, message in found)
             self.value += sum(_sizes(lane, lane.window.returned))
 
     def count_new(self) -> None:

@@ -41,18 +41,24 @@ class Retention:
         self._light = light
         self._clock = clock
         self._work = work
-        self._size_max = options.max_length_bytes
-        self._age_max_ms = None if options.max_age is None else parse_age_ms(options.max_age)
         self._chunks: deque[tuple[int, int]] = deque()  # Where each ends, and its size.
-        self._size = 0
-        self._counted_end = 0  # After a restart, everything is counted again.
         self._call: IDelayedCall | None = None
         self._call_at_s = 0.0
+        self.follow(options)
 
     @property
     def is_limited(self) -> bool:
         """Does it ever let anything go?"""
         return self._size_max is not None or self._age_max_ms is not None
+
+    def follow(self, options: QueueOptions) -> None:
+        """From now on, these options say how much is retained."""
+        self.stop()
+        self._age_max_ms = None if options.max_age is None else parse_age_ms(options.max_age)
+        self._size_max = options.max_length_bytes
+        self._chunks.clear()  # How large they are depends on the limit.
+        self._size = 0
+        self._counted_end = 0  # Everything is counted again, as after a restart.
 
     def apply(self) -> None:
         """Something was appended, or a time has come: let go what is too much now."""

@@ -51,11 +51,6 @@ class Stream(Queue):
 
     # Life
 
-    @property
-    def keeps_up(self) -> bool:
-        """Nobody has to see to it: an expiration means nothing here."""
-        return True
-
     def keep_up(self) -> None:
         """There is nothing to look after."""
 
@@ -148,6 +143,10 @@ class Stream(Queue):
         self._light = self.light.lanes[0]  # A stream has no others.
         self._light.keep_nothing_for_groups()
         self._retention = Retention(self._light, self.options, self.virtual_host.clock, self.work)
+        self._listen()
+
+    def _set_limits(self) -> None:
+        self._retention.follow(self.options)
         self._listen()
 
     def _listen(self) -> None:

@@ -23,7 +23,9 @@ from core.lanes import AnyQueue, level_of
 from core.light_queue import Head, Span
 from gateway.dead_letters import EXPIRED, MAXLEN
 from gateway.messages import Header, Message
+from gateway.queue_arguments import QueueOptions
 from gateway.ready_size import ReadySize
+from gateway.times_to_live import TimesToLive
 
 if TYPE_CHECKING:
     from gateway.queues import Queue
@@ -36,21 +38,30 @@ _DELAY_MIN_S = 0.001
 class Upkeep:
     """The deadlines and limits of one queue."""
 
-    def __init__(self, queue: Queue, light: AnyQueue, clock: IReactorTime) -> None:
+    def __init__(
+        self, queue: Queue, light: AnyQueue, clock: IReactorTime, times_to_live: TimesToLive
+    ) -> None:
         self._queue = queue
         self._light = light
         self._clock = clock
-        options = queue.options
-        self._ttl_ms = options.message_ttl_ms
-        self._count_max = options.max_length
-        self._size_max = options.max_length_bytes
-        self._drops_head = options.overflow == "drop-head"
-        self._size = ReadySize(light) if options.max_length_bytes is not None else None
+        self._times_to_live = times_to_live
+        self._size: ReadySize | None = None
+        self.follow(queue.options)
         self._offered_ends = light.ends()  # Behind them, nothing was offered to consumers yet.
         self._offered_count = light.appended_count
         self._timer: IDelayedCall | None = None
         self._timer_at_ms = 0
         self._busy = False
+
+    def follow(self, options: QueueOptions) -> None:
+        """These limits hold from now on; what is too much by then goes with the next `tidy`."""
+        self._count_max = options.max_length
+        self._size_max = options.max_length_bytes
+        self._drops_head = options.overflow == "drop-head"
+        if options.max_length_bytes is None:
+            self._size = None
+        elif self._size is None:
+            self._size = ReadySize(self._light)
 
     def take(self, count: int) -> list[Span]:
         """At most `count` ready messages go in flight, none of which is past its time."""
@@ -74,7 +85,7 @@ class Upkeep:
 
     def is_expired(self, offset: int, message: Message) -> bool:
         """Is a ready message past its time, wherever it is?"""
-        if self._time_ms(message[1]) is None:
+        if not message[1].may_expire and not self._times_to_live.has_any:
             return False
         stored_ms = self._light.location(offset)[1]
         return self._count_expired((offset, [message], stored_ms)) > 0
@@ -160,11 +171,11 @@ class Upkeep:
     def _now_ms(self) -> int:
         return int(self._clock.seconds() * 1000 + _ROUNDING_MS)
 
-    def _time_ms(self, header: Header) -> int | None:
-        """How long a message lasts."""
+    def _time_ms(self, header: Header, ttl_ms: int | None) -> int | None:
+        """How long a message lasts, in a queue with this time to live."""
         if not header.may_expire or (own_ms := header.expiration_ms) is None:
-            return self._ttl_ms
-        return own_ms if self._ttl_ms is None else min(own_ms, self._ttl_ms)
+            return ttl_ms
+        return own_ms if ttl_ms is None else min(own_ms, ttl_ms)
 
     def _count_expired(self, head: Head) -> int:
         """How many of the head's messages, from the first on, are past their time."""
@@ -177,9 +188,10 @@ class Upkeep:
     def _count(self, head: Head, expired: bool) -> int:
         start, messages, stored_ms = head
         age_ms = self._now_ms - stored_ms
+        ttl_ms = self._times_to_live.at(stored_ms)
         offered_end = self._offered_ends.get(level_of(start), 0)
         for count, (_, header, _) in enumerate(messages):
-            time_ms = self._time_ms(header)
+            time_ms = self._time_ms(header, ttl_ms)
             is_past = time_ms is not None and age_ms >= time_ms
             if (is_past and start + count < offered_end) is not expired:
                 return count
@@ -187,10 +199,11 @@ class Upkeep:
 
     def _await(self, head: Head) -> None:
         """Have the timer go off when the head is past its time; too early does no harm."""
-        time_ms = self._time_ms(head[1][0][1])
+        _, messages, stored_ms = head
+        time_ms = self._time_ms(messages[0][1], self._times_to_live.at(stored_ms))
         if time_ms is None:
             return
-        at_ms = head[2] + time_ms
+        at_ms = stored_ms + time_ms
         if self._timer is not None:
             if self._timer_at_ms <= at_ms:
                 return

@@ -31,6 +31,7 @@ from gateway.errors import (
 )
 from gateway.exchanges import PREDECLARED, TYPES, Exchange
 from gateway.messages import Header, Language, Message
+from gateway.policies import Policies
 from gateway.queue_arguments import check_arguments, check_equivalent, parse_options
 from gateway.queue_classes import queue_class
 from gateway.queue_tools import QueueTools
@@ -57,6 +58,7 @@ class VirtualHost:
         self.tags: tuple[str, ...] = ()
         self.default_queue_type = "classic"
         self.limits: dict[str, int] = {}  # Those below 0 are none.
+        self.policies = Policies(name, broker, self.follow_policies)
         self.clock = clock
         self.dead_letters = DeadLetters(self, languages)
         self.delays = Delays(self, broker, languages)
@@ -118,7 +120,7 @@ class VirtualHost:
         if durable:
             document = [self.name, name, type, auto_delete, internal, exchange.arguments]
             self._broker.put_document("exchange", _key(self.name, name), document)
-        self.exchanges[name] = exchange
+        self._add_exchange(exchange)
         self._changed()
         return exchange
 
@@ -208,11 +210,8 @@ class VirtualHost:
         )
         name = name or "amq.gen-" + _random_name()
         document = self._queue_document(name, auto_delete, arguments) if durable else None
-        light = self._in_lanes(self._broker.declare_queue(document), arguments)
-        turn = self._broker.turn
-        make = queue_class(type)
-        queue = make(self, name, light, turn, exclusive_owner, auto_delete, arguments)
-        self._add_queue(queue)
+        light = self._broker.declare_queue(document)
+        queue = self._add_queue(name, light, exclusive_owner, auto_delete, arguments)
         queue.touch()
         if exclusive_owner is not None:
             self._owned.setdefault(exclusive_owner, {})[queue] = None
@@ -223,8 +222,7 @@ class VirtualHost:
         """A queue for replies to `owner`, gone with its consumer; nobody can guess its name."""
         name = prefix + _random_name()
         light = self._broker.declare_queue(None)
-        queue = Queue(self, name, light, self._broker.turn, owner, auto_delete=True)
-        self._add_queue(queue)
+        queue = self._add_queue(name, light, owner, True, {})
         self._owned.setdefault(owner, {})[queue] = None
         self._changed()
         return queue
@@ -277,6 +275,18 @@ class VirtualHost:
         for exchange in list(self.exchanges.values()):
             self._remove_exchange(exchange)
         self.delays.drop_all()
+        self.policies.delete_all()
+
+    def follow_policies(self) -> None:
+        """Others may hold than before: have every queue and exchange follow those that do."""
+        for queue in self.queues.values():
+            history = queue.ttl_history
+            queue.follow(self.policies.for_queue(queue.name, queue.type.name))
+            if queue.durable and queue.ttl_history != history:
+                self._store_queue(queue)
+        for exchange in self.exchanges.values():
+            exchange.policies = self.policies.for_exchange(exchange.name)
+        self._changed()
 
     # Bindings
 
@@ -459,13 +469,11 @@ class VirtualHost:
         """A message with an expiration goes there: its queues have to look after that."""
         for light in route.queues:
             queue = self._queue_of.get(light)
-            if queue is not None and not queue.keeps_up:
+            if queue is not None and not queue.expects_expiry:
+                queue.expects_expiry = True
                 queue.keep_up()
                 if queue.durable:
-                    document = self._queue_document(
-                        queue.name, queue.auto_delete, queue.arguments, may_expire=True
-                    )
-                    self._broker.update_queue(light, document)
+                    self._store_queue(queue)
 
     # Topics, as native clients see them
 
@@ -503,9 +511,7 @@ class VirtualHost:
     def restore_exchange(self, document: list[Any]) -> None:
         """Bring back a durable exchange."""
         _, name, type, auto_delete, internal, arguments = document
-        self.exchanges[name] = Exchange(
-            self.name, name, type, True, auto_delete, internal, arguments
-        )
+        self._add_exchange(Exchange(self.name, name, type, True, auto_delete, internal, arguments))
 
     def restore_queue(self, document: list[Any], light: LightQueue) -> None:
         """Bring back a durable queue, or the tap of an exchange."""
@@ -515,12 +521,11 @@ class VirtualHost:
                 self._set_tap(self.exchanges[name], light)
             return
         arguments = with_types(arguments, more["types"])
-        lanes = self._in_lanes(light, arguments)
-        make = queue_class(find_type(arguments))
-        queue = make(self, name, lanes, self._broker.turn, None, auto_delete, arguments)
+        history = [(since, time) for since, time in more.get("ttl_history", ())]
+        queue = self._add_queue(name, light, None, auto_delete, arguments, history)
         if "may_expire" in more:
+            queue.expects_expiry = True
             queue.keep_up()
-        self._add_queue(queue)
 
     def restore_binding(self, document: list[Any]) -> None:
         """Bring back a durable binding."""
@@ -529,6 +534,8 @@ class VirtualHost:
     def restored(self) -> None:
         """Everything is back: see to what happened to the queues meanwhile."""
         self.queue_tools.restore(self.queues.values())
+        for exchange in self.exchanges.values():
+            exchange.policies = self.policies.for_exchange(exchange.name)
         for queue in self.queues.values():
             queue.restored()
             queue.touch()
@@ -540,22 +547,53 @@ class VirtualHost:
 
     # The rest is private
 
-    def _add_queue(self, queue: Queue) -> None:
-        self.queues[queue.name] = queue
-        for lane in queue.light.lanes.values():
+    def _add_exchange(self, exchange: Exchange) -> None:
+        exchange.policies = self.policies.for_exchange(exchange.name)
+        self.exchanges[exchange.name] = exchange
+
+    def _add_queue(
+        self,
+        name: str,
+        light: LightQueue,
+        owner: object | None,
+        auto_delete: bool,
+        arguments: Arguments,
+        ttl_history: Sequence[tuple[int, int | None]] = (),
+    ) -> Queue:
+        type = find_type(arguments)
+        policies = self.policies.for_queue(name, type.name)
+        lanes, turn = self._in_lanes(light, arguments), self._broker.turn
+        queue = queue_class(type)(
+            self, name, lanes, turn, owner, auto_delete, arguments, policies, ttl_history
+        )
+        self.queues[name] = queue
+        for lane in lanes.lanes.values():
             self._queue_of[lane] = queue
+        return queue
 
     def _in_lanes(self, light: LightQueue, arguments: Arguments) -> AnyQueue:
         """The queue with a lane for each priority, if it has priorities."""
         max_priority = parse_options(arguments).max_priority
         return light if max_priority is None else self._broker.lanes(light, max_priority)
 
-    def _queue_document(
-        self, name: str, auto_delete: bool, arguments: Arguments, may_expire: bool = False
-    ) -> list[Any]:
-        more: dict[str, Any] = {"types": type_names(arguments)}
-        if may_expire:
+    def _store_queue(self, queue: Queue) -> None:
+        """What a restart has to know of a durable queue has changed."""
+        more: dict[str, Any] = {}
+        if queue.expects_expiry:
             more["may_expire"] = True
+        if queue.ttl_history:
+            more["ttl_history"] = queue.ttl_history
+        document = self._queue_document(queue.name, queue.auto_delete, queue.arguments, more)
+        self._broker.update_queue(queue.light, document)
+
+    def _queue_document(
+        self,
+        name: str,
+        auto_delete: bool,
+        arguments: Arguments,
+        more: Mapping[str, Any] | None = None,
+    ) -> list[Any]:
+        more = {"types": type_names(arguments), **(more or {})}
         return [self.name, name, auto_delete, dict(arguments), more]
 
     def _find_bindable(self, exchange: str) -> Exchange:
