@@ -219,7 +219,8 @@ class Queue:
             self._selective.look_again()
         if self._upkeep is not None:
             self._upkeep.stop()
-            self._upkeep = Upkeep(self, self.light, self.virtual_host.clock)
+            self._upkeep = None
+            self.keep_up()
         self.wake()
 
     def touch(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli.commands import calling, json_option, vhost_option
+from gateway.cli.calling import calling, json_option, vhost_option
 
 if TYPE_CHECKING:
     from gateway.cli.client import Client

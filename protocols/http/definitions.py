@@ -6,13 +6,14 @@ what contradicts what exists stops it where it stands.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 from twisted.logger import Logger
 
 from gateway.permissions import Permission, TopicPermission
-from protocols.http import views
+from gateway.policies import Policy
+from protocols.http import parameters, views
 from protocols.http.access import VirtualHostBody, parse_tags
 from protocols.http.call import NO_CONTENT, Call, bad_request
 from protocols.http.overview import RABBITMQ_VERSION
@@ -82,10 +83,27 @@ class _Binding(msgspec.Struct):
 
 
 class _Parameter(msgspec.Struct):
-    component: str = ""
-    vhost: str = ""
-    name: str = ""
-    value: Any = None
+    component: str
+    name: str
+    value: Any
+    vhost: str | None = None
+
+
+class _GlobalParameter(msgspec.Struct):
+    name: str
+    value: Any
+
+
+class _Policy(msgspec.Struct):
+    name: str
+    pattern: str
+    definition: dict[str, Any]
+    vhost: str | None = None
+    priority: int | float = 0
+    apply_to: str = msgspec.field(default="all", name="apply-to")
+
+
+_InHost: TypeAlias = "_Parameter | _Policy | _Queue | _Exchange | _Binding"
 
 
 class Definitions(msgspec.Struct):
@@ -96,7 +114,8 @@ class Definitions(msgspec.Struct):
     permissions: list[_Permission] = []
     topic_permissions: list[_TopicPermission] = []
     parameters: list[_Parameter] = []
-    policies: list[Any] = []
+    global_parameters: list[_GlobalParameter] = []
+    policies: list[_Policy] = []
     queues: list[_Queue] = []
     exchanges: list[_Exchange] = []
     bindings: list[_Binding] = []
@@ -115,9 +134,11 @@ def export(call: Call) -> Any:
         "vhosts": [_show_host(host) for host in hosts],
         "permissions": [views.permission(each) for each in gateway.permissions],
         "topic_permissions": [views.topic_permission(each) for each in gateway.permissions.topics],
-        "parameters": [each for host in hosts for each in _show_limits(host)],
-        "global_parameters": [],
-        "policies": [],
+        "parameters": [each for host in hosts for each in _show_parameters(host)],
+        "global_parameters": [
+            {"name": name, "value": value} for name, value in gateway.global_parameters
+        ],
+        "policies": [each for host in hosts for each in _show_policies(host)],
         "queues": [each for host in hosts for each in _show_queues(host)],
         "exchanges": [each for host in hosts for each in _show_exchanges(host)],
         "bindings": [each for host in hosts for each in _show_bindings(host)],
@@ -129,6 +150,8 @@ def export_virtual_host(call: Call) -> Any:
     host = call.virtual_host
     without = ("vhost", "properties_key")
     parts = {
+        "parameters": _show_parameters(host),
+        "policies": _show_policies(host),
         "queues": _show_queues(host),
         "exchanges": _show_exchanges(host),
         "bindings": _show_bindings(host),
@@ -137,7 +160,7 @@ def export_virtual_host(call: Call) -> Any:
         part: [{key: row[key] for key in row if key not in without} for row in rows]
         for part, rows in parts.items()
     }
-    return {"rabbit_version": RABBITMQ_VERSION, "parameters": [], "policies": [], **shown}
+    return {"rabbit_version": RABBITMQ_VERSION, **shown}
 
 
 def _show_host(host: VirtualHost) -> dict[str, Any]:
@@ -146,12 +169,13 @@ def _show_host(host: VirtualHost) -> dict[str, Any]:
     return {name: shown[name] for name in kept}
 
 
-def _show_limits(host: VirtualHost) -> list[dict[str, Any]]:
-    if not host.limits:
-        return []
-    return [
-        {"component": "vhost-limits", "vhost": host.name, "name": "limits", "value": host.limits}
-    ]
+def _show_parameters(host: VirtualHost) -> list[dict[str, Any]]:
+    """Policies have a part of their own; operator policies have none."""
+    return [row for row in parameters.rows(host) if row["component"] != "policy"]
+
+
+def _show_policies(host: VirtualHost) -> list[dict[str, Any]]:
+    return [views.policy(host.name, policy) for policy in host.policies.of_kind("policy")]
 
 
 def _show_queues(host: VirtualHost) -> list[dict[str, Any]]:
@@ -185,7 +209,9 @@ def import_all(call: Call) -> Any:
     definitions = call.body(Definitions)
     gateway = call.gateway
     known = {*gateway.virtual_hosts, *(host.name for host in definitions.vhosts)}
-    in_hosts: list[_Queue | _Exchange | _Binding] = [
+    in_hosts: list[_InHost] = [
+        *(each for each in definitions.parameters if parameters.is_known(each.component)),
+        *definitions.policies,
         *definitions.queues,
         *definitions.exchanges,
         *definitions.bindings,
@@ -206,14 +232,15 @@ def import_all(call: Call) -> Any:
         gateway.permissions.put_topic(
             TopicPermission(topic.user, topic.vhost, topic.exchange, topic.write, topic.read)
         )
-    _import_parameters(gateway, definitions)
-    _import_topology(gateway, definitions, None)
+    for parameter in definitions.global_parameters:
+        gateway.global_parameters.put(parameter.name, parameter.value)
+    _import_into_hosts(gateway, definitions, None)
     return NO_CONTENT
 
 
 def import_virtual_host(call: Call) -> Any:
-    """Define what the document says of queues, exchanges and bindings, in one virtual host."""
-    _import_topology(call.gateway, call.body(Definitions), call.virtual_host.name)
+    """Define in one virtual host what the document says of such."""
+    _import_into_hosts(call.gateway, call.body(Definitions), call.virtual_host.name)
     return NO_CONTENT
 
 
@@ -242,26 +269,25 @@ def _import_user(gateway: Gateway, user: _User) -> None:
             gateway.users.set_limit(user.name, limit, value)
 
 
-def _import_parameters(gateway: Gateway, definitions: Definitions) -> None:
-    for parameter in definitions.parameters:
-        if parameter.component == "vhost-limits" and isinstance(parameter.value, dict):
-            for limit, value in parameter.value.items():
-                if not isinstance(value, int):
-                    raise bad_request(f"the limit '{limit}' is no number")
-                gateway.set_virtual_host_limit(parameter.vhost, limit, value)
-        else:
-            _log.warn("the parameter {name} is not imported", name=parameter.name)
-    if definitions.policies:
-        count = len(definitions.policies)
-        _log.warn("{count} policies are not imported: there are none yet", count=count)
+def _import_into_hosts(gateway: Gateway, definitions: Definitions, into: str | None) -> None:
+    """Policies first, so that what is declared follows them at once; bindings last."""
 
-
-def _import_topology(gateway: Gateway, definitions: Definitions, into: str | None) -> None:
-    """Exchanges and queues first, so that bindings find them."""
-
-    def host_of(row: _Queue | _Exchange | _Binding) -> VirtualHost:
+    def host_of(row: _InHost) -> VirtualHost:
         return gateway.find_virtual_host(into if into is not None else row.vhost or "")
 
+    for parameter in definitions.parameters:
+        component, name = parameter.component, parameter.name
+        if parameters.is_known(component):
+            parameters.put(gateway, host_of(parameter), component, name, parameter.value)
+        else:
+            _log.warn(
+                "the parameter {name} is not imported: there is no component {component}",
+                name=name,
+                component=component,
+            )
+    for each in definitions.policies:
+        policy = Policy(each.name, each.pattern, each.definition, each.priority, each.apply_to)
+        host_of(each).policies.put("policy", policy)
     for exchange in definitions.exchanges:
         if exchange.name.startswith("amq.") or not exchange.name:
             continue

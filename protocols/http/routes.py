@@ -12,6 +12,8 @@ from protocols.http import (
     delays,
     messages,
     overview,
+    parameters,
+    policies,
     queue_tools,
     topology,
 )
@@ -106,10 +108,10 @@ _TABLE: Mapping[str, Sequence[tuple[str, Mapping[str, Function]]]] = {
         ("delayed/<vhost>/<id>", {"DELETE": delays.cancel}),
         ("vhost-limits", {"GET": access.virtual_host_limits}),
         ("vhost-limits/<vhost>", {"GET": access.virtual_host_limits}),
-        ("policies", {"GET": overview.empty_list}),
-        ("policies/<vhost>", {"GET": overview.empty_list}),
-        ("operator-policies", {"GET": overview.empty_list}),
-        ("operator-policies/<vhost>", {"GET": overview.empty_list}),
+        ("policies", {"GET": policies.policies}),
+        ("policies/<vhost>", {"GET": policies.policies}),
+        ("operator-policies", {"GET": policies.operator_policies}),
+        ("operator-policies/<vhost>", {"GET": policies.operator_policies}),
         ("health/checks/alarms", {"GET": overview.healthy}),
         ("health/checks/local-alarms", {"GET": overview.healthy}),
         ("health/checks/virtual-hosts", {"GET": overview.virtual_hosts_are_up}),
@@ -120,10 +122,34 @@ _TABLE: Mapping[str, Sequence[tuple[str, Mapping[str, Function]]]] = {
         ("health/checks/ready-to-serve-clients", {"GET": overview.healthy}),
     ),
     "policymaker": (
-        ("parameters", {"GET": overview.empty_list}),
-        ("parameters/<component>", {"GET": overview.empty_list}),
-        ("parameters/<component>/<vhost>", {"GET": overview.empty_list}),
-        ("global-parameters", {"GET": overview.empty_list}),
+        (
+            "policies/<vhost>/<name>",
+            {
+                "GET": policies.policy,
+                "PUT": policies.put_policy,
+                "DELETE": policies.delete_policy,
+            },
+        ),
+        ("parameters", {"GET": parameters.parameters}),
+        ("parameters/<component>", {"GET": parameters.parameters}),
+        ("parameters/<component>/<vhost>", {"GET": parameters.parameters}),
+        (
+            "parameters/<component>/<vhost>/<name>",
+            {
+                "GET": parameters.parameter,
+                "PUT": parameters.put_parameter,
+                "DELETE": parameters.delete_parameter,
+            },
+        ),
+        ("global-parameters", {"GET": parameters.global_parameters}),
+        (
+            "global-parameters/<name>",
+            {
+                "GET": parameters.global_parameter,
+                "PUT": parameters.put_global_parameter,
+                "DELETE": parameters.delete_global_parameter,
+            },
+        ),
         (
             "definitions/<vhost>",
             {"GET": definitions.export_virtual_host},
@@ -173,6 +199,14 @@ _TABLE: Mapping[str, Sequence[tuple[str, Mapping[str, Function]]]] = {
         (
             "topic-permissions/<vhost>/<user>/<exchange>",
             {"DELETE": access.delete_topic_permissions},
+        ),
+        (
+            "operator-policies/<vhost>/<name>",
+            {
+                "GET": policies.operator_policy,
+                "PUT": policies.put_operator_policy,
+                "DELETE": policies.delete_operator_policy,
+            },
         ),
         (
             "vhost-limits/<vhost>/<limit>",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gateway.connections import ChannelFacts, ConsumerFacts, Entry
     from gateway.gateway import Gateway
     from gateway.permissions import Permission, TopicPermission
+    from gateway.policies import Policy
     from gateway.queues import Queue
     from gateway.users import User
     from gateway.vhosts import VirtualHost
@@ -79,6 +80,21 @@ def topic_permission(permission: TopicPermission) -> dict[str, Any]:
     }
 
 
+def policy(virtual_host: str, policy: Policy) -> dict[str, Any]:
+    """One policy, or operator policy."""
+    return {"vhost": virtual_host, "name": policy.name, **policy_value(policy)}
+
+
+def policy_value(policy: Policy) -> dict[str, Any]:
+    """What it says, as the value of a parameter."""
+    return {
+        "pattern": policy.pattern,
+        "apply-to": policy.apply_to,
+        "definition": dict(policy.definition),
+        "priority": policy.priority,
+    }
+
+
 def queue(queue: Queue) -> dict[str, Any]:
     """One queue; the counts are exact."""
     ready_count, unsettled_count = queue.ready_count, queue.unsettled_count
@@ -93,9 +109,9 @@ def queue(queue: Queue) -> dict[str, Any]:
         "state": "running",
         "paused": queue.paused,
         "type": queue.type.name,
-        "policy": None,
-        "operator_policy": None,
-        "effective_policy_definition": {},
+        "policy": queue.policies.policy,
+        "operator_policy": queue.policies.operator_policy,
+        "effective_policy_definition": dict(queue.policies.definition),
         "messages": ready_count + unsettled_count,
         "messages_ready": ready_count,
         "messages_unacknowledged": unsettled_count,
@@ -113,7 +129,9 @@ def exchange(exchange: Exchange) -> dict[str, Any]:
         "auto_delete": exchange.auto_delete,
         "internal": exchange.internal,
         "arguments": exchange.arguments,
-        "policy": None,
+        "policy": exchange.policies.policy,
+        "operator_policy": exchange.policies.operator_policy,
+        "effective_policy_definition": dict(exchange.policies.definition),
         "user_who_performed_action": "rmq-internal",
     }
 
