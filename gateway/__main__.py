@@ -14,6 +14,7 @@ import click
 
 from gateway.cli.commands import GROUPS, queues
 from gateway.cli.delayed import delayed
+from gateway.cli.policies import policies
 from gateway.cli.queue_tools import COMMANDS as QUEUE_TOOLS
 
 
@@ -70,7 +71,7 @@ def demo(amqp: str | None, stomp: str | None, name_server: str | None) -> None:
 
 for _command in QUEUE_TOOLS:
     queues.add_command(_command)
-for _group in (*GROUPS, delayed):
+for _group in (*GROUPS, delayed, policies):
     main.add_command(_group)
 
 

@@ -136,3 +136,18 @@ def test_delayed_messages(run: Callable[..., Result], broker: HttpBroker) -> Non
     assert [item["routing_key"] for item in answer["items"]] == ["q"]
     later = run("delayed", "list", "--after", answer["items"][0]["id"]).output
     assert len(later.splitlines()) == 1
+
+
+def test_policies(run: Callable[..., Result], broker: HttpBroker) -> None:
+    run("queues", "declare", "orders")
+    run("policies", "put", "short", "^orders$", '{"max-length": 5}', "--priority", "3")
+    run("policies", "put", "limit", "", '{"max-length": 2}', "--operator", "--apply-to", "queues")
+    assert "^orders$" in run("policies", "list").output
+    listed = json.loads(run("policies", "list", "--operator", "--json").output)
+    assert [(each["name"], each["apply-to"]) for each in listed] == [("limit", "queues")]
+    assert broker.virtual_host.queues["orders"].options.max_length == 2
+    run("policies", "delete", "limit", "--operator")
+    run("policies", "delete", "short")
+    assert broker.virtual_host.queues["orders"].options.max_length is None
+    refused = run("policies", "put", "p", "", '{"odd": 1}', fails=True)
+    assert "not recognised policy settings" in refused.output
