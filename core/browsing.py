@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any, NamedTuple
 
-from core.lanes import AnyQueue, level_of, offset_in_lane, offset_of_lane
+from core.lanes import AnyQueue, level_of, offset_of_lane
 from core.light_queue import LightQueue
 
 _READ_COUNT = 256
@@ -25,19 +24,16 @@ class Browsed(NamedTuple):
     stored_ms: int
 
 
-def browse(queue: AnyQueue, offset: int, count: int) -> list[Browsed]:
-    """At most `count` messages from `offset` on, lowest offset first."""
-    found: list[Browsed] = []
+def browse(queue: AnyQueue, offset: int) -> Iterator[Browsed]:
+    """The messages from `offset` on, lowest offset first, read as they are asked for.
+
+    To be asked for within one turn.
+    """
     for level in sorted(queue.lanes):
-        if level < level_of(offset):
-            continue
         base = offset_of_lane(level)
-        start = offset_in_lane(offset) if level == level_of(offset) else 0
-        in_lane = _browse_lane(queue.lanes[level], start)
-        found += (
-            each._replace(offset=base + each.offset) for each in islice(in_lane, count - len(found))
-        )
-    return found
+        if level >= level_of(offset):
+            for found in _browse_lane(queue.lanes[level], max(0, offset - base)):
+                yield found._replace(offset=base + found.offset)
 
 
 def _browse_lane(light: LightQueue, position: int) -> Iterator[Browsed]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -56,7 +57,7 @@ def browse_queue(call: Call) -> Any:
     if encoding not in ("auto", "base64"):
         raise bad_request(f"encoding is auto or base64, not '{encoding}'")
     shown, size = [], 0
-    for found in browse(queue.light, offset, count):
+    for found in islice(browse(queue.light, offset), count):
         shown.append(_show(queue, found, encoding, truncate))
         size += min(len(found.message[2]), truncate)
         if size >= _SIZE_MAX:
