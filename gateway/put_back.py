@@ -7,15 +7,15 @@ What cannot go anywhere stays where it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from twisted.internet.interfaces import IReactorTime
 
 from core.cursor import Cursor
 from core.errors import CoreError
-from gateway.messages import Header, Message, Properties, WritingLanguage
+from gateway.messages import Header, Message, WritingLanguage
 from gateway.translation import value_text
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from gateway.queues import Queue
 
 _LOOK_COUNT = 512  # Messages that are looked at before others have their turn.
+_BATCH_COUNT, _BATCH_SIZE = 64, 1 << 20  # Of these, so many are put back, or bytes, about.
+
+# Where a message goes, itself, and its stored form.
+Item: TypeAlias = "tuple[Route, Message, bytes]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +84,7 @@ class Publisher(Protocol):
     def route(self, exchange: str, routing_key: str, header: Header | None) -> Route:
         """Where a message goes."""
 
-    def publish(
-        self, items: list[tuple[Route, Message, bytes]], on_stored: Callable[[], None]
-    ) -> list[int]:
+    def publish(self, items: Sequence[Item], on_stored: Callable[[], None]) -> list[int]:
         """Append messages; the positions of those that a queue refused."""
 
 
@@ -148,43 +150,50 @@ class PutBack:
 
     def _look(self) -> bool:
         """Put back what is found among the next ones; are there more?"""
+        chosen: list[tuple[int, Message]] = []
+        has_more, size = True, 0
         for _ in range(_LOOK_COUNT):
-            if self._left_count <= 0 or self._outcome.put_back == self._choice.count:
-                return False
-            entry = self._cursor.look()
+            wanted_count = self._outcome.put_back + len(chosen)
+            if self._left_count <= 0 or wanted_count == self._choice.count:
+                has_more = False
+            entry = self._cursor.look() if has_more else None
             if entry is None:
-                return False
+                has_more = False
+                break
             self._left_count -= 1
-            offset, message = entry
-            if self._choice.wants(message) and self._queue.is_deliverable(offset, message):
-                self._put_back(offset, message)
+            if self._choice.wants(entry[1]) and self._queue.is_deliverable(*entry):
+                chosen.append(entry)
+                size += len(entry[1][2])
+                if len(chosen) == _BATCH_COUNT or size >= _BATCH_SIZE:
+                    break
         self._cursor.forget()
-        return True
+        self._put_back(chosen)
+        return has_more
 
-    def _put_back(self, offset: int, message: Message) -> None:
-        """Publish one, and settle it when its copy is stored."""
-        exchange, routing_key = self._where(message[1])
-        properties: Properties = message[1].properties
-        copy, stored = self._language.encode(exchange, routing_key, properties, message[2])
-        route = self._publisher.route(exchange, routing_key, copy[1])
-        if not route.queues:
-            self._outcome.left += 1
-            return
-        queue = self._queue
-        queue.take_at(offset, message)
-        letter = _Letter(queue, offset, self._stored)
-        self._unstored_count += 1
-        try:
-            refused = self._publisher.publish([(route, copy, stored)], letter.stored)
-        except BaseException:
-            queue.release([offset])
-            self._unstored_count -= 1
-            raise
-        if refused:
-            self._outcome.left += 1
-        else:
-            self._outcome.put_back += 1
-        letter.published(bool(refused))
+    def _put_back(self, chosen: Sequence[tuple[int, Message]]) -> None:
+        """Publish these: together, but for those that a queue may refuse."""
+        routes: dict[tuple[str, str], Route] = {}
+        batch, alone = _Letters(self._queue), []
+        for offset, message in chosen:
+            _, header, body = message
+            where = self._where(header)
+            copy, stored = self._language.encode(*where, header.properties, body)
+            route = routes.get(where) or self._publisher.route(*where, copy[1])
+            if not route.by_header:
+                routes[where] = route
+            letters = batch
+            if not route.queues:
+                self._outcome.left += 1
+                continue
+            if route.guarded:
+                letters = _Letters(self._queue)
+                alone.append(letters)
+            letters.add(offset, message, (route, copy, stored))
+        for letters in (batch, *alone):
+            self._unstored_count += 1
+            put_back_count = letters.publish(self._publisher, self._stored)
+            self._outcome.put_back += put_back_count
+            self._outcome.left += len(letters) - put_back_count
 
     def _where(self, header: Header) -> tuple[str, str]:
         death = last_death(header)
@@ -201,31 +210,56 @@ class PutBack:
             self._done(self._error or self._outcome)
 
 
-class _Letter:
-    """One dead letter on its way: it is settled when it is published, not refused, and stored."""
+class _Letters:
+    """Dead letters on their way, in one batch."""
 
-    def __init__(self, queue: Queue, offset: int, done: Callable[[], None]) -> None:
+    def __init__(self, queue: Queue) -> None:
         self._queue = queue
-        self._offset = offset
-        self._done = done
+        self._taken: list[tuple[int, Message]] = []
+        self._items: list[Item] = []
         self._is_stored = False
-        self._is_refused: bool | None = None
+        self._refused: Container[int] | None = None
+        self._done: Callable[[], None] = lambda: None
 
-    def stored(self) -> None:
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def add(self, offset: int, message: Message, item: Item) -> None:
+        """One more."""
+        self._taken.append((offset, message))
+        self._items.append(item)
+
+    def publish(self, publisher: Publisher, done: Callable[[], None]) -> int:
+        """Publish them all; return how many were not refused. `done` is called when it is safe.
+
+        Raises `CoreError`, or `OSError` if the disk refuses; they stay where they are then, and
+        `done` is called.
+        """
+        self._done = done
+        for offset, message in self._taken:
+            self._queue.take_at(offset, message)
+        try:
+            refused = publisher.publish(self._items, self._stored)
+        except (CoreError, OSError):
+            self._refused, self._is_stored = range(len(self._taken)), True
+            self._end()
+            raise
+        self._refused = frozenset(refused)
+        self._end()
+        return len(self._items) - len(refused)
+
+    def _stored(self) -> None:
         """What was appended is safe: before `publish` returns, or later."""
         self._is_stored = True
         self._end()
 
-    def published(self, is_refused: bool) -> None:
-        """`publish` has returned."""
-        self._is_refused = is_refused
-        self._end()
-
     def _end(self) -> None:
-        if not self._is_stored or self._is_refused is None:
+        """Settle what was published and is stored, give back what was refused."""
+        if not self._is_stored or self._refused is None:
             return
-        if self._is_refused:
-            self._queue.release([self._offset])
-        else:
-            self._queue.settle(self._offset, self._offset + 1)
+        for position, (offset, _) in enumerate(self._taken):
+            if position in self._refused:
+                self._queue.release([offset])
+            else:
+                self._queue.settle(offset, offset + 1)
         self._done()

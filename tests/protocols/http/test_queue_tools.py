@@ -10,6 +10,7 @@ from pamqp import commands
 from gateway.permissions import Permission
 from protocols.amqp.codec import decode_properties, encode_properties
 from tests.support.amqp_peer import PERSISTENT, AmqpPeer
+from tests.support.disk import FullDisk
 from tests.support.http_peer import HttpBroker, encode_request, parse_reply
 
 ORDERS = "queues/%2F/orders"
@@ -303,6 +304,27 @@ class TestPutBack:
         broker.disk.release()
         assert parse_reply(wire.value()).json == {"put_back": 1, "left": 0}
         assert len(browse(broker, queue="dlq")) == 5
+
+    def test_a_disk_that_refuses_leaves_them_where_they_are(
+        self, broker: HttpBroker, peer: AmqpPeer, dead: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patch:
+            FullDisk(patch, 0)
+            assert broker.call("POST", "queues/%2F/dlq/dead-letters", {}).status == 503
+        left = browse(broker, queue="dlq")
+        assert [each["state"] for each in left] == ["ready"] * 6
+        assert self.put_back(broker) == (6, 0)
+
+    def test_many_are_put_back_in_slices(self, broker: HttpBroker, peer: AmqpPeer) -> None:
+        peer.declare("dlq", durable=True)
+        arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dlq"}
+        peer.declare("work", durable=True, arguments={**arguments, "x-max-length": 0})
+        for number in range(700):
+            peer.publish("work", b"%d" % number)
+        to = {"exchange": "", "routing_key": "orders"}
+        assert self.put_back(broker, count=650, to=to) == (650, 0)
+        peer.consume("orders", no_ack=True)
+        assert [each["payload"] for each in browse(broker, queue="dlq")][:1] == ["650"]
 
     def test_what_no_queue_of_ours_says_died_is_no_dead_letter(
         self, broker: HttpBroker, peer: AmqpPeer
