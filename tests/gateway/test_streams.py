@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -331,6 +332,17 @@ class TestRestart:
             live.clock.advance(0)
         assert offsets(taker)[-1] == 119
         assert stream.ready_count <= count + 1, "what was there before counts"
+
+    def test_a_crash_loses_nothing_and_brings_nothing_back(self, live: LiveGateway) -> None:
+        stream = declare(live, max_length_bytes=40)
+        fill(live, 60)
+        first = stream.min_offset
+        copy = live.folder.with_name("copy")
+        shutil.copytree(live.folder, copy)
+        crashed = LiveGateway(copy, live.clock)
+        assert offsets(read(crashed, offset="first")) == list(range(first, 60))
+        fill(crashed, 1, start=60)
+        assert offsets(read(crashed, offset="last")) == [60]
 
     def test_what_became_too_old_meanwhile_goes(self, live: LiveGateway) -> None:
         declare(live, max_age="1h")
