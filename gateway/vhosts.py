@@ -182,6 +182,7 @@ class VirtualHost:
         if name.startswith("amq."):
             # RabbitMQ says so before it looks whether there is one.
             raise AccessRefusedError(f"queue name '{name}' contains reserved prefix 'amq.*'")
+        name = name or "amq.gen-" + _random_name()
         existing = self.queues.get(name)
         if existing is not None:
             if existing.exclusive_owner is not None and existing.exclusive_owner is not owner:
@@ -208,7 +209,6 @@ class VirtualHost:
             exclusive=exclusive_owner is not None,
             auto_delete=auto_delete,
         )
-        name = name or "amq.gen-" + _random_name()
         document = self._queue_document(name, auto_delete, arguments) if durable else None
         light = self._broker.declare_queue(document)
         queue = self._add_queue(name, light, exclusive_owner, auto_delete, arguments)

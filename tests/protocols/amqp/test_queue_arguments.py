@@ -58,3 +58,11 @@ def test_a_wrong_argument_closes_the_channel(tmp_path: Path) -> None:
         "PRECONDITION_FAILED - invalid arg 'x-max-length' for queue 'q' in vhost '/':"
         " {value_negative,-1}",
     )
+
+
+def test_a_queue_without_a_name_is_refused_under_the_one_that_it_would_have(
+    tmp_path: Path,
+) -> None:
+    peer = AmqpBroker(tmp_path).connect()
+    text = peer.fail(commands.Queue.Declare(queue="", arguments={"x-max-length": Long(-1)}))[2]
+    assert text.startswith("PRECONDITION_FAILED - invalid arg 'x-max-length' for queue 'amq.gen-")
