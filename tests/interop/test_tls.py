@@ -58,6 +58,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
         f"tls.ca={authority.path}",
         "tls.verify=optional",
         "tls.user_from=common_name",
+        "stomp.ssl_cert_login=true",
         "listen.handshake_timeout_s=0.5",
         "amqp.tls_port=0",
         "stomp.tls_port=0",
@@ -141,6 +142,17 @@ def test_a_stranger_by_certificate(broker: SecureBroker) -> None:
     )
     with pytest.raises(pika.exceptions.ProbableAuthenticationError):
         pika.BlockingConnection(parameters)
+
+
+@pytest.mark.parametrize(
+    ("user", "answer"), [("guest", b"CONNECTED\n"), ("nobody", b"Access refused for user 'nobody'")]
+)
+def test_stomp_by_certificate(broker: SecureBroker, user: str, answer: bytes) -> None:
+    """Without a login header, whom the certificate names logs in."""
+    context = client_context(broker.authority.path, broker.authority.issue(f"stomp-{user}", user))
+    with broker.connect("stomp+ssl", context) as wire:
+        wire.sendall(b"CONNECT\naccept-version:1.2\n\n\0")
+        assert answer in wire.recv(1 << 16)
 
 
 @pytest.mark.parametrize("name", ["native", "name_server"])

@@ -137,3 +137,22 @@ class TestReader:
         peer = broker.connect()
         read(peer, start)
         assert peer.octets() == error("Processing error", "Processing error")
+
+
+def test_a_topic_is_rewound_on_a_stream(broker: StompBroker) -> None:
+    """Whoever names the stream that a topic's subscription made may begin anywhere in it."""
+    settings = {
+        "x_queue_name": "log", "x_queue_type": "stream", "durable": "true", "ack": "client",
+        "auto_delete": "false", "prefetch_count": "100",
+    }  # fmt: skip
+    first = broker.connect()
+    first.frame("SUBSCRIBE", destination="/topic/t.*", id="1", **settings)
+    for number in range(3):
+        first.frame("SEND", b"%d" % number, destination="/topic/t.x")
+    assert len(first.receive_all()) == 3
+    first.lose()
+    for start, expected in (("first", 3), ("offset=2", 1), ("next", 0)):
+        peer = broker.connect()
+        settings["x_stream_offset"] = start
+        peer.frame("SUBSCRIBE", destination="/topic/t.*", id="1", **settings)
+        assert len(peer.bodies()) == expected
