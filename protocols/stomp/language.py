@@ -7,7 +7,7 @@ header's `raw` is those lines, and RabbitMQ's rule for them is kept: what is no 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from core.errors import CorruptRecordError
 from gateway.messages import Envelope, Header, Message, Properties, Value
@@ -16,6 +16,7 @@ from gateway.translation import STOMP_NAMES
 from protocols.stomp.codec import encode_header, find_header_end, parse_header_block, to_octets
 from protocols.stomp.destinations import format_reply_to, parse_destination
 from protocols.stomp.errors import RequestRefusedError, StompProtocolError, processing_error
+from protocols.stomp.receipt_lines import Around, make_lines, split
 from protocols.stomp.scheduling import find_schedule, may_delay, without_schedule
 
 NUMBER = 2
@@ -120,14 +121,29 @@ def encode_header_block(headers: Mapping[str, str]) -> bytes:
     return to_octets("".join(encode_header(name, value) for name, value in headers.items()))
 
 
+def similar_header(known: Header, raw: bytes) -> Header:
+    """A header that differs from a known one in nothing but its receipt."""
+    return Header(
+        STOMP,
+        raw,
+        known.persistent,
+        may_expire=known.may_expire,
+        may_delay=known.may_delay,
+    )
+
+
 class StompLanguage:
-    """Language 2. What was read back shares one envelope and header per header block."""
+    """Language 2. What was read back shares one envelope and header per header block.
+
+    Blocks that differ in their receipt only share the envelope.
+    """
 
     number = NUMBER
     name = "stomp"
 
     def __init__(self) -> None:
         self._interned: dict[bytes, tuple[Envelope, Header]] = {}
+        self._templates: dict[Around, tuple[Envelope, Header, Callable[[bytes], bytes]]] = {}
 
     def make_header(self, raw: bytes, headers: Mapping[str, str]) -> Header:
         """The header of a message; `headers` is what `raw` says."""
@@ -146,14 +162,34 @@ class StompLanguage:
         if end < 0:
             raise CorruptRecordError("a stored STOMP message has no empty line")
         raw = stored[:end]
-        known = self._interned.get(raw)
+        known = self._interned.get(raw) or self._from_template(raw)
         if known is None:
             known = self._parse_raw(raw)
             if len(raw) <= _INTERNED_SIZE_MAX:
-                if len(self._interned) >= _INTERNED_COUNT_MAX:
-                    self._interned.clear()
-                self._interned[raw] = known
+                self._remember(raw, *known)
         return known[0], known[1], stored[body_start:]
+
+    def _remember(self, raw: bytes, envelope: Envelope, header: Header) -> None:
+        if len(self._interned) + len(self._templates) >= _INTERNED_COUNT_MAX:
+            self._interned.clear()
+            self._templates.clear()
+        if (found := split(raw)) is None:
+            self._interned[raw] = envelope, header
+        else:
+            around, receipt = found
+            lines = make_lines(message_headers(header), receipt)
+            self._templates[around] = envelope, header, lines
+
+    def _from_template(self, raw: bytes) -> tuple[Envelope, Header] | None:
+        """One that differs from another in its receipt only."""
+        found = split(raw)
+        template = self._templates.get(found[0]) if found is not None else None
+        if found is None or template is None:
+            return None
+        envelope, known, lines = template
+        header = similar_header(known, raw)
+        header.translated[NUMBER] = lines(found[1])
+        return envelope, header
 
     def decode_properties(self, raw: bytes) -> Properties:
         """Translate the header lines of a SEND that was once accepted."""

@@ -12,9 +12,7 @@ buffer over such SENDs without parsing anything, and one read becomes one append
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from gateway.errors import PreconditionFailedError
@@ -29,8 +27,10 @@ from protocols.stomp.language import (
     encode_header_block,
     message_headers,
     properties_from_headers,
+    similar_header,
 )
 from protocols.stomp.queue_options import QUEUE_HEADERS, queue_options
+from protocols.stomp.receipt_lines import Around, make_lines, split
 from protocols.stomp.receipts import Receipts, encode_receipt
 from protocols.stomp.session_queues import SessionQueues
 
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 _KNOWN_COUNT_MAX = 256
 _KNOWN_SIZE_MAX = 4_096  # Longer header blocks are looked at each time.
 _COMMAND = b"SEND\n"
-# A receipt that means what it says, octet by octet: no escape, no colon, no space in front.
-_PLAIN_RECEIPT = re.compile(rb"[!-9;-\[\]-~][ -9;-\[\]-~]*")
 
 
 class Send(NamedTuple):
@@ -62,13 +60,11 @@ _Target: TypeAlias = "tuple[Envelope, Route]"
 _Item: TypeAlias = "tuple[Route, Message, bytes]"
 
 
-@dataclass(frozen=True, slots=True)
-class _Template:
-    """A SEND whose `receipt` is different each time: what its MESSAGE says around it."""
+class _Template(NamedTuple):
+    """A SEND whose `receipt` is different each time, and what its MESSAGE says."""
 
     send: Send
-    before_receipt: bytes
-    after_receipt: bytes
+    lines: Callable[[bytes], bytes]  # For each receipt.
 
 
 class Publisher:
@@ -92,7 +88,7 @@ class Publisher:
         self._trims = trims  # STOMP 1.0: leading spaces of header values mean nothing.
         self._generation = gateway.generation
         self._known: dict[bytes, Send] = {}
-        self._templates: dict[tuple[bytes, bytes], _Template] = {}
+        self._templates: dict[Around, _Template] = {}
         self._targets: dict[str, _Target] = {}  # By destination header.
         self._items: list[tuple[Route, Message, bytes]] = []
         self._durable = False  # Whether the pending items go to the disk; all do, or none.
@@ -300,37 +296,23 @@ class Publisher:
         self._known[block] = send
 
     def _remember_template(self, block: bytes, send: Send) -> None:
-        start, end = _find_receipt(block)
-        line = block[start + 1 : end + 1]
-        if send.raw is not None or send.route.by_header or not _PLAIN_RECEIPT.fullmatch(line[8:-1]):
+        found = split(block)
+        if found is None or send.raw is not None or send.route.by_header:
             return
+        around, receipt = found
         if len(self._templates) >= _KNOWN_COUNT_MAX:
             self._templates.clear()
-        before, _, after = (b"\n" + message_headers(send.header)).partition(b"\n" + line)
-        self._templates[block[:start], block[end:]] = _Template(send, (before + b"\n")[1:], after)
+        self._templates[around] = _Template(send, make_lines(message_headers(send.header), receipt))
 
     def _from_template(self, block: bytes) -> Send | None:
-        start, end = _find_receipt(block)
-        if start < 0:
+        found = split(block)
+        template = self._templates.get(found[0]) if found is not None else None
+        if found is None or template is None:
             return None
-        template = self._templates.get((block[:start], block[end:]))
-        value = block[start + 9 : end]
-        if template is None or not _PLAIN_RECEIPT.fullmatch(value):
-            return None
-        send = template.send
-        known = send.header
-        header = Header(
-            STOMP,
-            block[5:],
-            known.persistent,
-            may_expire=known.may_expire,
-            may_delay=known.may_delay,
-        )
-        header.translated[NUMBER] = b"%breceipt:%b\n%b" % (
-            template.before_receipt,
-            value,
-            template.after_receipt,
-        )
+        send, lines = template
+        value = found[1]
+        header = similar_header(send.header, block[5:])
+        header.translated[NUMBER] = lines(value)
         receipt = b"RECEIPT\nreceipt-id:%b\n\n\0\n" % value
         return Send(send.route, send.envelope, header, None, send.durable, send.body_size, receipt)
 
@@ -343,12 +325,6 @@ class Publisher:
 
 def _full() -> RequestRefusedError:
     return RequestRefusedError("resource_error", "RESOURCE_ERROR - a queue is full\n", closing=True)
-
-
-def _find_receipt(block: bytes) -> tuple[int, int]:
-    """Where the first receipt line of a header block begins (at the LF before it) and ends."""
-    start = block.find(b"\nreceipt:")
-    return (start, -1) if start < 0 else (start, block.index(b"\n", start + 1))
 
 
 def trim(headers: Mapping[str, str]) -> dict[str, str]:

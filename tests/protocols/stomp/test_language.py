@@ -137,3 +137,26 @@ def test_a_header_block_is_read_back(headers: dict[str, str]) -> None:
     assert b"X\n" + block + b"\n\0\n" == encode_frame("X", headers.items())
     if not {"priority", "timestamp", "destination"} & headers.keys():
         assert STOMP.decode_properties(block) == properties_from_headers(headers)
+
+
+LINES = st.sampled_from(
+    (
+        b"receipt:%b\n", b"receipt:%b\n", b"receipt: x\n", b"receipt:a\\cb\n", b"own:1\n",
+        b"persistent:true\n", b"receipt:\n", b"xreceipt:1\n", b"priority:3\n",
+    )
+)  # fmt: skip
+
+
+@given(before=st.lists(LINES, max_size=3), after=st.lists(LINES, max_size=3))
+def test_what_differs_in_its_receipt_is_read_as_what_is_read_alone(
+    before: list[bytes], after: list[bytes]
+) -> None:
+    language = StompLanguage()
+    lines = b"".join([*before, b"destination:/queue/a\n", *after])
+    for number in (b"1", b"22", b"r-3"):
+        stored = lines.replace(b"%b", number) + b"\nbody"
+        read, alone = language.parse_stored(stored), StompLanguage().parse_stored(stored)
+        assert (read[0].routing_key, read[2]) == (alone[0].routing_key, alone[2])
+        assert message_headers(read[1]) == message_headers(alone[1])
+        assert (read[1].raw, read[1].persistent) == (alone[1].raw, alone[1].persistent)
+        assert read[1].properties == alone[1].properties
