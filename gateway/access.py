@@ -17,6 +17,7 @@ from gateway.exchanges import Exchange
 from gateway.messages import Header
 from gateway.permissions import Permissions
 from gateway.queues import Queue
+from gateway.redeclaring import is_applied
 from gateway.vhosts import VirtualHost, clean_name
 
 if TYPE_CHECKING:
@@ -59,7 +60,9 @@ class UserVirtualHost:
         if cleaned:
             self._check("configure", "exchange", cleaned)
         alternate = (arguments or {}).get("alternate-exchange")
-        if isinstance(alternate, str) and cleaned not in self.exchanges:
+        existing = self.exchanges.get(cleaned)
+        is_set = existing is None or is_applied(existing.policies)
+        if isinstance(alternate, str) and is_set:
             self._check("read", "exchange", cleaned)
             self._check("write", "exchange", alternate)
         return self.virtual_host.declare_exchange(
@@ -94,7 +97,9 @@ class UserVirtualHost:
         cleaned = clean_name(name) or _GENERATED
         self._check("configure", "queue", cleaned)
         dead_letter_exchange = (arguments or {}).get("x-dead-letter-exchange")
-        if isinstance(dead_letter_exchange, str) and cleaned not in self.queues:
+        existing = self.queues.get(cleaned)
+        is_set = existing is None or is_applied(existing.policies)
+        if isinstance(dead_letter_exchange, str) and is_set:
             self._check("read", "queue", cleaned)
             self._check("write", "exchange", dead_letter_exchange)
         return self.virtual_host.declare_queue(

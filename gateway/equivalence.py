@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from gateway.bindings import Arguments
 from gateway.errors import PreconditionFailedError
 from gateway.exchanges import Exchange
 from gateway.queue_arguments import check_argument, text
 
 
-def check_exchange(wanted: Exchange, current: Exchange) -> None:
-    """Raise `PreconditionFailedError` unless two exchanges are declared alike."""
+def check_exchange(wanted: Exchange, current: Exchange, arguments: Arguments) -> None:
+    """Raise `PreconditionFailedError` unless `wanted` is `current`, had it these arguments."""
     check_field("type", wanted.type, current.type, current)
     check_field("durable", wanted.durable, current.durable, current)
     check_field("auto_delete", wanted.auto_delete, current.auto_delete, current)
     check_field("internal", wanted.internal, current.internal, current)
     name = "alternate-exchange"
-    check_argument(name, wanted.arguments.get(name), current.arguments.get(name), current)
+    check_argument(name, wanted.arguments.get(name), arguments.get(name), current)
 
 
 def check_field(field: str, wanted: object, current: object, owner: object) -> None:

@@ -61,6 +61,7 @@ class Exchange:
         self.internal = internal
         self.arguments = dict(arguments)
         self.policies = NO_POLICIES
+        self.unequal_declaration: str | None = None  # The last one that a policy let pass.
         self.bindings: dict[Binding, None] = {}
         self.matcher: Bindings = TYPES[matching_type(type, arguments, TYPES)]()
         self.tap: Queue | None = None

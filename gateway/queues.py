@@ -111,6 +111,7 @@ class Queue:
         self.type = find_type(self.arguments)
         self.policies = policies
         self.options = self._options()
+        self.unequal_declaration: str | None = None  # The last one that a policy let pass.
         self.paused = False  # Is nothing delivered, whoever asks?
         self.expects_expiry = False  # Did a message with an expiration of its own come?
         self.consumers: list[Consumer] = []  # In line for messages; replaced, never changed.
@@ -189,8 +190,17 @@ class Queue:
             self._listen()
 
     def follow(self, policies: HeldPolicies) -> None:
-        """These policies hold from now on, at once for all that is here, but for deadlines."""
+        """These policies hold from now on."""
         self.policies = policies
+        self._reconsider()
+
+    def redefine(self, arguments: Arguments) -> None:
+        """It has these arguments from now on, which were checked before."""
+        self.arguments = dict(arguments)
+        self._reconsider()
+
+    def _reconsider(self) -> None:
+        """Other options may hold: at once, for all that is here but for deadlines."""
         former, self.options = self.options, self._options()
         options = self.options
         if options == former:

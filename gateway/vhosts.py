@@ -22,7 +22,6 @@ from gateway.bindings import Arguments, Binding, Destination
 from gateway.dead_letters import DeadLetters
 from gateway.delayed_exchanges import TYPE as DELAYED_TYPE
 from gateway.delays import Delays
-from gateway.equivalence import check_exchange, check_field
 from gateway.errors import (
     AccessRefusedError,
     NotFoundError,
@@ -32,11 +31,12 @@ from gateway.errors import (
 from gateway.exchanges import PREDECLARED, TYPES, Exchange
 from gateway.messages import Header, Language, Message
 from gateway.policies import Policies
-from gateway.queue_arguments import check_arguments, check_equivalent, parse_options
+from gateway.queue_arguments import check_arguments, parse_options
 from gateway.queue_classes import queue_class
 from gateway.queue_tools import QueueTools
 from gateway.queue_types import add_default_type, check_lasting, check_named, find_type
 from gateway.queues import Queue
+from gateway.redeclaring import redeclare_exchange, redeclare_queue
 from gateway.routing import by_guarded_queue, find_queues
 from gateway.topology import Topology
 from gateway.values import type_name, type_names, with_types
@@ -107,7 +107,10 @@ class VirtualHost:
         exchange = self.exchanges.get(name)
         if exchange is not None:
             wanted = Exchange(self.name, name, type, durable, auto_delete, internal, arguments)
-            check_exchange(wanted, exchange)
+            if (changed := redeclare_exchange(exchange, wanted)) is not None:
+                exchange.arguments = dict(changed)
+                self._store_exchange(exchange)
+                self._changed()
             return exchange
         if name.startswith("amq."):
             raise AccessRefusedError(f"exchange name '{name}' contains reserved prefix 'amq.*'")
@@ -117,9 +120,7 @@ class VirtualHost:
             raise PreconditionFailedError(
                 f"invalid type '{type_name(alternate)}' for arg 'alternate-exchange' in {exchange}"
             )
-        if durable:
-            document = [self.name, name, type, auto_delete, internal, exchange.arguments]
-            self._broker.put_document("exchange", _key(self.name, name), document)
+        self._store_exchange(exchange)
         self._add_exchange(exchange)
         self._changed()
         return exchange
@@ -189,9 +190,13 @@ class VirtualHost:
                 raise _locked(existing)
             if existing.exclusive != (exclusive_owner is not None):
                 raise _locked(existing)
-            check_field("durable", durable, existing.durable, existing)
-            check_field("auto_delete", auto_delete, existing.auto_delete, existing)
-            check_equivalent(arguments, existing.arguments, str(existing))
+            changed = redeclare_queue(
+                existing, durable=durable, auto_delete=auto_delete, arguments=arguments
+            )
+            if changed is not None:
+                existing.redefine(changed)
+                self._store_queue(existing)
+                self._changed()
             existing.touch()
             return existing
         limit = self.limits.get("max-queues", -1)
@@ -282,7 +287,7 @@ class VirtualHost:
         for queue in self.queues.values():
             history = queue.ttl_history
             queue.follow(self.policies.for_queue(queue.name, queue.type.name))
-            if queue.durable and queue.ttl_history != history:
+            if queue.ttl_history != history:
                 self._store_queue(queue)
         for exchange in self.exchanges.values():
             exchange.policies = self.policies.for_exchange(exchange.name)
@@ -472,8 +477,7 @@ class VirtualHost:
             if queue is not None and not queue.expects_expiry:
                 queue.expects_expiry = True
                 queue.keep_up()
-                if queue.durable:
-                    self._store_queue(queue)
+                self._store_queue(queue)
 
     # Topics, as native clients see them
 
@@ -547,6 +551,18 @@ class VirtualHost:
 
     # The rest is private
 
+    def _store_exchange(self, exchange: Exchange) -> None:
+        if exchange.durable:
+            document = [
+                self.name,
+                exchange.name,
+                exchange.type,
+                exchange.auto_delete,
+                exchange.internal,
+                exchange.arguments,
+            ]
+            self._broker.put_document("exchange", _key(self.name, exchange.name), document)
+
     def _add_exchange(self, exchange: Exchange) -> None:
         exchange.policies = self.policies.for_exchange(exchange.name)
         self.exchanges[exchange.name] = exchange
@@ -577,7 +593,9 @@ class VirtualHost:
         return light if max_priority is None else self._broker.lanes(light, max_priority)
 
     def _store_queue(self, queue: Queue) -> None:
-        """What a restart has to know of a durable queue has changed."""
+        """What a restart has to know of a queue has changed, if it has to know of it at all."""
+        if not queue.durable:
+            return
         more: dict[str, Any] = {}
         if queue.expects_expiry:
             more["may_expire"] = True

@@ -112,6 +112,7 @@ def queue(queue: Queue) -> dict[str, Any]:
         "policy": queue.policies.policy,
         "operator_policy": queue.policies.operator_policy,
         "effective_policy_definition": dict(queue.policies.definition),
+        "unequal_declaration": queue.unequal_declaration,
         "messages": ready_count + unsettled_count,
         "messages_ready": ready_count,
         "messages_unacknowledged": unsettled_count,
@@ -132,6 +133,7 @@ def exchange(exchange: Exchange) -> dict[str, Any]:
         "policy": exchange.policies.policy,
         "operator_policy": exchange.policies.operator_policy,
         "effective_policy_definition": dict(exchange.policies.definition),
+        "unequal_declaration": exchange.unequal_declaration,
         "user_who_performed_action": "rmq-internal",
     }
 
