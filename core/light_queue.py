@@ -9,7 +9,7 @@ This is on the hot path: work is done per run of messages, not per message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from core.consume_queue import VOLATILE_BASE, ConsumeQueue
@@ -314,6 +314,16 @@ class LightQueue:
             offset = start + held
             sizes.append((offset, self._store.size(log_offset, first, held)))
         return sizes, offset
+
+    def heads(self, offset: int, count: int) -> Iterator[Head]:
+        """Look at messages from `offset` on, at most `count`, with when they were stored."""
+        offset = max(offset, self.index.min_offset)
+        while count > 0 and (run := self.index.run_at(offset)) is not None:
+            start, log_offset, first, held = run
+            messages, _ = self._store.fetch(log_offset, first, min(held, count))
+            yield start, messages, self._store.timestamp_ms(log_offset)
+            offset = start + min(held, count)
+            count -= len(messages)
 
     def location(self, offset: int) -> tuple[int, int]:
         """Where a held message is: its log offset, and its store timestamp in ms.

@@ -83,6 +83,8 @@ _KEYS = {
         _whole(0, _SEGMENT_SIZE_MAX), "is not a valid segment size"
     ),
     "target-group-size": _Key(_whole(1), "is not a valid target group size"),
+    # Our own: are expired messages removed behind others that are not, too?
+    "expire-behind-head": _Key(_one_of(True, False), "is not a valid expire-behind-head value"),
     # Our own: what becomes of a declaration that contradicts what exists.
     "redeclare": _Key(_one_of("strict", "warn", "apply"), "is not a valid redeclare value"),
     # Of mirrored queues, which RabbitMQ had up to 3.13: they are in many definitions.
@@ -123,6 +125,7 @@ UNSUITED: Mapping[str, frozenset[str]] = {
     | {
         "dead-letter-exchange",
         "dead-letter-routing-key",
+        "expire-behind-head",
         "expires",
         "max-length",
         "message-ttl",

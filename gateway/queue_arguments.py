@@ -46,6 +46,8 @@ class QueueOptions:
     delivery_limit: int | None = None
     max_age: str | None = None
 
+    expires_behind_head: bool = False
+
     @property
     def has_limit(self) -> bool:
         """May the queue become full?"""
@@ -83,6 +85,7 @@ _FIELDS = {
     "x-dead-letter-strategy": "dead_letter_strategy",
     "x-delivery-limit": "delivery_limit",
     "x-max-age": "max_age",
+    "x-expire-behind-head": "expires_behind_head",
 }
 
 
@@ -270,6 +273,7 @@ _CHECKS: dict[str, _Check] = {
     "x-stream-max-segment-size-bytes": _not_negative,
     "x-stream-filter-size-bytes": _filter_size,
     "x-initial-cluster-size": _positive,
+    "x-expire-behind-head": _boolean,
     "x-queue-leader-locator": _locator,
     "x-queue-master-locator": _string,
 }

@@ -51,6 +51,7 @@ CLASSIC = QueueType(
         "x-queue-type",
         "x-queue-leader-locator",
         "x-queue-master-locator",
+        "x-expire-behind-head",
     ),
     ("x-cancel-on-ha-failover", "x-priority"),
 )
@@ -74,6 +75,7 @@ QUORUM = QueueType(
         "x-message-ttl",
         "x-queue-leader-locator",
         "x-consumer-timeout",
+        "x-expire-behind-head",
     ),
     ("x-priority",),
     must_last=True,

@@ -27,6 +27,7 @@ _CHANGEABLE = frozenset(
         "x-dead-letter-routing-key",
         "x-dead-letter-strategy",
         "x-delivery-limit",
+        "x-expire-behind-head",
         "x-expires",
         "x-max-age",
         "x-max-in-memory-bytes",

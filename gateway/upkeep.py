@@ -4,9 +4,9 @@ Limits: when the consumers have taken what they can, no more is ready than the q
 oldest goes first, or the newest is refused. Deadlines: nothing past its time is at the head.
 
 Only the head is looked at, as in RabbitMQ's classic queues: what expires behind a message that does
-not is held, and counted, until it gets there. The head of a queue with priorities is that of the
-highest one. A deadline is fixed when a message is stored, so a
-restart does not move it. One timer at most waits for the head's.
+not is held, and counted, until it gets there; unless the queue's options say otherwise. The head of
+a queue with priorities is that of the highest one. A deadline is fixed when a message is stored, so
+a restart does not move it. One timer at most waits for the head's.
 
 A message that was just appended is offered to the consumers once, however short its time is: with
 a time of 0 it is delivered at once or not at all.
@@ -22,6 +22,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from core.lanes import AnyQueue, level_of
 from core.light_queue import Head, Span
 from gateway.dead_letters import EXPIRED, MAXLEN
+from gateway.hidden_deadlines import HiddenDeadlines
 from gateway.messages import Header, Message
 from gateway.queue_arguments import QueueOptions
 from gateway.ready_size import ReadySize
@@ -46,6 +47,7 @@ class Upkeep:
         self._clock = clock
         self._times_to_live = times_to_live
         self._size: ReadySize | None = None
+        self._hidden: HiddenDeadlines | None = None
         self.follow(queue.options)
         self._offered_ends = light.ends()  # Behind them, nothing was offered to consumers yet.
         self._offered_count = light.appended_count
@@ -62,6 +64,10 @@ class Upkeep:
             self._size = None
         elif self._size is None:
             self._size = ReadySize(self._light)
+        if not options.expires_behind_head:
+            self._hidden = None
+        elif self._hidden is None:
+            self._hidden = HiddenDeadlines(self._light, self._time_ms)
 
     def take(self, count: int) -> list[Span]:
         """At most `count` ready messages go in flight, none of which is past its time."""
@@ -113,6 +119,8 @@ class Upkeep:
         """These messages are ready again."""
         if self._size is not None:
             self._size.returned(offsets)
+        if self._hidden is not None:
+            self._hidden.returned(offsets)
         self.tidy()
 
     def purged(self) -> None:
@@ -136,7 +144,9 @@ class Upkeep:
                     break
                 self._queue.bury(self._take(expired_count), EXPIRED)
             if head is not None:
-                self._await(head)
+                self._await_head(head)
+            if self._hidden is not None:
+                self._tidy_behind_head(self._hidden)
         finally:
             self._busy = False
 
@@ -171,7 +181,25 @@ class Upkeep:
     def _now_ms(self) -> int:
         return int(self._clock.seconds() * 1000 + _ROUNDING_MS)
 
-    def _time_ms(self, header: Header, ttl_ms: int | None) -> int | None:
+    def _tidy_behind_head(self, hidden: HiddenDeadlines) -> None:
+        """Bury what is past its time anywhere, so many at a time; wait for what is next."""
+        is_all = hidden.look()
+        expired = []
+        for offset in hidden.due(self._now_ms, _COUNT_MAX):
+            for found, message in self._light.read(offset, 1):
+                if found == offset and self._light.is_ready(offset):
+                    expired.append((offset, [message], self.take_at(offset, message)))
+        if expired:
+            self._queue.bury(expired, EXPIRED)
+        next_ms = hidden.next_ms if is_all else self._now_ms
+        if next_ms is not None:
+            self._await(next_ms)
+
+    def _time_ms(self, header: Header, stored_ms: int) -> int | None:
+        """How long a message lasts that was stored then."""
+        return self._shorter(header, self._times_to_live.at(stored_ms))
+
+    def _shorter(self, header: Header, ttl_ms: int | None) -> int | None:
         """How long a message lasts, in a queue with this time to live."""
         if not header.may_expire or (own_ms := header.expiration_ms) is None:
             return ttl_ms
@@ -191,19 +219,21 @@ class Upkeep:
         ttl_ms = self._times_to_live.at(stored_ms)
         offered_end = self._offered_ends.get(level_of(start), 0)
         for count, (_, header, _) in enumerate(messages):
-            time_ms = self._time_ms(header, ttl_ms)
+            time_ms = self._shorter(header, ttl_ms)
             is_past = time_ms is not None and age_ms >= time_ms
             if (is_past and start + count < offered_end) is not expired:
                 return count
         return len(messages)
 
-    def _await(self, head: Head) -> None:
-        """Have the timer go off when the head is past its time; too early does no harm."""
+    def _await_head(self, head: Head) -> None:
+        """Have the timer go off when the head is past its time."""
         _, messages, stored_ms = head
-        time_ms = self._time_ms(messages[0][1], self._times_to_live.at(stored_ms))
-        if time_ms is None:
-            return
-        at_ms = stored_ms + time_ms
+        time_ms = self._time_ms(messages[0][1], stored_ms)
+        if time_ms is not None:
+            self._await(stored_ms + time_ms)
+
+    def _await(self, at_ms: int) -> None:
+        """Have the timer go off at this time or, which does no harm, earlier."""
         if self._timer is not None:
             if self._timer_at_ms <= at_ms:
                 return
