@@ -15,6 +15,7 @@ from gateway.passwords import NO_PASSWORD, PasswordHash, hash_password, parse_ha
 DEFAULT_USER = "guest"
 DEFAULT_PASSWORD = "guest"
 ADMINISTRATOR = "administrator"
+IMPERSONATOR = "impersonator"  # A user with this tag may publish as anybody (`user_id`).
 USER_LIMITS = ("max-connections", "max-channels")
 _KIND = "user"
 _VERIFIED_COUNT_MAX = 1024
@@ -61,6 +62,13 @@ class Users:
         if user is None:
             raise NotFoundError(f"no user '{name}'")
         return user
+
+    def may_publish_as(self, name: str, author: str) -> bool:
+        """May messages of this user say that they are by `author`?"""
+        if author == name:
+            return True
+        user = self._users.get(name)
+        return user is not None and IMPERSONATOR in user.tags
 
     def limit(self, name: str, limit: str) -> int:
         """A limit of a user; -1 is none."""

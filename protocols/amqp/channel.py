@@ -231,7 +231,9 @@ class Channel:
     def _check(self, raw: bytes) -> Checked:
         try:
             reply_queue = self.reply_queue.name if self.reply_queue is not None else None
-            return check(raw, self.connection.user, reply_queue)
+            connection = self.connection
+            may_publish_as = connection.gateway.users.may_publish_as
+            return check(raw, connection.user, reply_queue, may_publish_as)
         except FieldError as error:
             raise AmqpError("FRAME_ERROR", f"cannot decode {error}", _PUBLISH_ID) from error
 

@@ -604,7 +604,8 @@ class AmqpConnection:
         if not needs_checks(raw):
             return True
         try:
-            return check(raw, self.user) == Checked(raw)
+            may_publish_as = self.gateway.users.may_publish_as
+            return check(raw, self.user, may_publish_as=may_publish_as) == Checked(raw)
         except (AmqpError, FieldError):
             return False
 

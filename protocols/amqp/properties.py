@@ -7,6 +7,8 @@ a consumer sees every number in the type in which it was sent.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from operator import eq
 from typing import NamedTuple
 
 from protocols.amqp.codec import locate_properties
@@ -55,7 +57,12 @@ def needs_checks(raw: bytes) -> bool:
     return bool(flags & _HEADERS_FLAG) and (b"\x02CC" in raw or b"\x03BCC" in raw)
 
 
-def check(raw: bytes, user: str, reply_queue: str | None = None) -> Checked:
+def check(
+    raw: bytes,
+    user: str,
+    reply_queue: str | None = None,
+    may_publish_as: Callable[[str, str], bool] = eq,
+) -> Checked:
     """Check the properties of a publish by `user`, and find what is to be done with them.
 
     `reply_queue` is what `REPLY_TO` stands for on its channel. Raises `AmqpError` as RabbitMQ does,
@@ -73,7 +80,7 @@ def check(raw: bytes, user: str, reply_queue: str | None = None) -> Checked:
     checked = Checked(raw)
     if "headers" in places:
         checked = _take_sender_keys(raw, places["headers"])
-    if "user_id" in places and _text(raw, places["user_id"]) != user:
+    if "user_id" in places and not may_publish_as(user, _text(raw, places["user_id"])):
         raise _refused(
             f"user_id property set to '{_text(raw, places['user_id'])}'"
             f" but authenticated user was '{user}'"

@@ -80,7 +80,8 @@ def _parse_properties(call: Call, body: PropertiesBody | list[Any]) -> Propertie
         if body:
             raise bad_request("properties: expected an object")
         return Properties()
-    if body.user_id not in (None, call.user.name):
+    users = call.gateway.users
+    if body.user_id is not None and not users.may_publish_as(call.user.name, body.user_id):
         raise bad_request(
             f"user_id property set to '{body.user_id}'"
             f" but authenticated user was '{call.user.name}'"

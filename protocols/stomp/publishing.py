@@ -167,7 +167,8 @@ class Publisher:
         if reply_to is not None:
             headers = self._with_reply_to(headers, reply_to)
         properties = properties_from_headers(headers)
-        if properties.user_id is not None and properties.user_id != self._user:
+        author = properties.user_id
+        if author is not None and not self._gateway.users.may_publish_as(self._user, author):
             raise PreconditionFailedError(
                 f"user_id property set to '{properties.user_id}' but authenticated user was "
                 f"'{self._user}'"

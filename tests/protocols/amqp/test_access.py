@@ -9,6 +9,7 @@ from pamqp import commands
 
 from gateway.errors import NotFoundError, PreconditionFailedError
 from gateway.permissions import Permission, TopicPermission
+from protocols.amqp.codec import encode_properties
 from tests.support.amqp_peer import AmqpBroker, AmqpPeer
 
 
@@ -239,3 +240,15 @@ def test_a_pattern_that_is_none(broker: AmqpBroker) -> None:
     with pytest.raises(PreconditionFailedError, match="no regular expression"):
         grant(broker, configure="(")
     assert broker.gateway.permissions.find("ada", "/") is None
+
+
+def test_an_impersonator_may_publish_as_anybody(broker: AmqpBroker) -> None:
+    properties = encode_properties({"user_id": "ada"})
+    peer = broker.connect()
+    peer.declare()
+    peer.publish("q", b"1", properties)
+    assert peer.failure()[1] == 406
+    broker.gateway.users.put("guest", password="guest", tags=["impersonator"])
+    peer.publish("q", b"2", properties)
+    peer.publish("q", b"3", properties)
+    assert [each.body for each in peer.consume()] == [b"2", b"3"]

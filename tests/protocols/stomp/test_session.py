@@ -763,3 +763,10 @@ def test_messages_survive_a_restart(tmp_path: Path) -> None:
     assert frame.headers["own"] == "x:y"
     assert frame.headers["persistent"] == "true"
     broker.stop()
+
+
+def test_an_impersonator_may_be_anybody(broker: StompBroker) -> None:
+    broker.gateway.users.put("guest", password="guest", tags=["impersonator"])
+    peer = broker.connect()
+    send(peer, "/queue/a", b"x", user_id="root")
+    assert peer.octets() == b""
