@@ -34,7 +34,7 @@ from core.reclaim import find_reclaimable
 from core.record import HEADER_SIZE, Buffer, decode, decode_header
 from core.recovery import Recovery
 from core.rewind import Rewind, SinceTime, Target
-from core.route import Route
+from core.route import DependsOn, Route
 from core.store import Store
 from core.timer_index import TimerIndex
 from core.timer_record import TIMERS
@@ -230,7 +230,7 @@ class Broker:
                 self._metadata.delete("group", str(self._group_ids.pop(key)))
         self._lane_ids.pop(queue.id, None)
 
-    def route(self, queues: Sequence[LightQueue], by_header: bool = False) -> Route:
+    def route(self, queues: Sequence[LightQueue], depends_on: DependsOn = DependsOn.KEY) -> Route:
         """The route to these queues; written down if a durable one is among them."""
         ids = tuple(queue.id for queue in queues if queue.durable)
         route_id = 0
@@ -241,7 +241,7 @@ class Broker:
                 self._metadata.put("route", str(route_id), list(ids))
                 self._routes[ids] = route_id
                 self._route_queues[route_id] = ids
-        return Route(tuple(queues), route_id, by_header)
+        return Route(tuple(queues), route_id, depends_on)
 
     def commit_group_offset(self, queue: LightQueue, group: str, offset: int) -> None:
         """Another group than the queue's own has consumed all below `offset`."""

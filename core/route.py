@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from functools import cached_property
 from typing import ClassVar
 
 from core.light_queue import LightQueue
 
 
+class DependsOn(IntEnum):
+    """What of a message takes part in the choice of its route, besides where it was sent."""
+
+    KEY = 0  # Nothing: another one that is sent there takes the same route.
+    HEADER = 1  # Its header: another one with an equal header takes the same route.
+    MESSAGE = 2  # It is a choice of its own, whatever another one got.
+
+
 class Route:
     """The queues of a message; `id` names the durable ones of them in log records, 0 none.
 
-    `by_header` says that a header took part in the choice, so that another message with the same
-    exchange and routing key may go elsewhere. `guarded` says that one of the queues may refuse a
+    `by_header` says that another message which is sent there may go elsewhere, `by_message` that
+    this is so even if its header is the same. `guarded` says that one of the queues may refuse a
     message, and has to be asked first. A route without queues is unroutable.
     """
 
     waits: ClassVar[bool] = False  # Is a message for the timers, and for no queue yet?
 
-    def __init__(self, queues: tuple[LightQueue, ...], id: int, by_header: bool = False) -> None:
+    def __init__(
+        self, queues: tuple[LightQueue, ...], id: int, depends_on: DependsOn = DependsOn.KEY
+    ) -> None:
         self.queues = queues
         self.id = id
         self.durable = id != 0
         self.guarded = any(queue.guarded for queue in queues)
-        self.by_header = by_header
+        self.depends_on = depends_on
+        self.by_header = depends_on >= DependsOn.HEADER
+        self.by_message = depends_on is DependsOn.MESSAGE
         self._keeps_all = any(queue.keeps_all for queue in queues)
 
     @property
@@ -38,4 +51,4 @@ class Route:
     @cached_property
     def without_restart(self) -> Route:
         """The same queues, for a message that no restart brings back."""
-        return Route(self.queues, 0, self.by_header) if self.id else self
+        return Route(self.queues, 0, self.depends_on) if self.id else self

@@ -6,14 +6,16 @@ bindings in the form in which it asks them.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
+from core.route import DependsOn
 from gateway.errors import PreconditionFailedError
 from gateway.values import type_name
 
 if TYPE_CHECKING:
     from gateway.exchanges import Exchange
+    from gateway.messages import Header
     from gateway.queues import Queue
 
 Arguments: TypeAlias = "Mapping[str, object]"
@@ -37,7 +39,7 @@ class Binding(NamedTuple):
 class Bindings(Protocol):
     """The bindings of one exchange, in the form that its type wants."""
 
-    by_header: bool  # Does a message's header take part in the choice?
+    depends_on: DependsOn  # What takes part in the choice.
 
     def add(self, binding: Binding) -> None:
         """Add a binding that is not there yet."""
@@ -45,14 +47,17 @@ class Bindings(Protocol):
     def remove(self, binding: Binding) -> None:
         """Remove a binding that is there."""
 
-    def match(self, routing_key: str, headers: Arguments) -> Iterator[Destination]:
-        """Where a message goes; a destination may come more than once."""
+    def match(self, routing_keys: Sequence[str], header: Header | None) -> Iterable[Destination]:
+        """Where a message goes; a destination may come more than once.
+
+        A message has one routing key, or several: then it goes where any of them leads.
+        """
 
 
 class DirectBindings:
     """The binding key equals the routing key."""
 
-    by_header = False
+    depends_on = DependsOn.KEY
 
     def __init__(self) -> None:
         self._by_key: dict[str, dict[Binding, None]] = {}
@@ -68,15 +73,16 @@ class DirectBindings:
         if not bindings:
             del self._by_key[binding.routing_key]
 
-    def match(self, routing_key: str, headers: Arguments) -> Iterator[Destination]:
+    def match(self, routing_keys: Sequence[str], header: Header | None) -> Iterable[Destination]:
         """All bindings with this key."""
-        return (binding.destination for binding in self._by_key.get(routing_key, ()))
+        find = self._by_key.get
+        return (binding.destination for key in routing_keys for binding in find(key, ()))
 
 
 class FanoutBindings:
     """Every binding."""
 
-    by_header = False
+    depends_on = DependsOn.KEY
 
     def __init__(self) -> None:
         self._bindings: dict[Binding, None] = {}
@@ -89,7 +95,7 @@ class FanoutBindings:
         """Remove a binding that is there."""
         del self._bindings[binding]
 
-    def match(self, routing_key: str, headers: Arguments) -> Iterator[Destination]:
+    def match(self, routing_keys: Sequence[str], header: Header | None) -> Iterable[Destination]:
         """All bindings."""
         return (binding.destination for binding in self._bindings)
 
@@ -112,7 +118,7 @@ class TopicBindings:
     not.
     """
 
-    by_header = False
+    depends_on = DependsOn.KEY
 
     def __init__(self) -> None:
         self._root = _Node()
@@ -137,8 +143,12 @@ class TopicBindings:
                 break
             del node.children[word]
 
-    def match(self, routing_key: str, headers: Arguments) -> Iterator[Destination]:
+    def match(self, routing_keys: Sequence[str], header: Header | None) -> Iterable[Destination]:
         """All bindings whose pattern fits."""
+        for key in routing_keys:
+            yield from self._match(key)
+
+    def _match(self, routing_key: str) -> Iterator[Destination]:
         nodes = {id(self._root): self._root}
         _enter_hashes(nodes)
         for word in _words(routing_key):
@@ -171,7 +181,7 @@ def _enter_hashes(nodes: dict[int, _Node]) -> None:
 class HeaderBindings:
     """The binding's arguments are compared with the message's headers."""
 
-    by_header = True
+    depends_on = DependsOn.HEADER
 
     def __init__(self) -> None:
         self._bindings: dict[Binding, None] = {}
@@ -194,8 +204,9 @@ class HeaderBindings:
         """Remove a binding that is there."""
         del self._bindings[binding]
 
-    def match(self, routing_key: str, headers: Arguments) -> Iterator[Destination]:
+    def match(self, routing_keys: Sequence[str], header: Header | None) -> Iterable[Destination]:
         """All bindings whose arguments fit."""
+        headers: Arguments = header.properties.headers if header is not None else {}
         return (binding.destination for binding in self._bindings if _headers_fit(binding, headers))
 
 

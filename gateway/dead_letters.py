@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 
-from gateway.messages import Language, Message, Properties, WritingLanguage
+from gateway.messages import Language, Message, Properties, writing_language
 from gateway.values import Long, Timestamp
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ class DeadLetters:
         What finds no exchange or no queue is dropped. Raises `OSError` if the disk refuses.
         """
         exchange = self._virtual_host.exchanges.get(queue.options.dead_letter_exchange or "")
-        language = next(
-            (each for each in self._languages.values() if isinstance(each, WritingLanguage)), None
-        )
+        language = writing_language(self._languages)
         items = []
         if language is None:
             self._log.error(
@@ -71,12 +69,12 @@ class DeadLetters:
         delayed = self._virtual_host.delays.route_at(exchange, keys[1:], message[1])
         if delayed is not None:
             return delayed
-        queues, by_header = self._virtual_host.find_targets(exchange, keys, message[1])
+        queues, depends_on = self._virtual_host.find_targets(exchange, keys, message[1])
         if reason != REJECTED:
             for queue in [queue for queue in queues if _is_cycle(queue.name, events)]:
                 queues.remove(queue)
                 self._report(queue, events)
-        return self._virtual_host.route_to(queues, by_header, message[1])
+        return self._virtual_host.route_to(queues, depends_on, message[1])
 
     def _report(self, queue: Queue, events: Sequence[Any]) -> None:
         cycle = (queue.name, *(event["queue"] for event in events))

@@ -20,7 +20,7 @@ from twisted.logger import Logger
 
 from core.broker import Broker
 from core.errors import CorruptRecordError
-from core.route import Route
+from core.route import DependsOn, Route
 from core.timer_record import Timer, TimerId
 from core.timers import DueTimer
 from gateway import delayed_exchanges
@@ -44,7 +44,7 @@ class DelayedRoute(Route):
     waits = True
 
     def __init__(self, schedule: Schedule, exchange: str, more_keys: Sequence[str]) -> None:
-        super().__init__((), 0, by_header=True)
+        super().__init__((), 0, DependsOn.HEADER)
         self.schedule = schedule
         self.exchange = exchange
         self.more_keys = more_keys
@@ -216,9 +216,9 @@ class Delays:
         if route is None:
             exchange = self._virtual_host.exchanges.get(envelope.exchange)
             if exchange is None:
-                return self._virtual_host.route_to((), False, header)
-            found, by_header = self._virtual_host.find_targets(exchange, keys, header)
-            route = self._virtual_host.route_to(found, by_header, header)
+                return self._virtual_host.route_to((), DependsOn.KEY, header)
+            found, depends_on = self._virtual_host.find_targets(exchange, keys, header)
+            route = self._virtual_host.route_to(found, depends_on, header)
             if not route.by_header:
                 routes[envelope.exchange, *keys] = route
         return route

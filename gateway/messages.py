@@ -8,6 +8,7 @@ messages share one of each. They must never be changed after they were made.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
@@ -135,6 +136,17 @@ class WritingLanguage(Language, Protocol):
     """A language in which the broker can write messages of its own, each header with its type."""
 
     def encode(
-        self, exchange: str, routing_key: str, properties: Properties, body: bytes
+        self,
+        exchange: str,
+        routing_key: str,
+        properties: Properties,
+        body: bytes,
+        *,
+        died: bool = True,
     ) -> tuple[Message, bytes]:
-        """A message whose header has `died`, and its stored form."""
+        """A message, whose header has `died` or not, and its stored form."""
+
+
+def writing_language(languages: Mapping[int, Language]) -> WritingLanguage | None:
+    """The language for what the broker itself has to write."""
+    return next((each for each in languages.values() if isinstance(each, WritingLanguage)), None)

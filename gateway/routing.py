@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from core.light_queue import LightQueue
-from core.route import Route
-from gateway.bindings import Arguments, Destination
+from core.route import DependsOn, Route
+from gateway.bindings import Destination
 from gateway.exchanges import Exchange
 from gateway.messages import Header, Message
 from gateway.queues import Queue
@@ -21,8 +21,8 @@ def find_queues(
     exchange: Exchange,
     routing_keys: Sequence[str],
     header: Header | None,
-) -> tuple[list[Queue], bool]:
-    """The queues that a message goes to, each once, and whether its headers mattered.
+) -> tuple[list[Queue], DependsOn]:
+    """The queues that a message goes to, each once, and what of it mattered.
 
     A message has one routing key, or several: then it goes where any of them leads.
     Exchanges lead to exchanges: each is visited once. One that finds nothing itself passes the
@@ -30,21 +30,18 @@ def find_queues(
     """
     if not exchange.name:
         named = virtual_host.queues
-        return [named[key] for key in dict.fromkeys(routing_keys) if key in named], False
+        return [named[key] for key in dict.fromkeys(routing_keys) if key in named], DependsOn.KEY
     queues: dict[Queue, None] = {}
-    by_header = False
-    headers: Arguments = {}  # Only decoded if an exchange asks for them.
+    depends_on = DependsOn.KEY
     visited = {exchange.name}
     pending = [exchange]
     while pending:
         current = pending.pop()
-        if current.matcher.by_header and not by_header:
-            by_header = True
-            headers = header.properties.headers if header is not None else {}
-        if current.tap is not None:
-            queues[current.tap] = None
-        match = current.matcher.match
-        found = [destination for key in routing_keys for destination in match(key, headers)]
+        matcher = current.matcher
+        depends_on = max(depends_on, matcher.depends_on)
+        for keeper in current.keepers(header):
+            queues[keeper] = None
+        found = list(matcher.match(routing_keys, header))
         if not found and current.alternate is not None:
             for key in routing_keys:
                 found += _alternate(virtual_host, current.alternate, key)
@@ -54,7 +51,7 @@ def find_queues(
             elif destination.name not in visited:
                 visited.add(destination.name)
                 pending.append(destination)
-    return list(queues), by_header
+    return list(queues), depends_on
 
 
 def by_guarded_queue(

@@ -26,14 +26,14 @@ class Topology:
 
     def bind(
         self, source: Exchange, destination: Destination, routing_key: str, arguments: Arguments
-    ) -> None:
-        """Make a binding; one that is there already stays.
+    ) -> bool:
+        """Make a binding; False if it is there already.
 
         Raises `PreconditionFailedError` if the exchange's type refuses it.
         """
         binding = Binding.make(destination, routing_key, arguments)
         if not self._add(source, binding):
-            return
+            return False
         self._changed()
         if source.durable and destination.durable:
             document = [
@@ -45,6 +45,7 @@ class Topology:
             except OSError:
                 self._remove(source, binding)
                 raise
+        return True
 
     def restore(
         self,

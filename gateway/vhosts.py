@@ -17,10 +17,11 @@ from core.broker import Broker
 from core.lanes import AnyQueue, Lanes
 from core.light_queue import LightQueue
 from core.record import Buffer
-from core.route import Route
+from core.route import DependsOn, Route
 from gateway.bindings import Arguments, Binding, Destination
 from gateway.dead_letters import DeadLetters
 from gateway.delayed_exchanges import TYPE as DELAYED_TYPE
+from gateway.delayed_exchanges import matching_type
 from gateway.delays import Delays
 from gateway.errors import (
     AccessRefusedError,
@@ -29,6 +30,7 @@ from gateway.errors import (
     ResourceLockedError,
 )
 from gateway.exchanges import PREDECLARED, TYPES, Exchange
+from gateway.keepers import Keepers
 from gateway.messages import Header, Language, Message
 from gateway.policies import Policies
 from gateway.queue_arguments import check_arguments, parse_options
@@ -62,6 +64,7 @@ class VirtualHost:
         self.clock = clock
         self.dead_letters = DeadLetters(self, languages)
         self.delays = Delays(self, broker, languages)
+        self._keepers = Keepers(self, broker, languages)
         self.exchanges: dict[str, Exchange] = {}
         self.queues: dict[str, Queue] = {}
         self._queue_of: dict[LightQueue, Queue] = {}
@@ -114,6 +117,7 @@ class VirtualHost:
             return exchange
         if name.startswith("amq."):
             raise AccessRefusedError(f"exchange name '{name}' contains reserved prefix 'amq.*'")
+        TYPES[matching_type(type, arguments, TYPES)].check(arguments)
         exchange = Exchange(self.name, name, type, durable, auto_delete, internal, arguments)
         alternate = arguments.get("alternate-exchange", "")
         if not isinstance(alternate, str):
@@ -122,6 +126,7 @@ class VirtualHost:
             )
         self._store_exchange(exchange)
         self._add_exchange(exchange)
+        self._keepers.begin(exchange)
         self._changed()
         return exchange
 
@@ -306,7 +311,8 @@ class VirtualHost:
         """Bind a queue to an exchange, and return it; doing it again changes nothing."""
         source = self._find_bindable(exchange)
         destination = self.find_queue(clean_name(queue), owner)
-        self._topology.bind(source, destination, routing_key, arguments or {})
+        if self._topology.bind(source, destination, routing_key, arguments or {}):
+            self._keepers.replay(source, destination)
         return destination
 
     def unbind_queue(
@@ -334,7 +340,9 @@ class VirtualHost:
         if not destination:
             raise AccessRefusedError("operation not permitted on the default exchange")
         found = self._find_bindable(source)
-        self._topology.bind(found, self._find_bindable(destination), routing_key, arguments or {})
+        target = self._find_bindable(destination)
+        if self._topology.bind(found, target, routing_key, arguments or {}):
+            self._keepers.replay(found, target)
 
     def unbind_exchange(
         self, destination: str, source: str, routing_key: str, arguments: Arguments | None = None
@@ -367,26 +375,28 @@ class VirtualHost:
             delayed = self.delays.route(found, more_keys, header)
             if delayed is not None:
                 return delayed
-        queues, by_header = self.find_targets(found, (routing_key, *more_keys), header)
-        return self.route_to(queues, by_header, header)
+        queues, depends_on = self.find_targets(found, (routing_key, *more_keys), header)
+        return self.route_to(queues, depends_on, header)
 
     def find_targets(
         self, exchange: Exchange, routing_keys: Sequence[str], header: Header | None
-    ) -> tuple[list[Queue], bool]:
-        """The queues that an exchange leads to, and whether the header had a say in it."""
+    ) -> tuple[list[Queue], DependsOn]:
+        """The queues that an exchange leads to, and what of the message had a say in it."""
         return find_queues(self, exchange, routing_keys, header)
 
-    def route_to(self, queues: Iterable[Queue], by_header: bool, header: Header | None) -> Route:
+    def route_to(
+        self, queues: Iterable[Queue], depends_on: DependsOn, header: Header | None
+    ) -> Route:
         """The route of a message to these queues; in some its priority has a say."""
         lights = []
         for queue in queues:
             light = queue.light
             if isinstance(light, Lanes):
-                by_header = True
+                depends_on = max(depends_on, DependsOn.HEADER)
                 light = light.lane(header.priority if header is not None else 0)
                 self._queue_of[light] = queue
             lights.append(light)
-        return self._broker.route(lights, by_header)
+        return self._broker.route(lights, depends_on)
 
     def admit(self, route: Route, message: Message) -> tuple[Route, bool]:
         """Ask the queues of a guarded route: those that take the message, and whether all do."""
@@ -397,7 +407,7 @@ class VirtualHost:
         ]
         if len(admitting) == len(route.queues):
             return route, True
-        return self._broker.route(admitting, route.by_header), False
+        return self._broker.route(admitting, route.depends_on), False
 
     def publish(
         self,
@@ -494,8 +504,7 @@ class VirtualHost:
         if exchange is None:
             return self.declare_queue(topic, durable=True) if create else None
         if exchange.tap is None:
-            document = [self.name, topic, False, {}, {"tap": True}] if exchange.durable else None
-            self._set_tap(exchange, self._broker.declare_queue(document))
+            exchange.tap = self._keepers.make_tap(exchange)
             self._changed()
         return exchange.tap
 
@@ -520,9 +529,7 @@ class VirtualHost:
     def restore_queue(self, document: list[Any], light: LightQueue) -> None:
         """Bring back a durable queue, or the tap of an exchange."""
         _, name, auto_delete, arguments, more = document
-        if "tap" in more:
-            if name in self.exchanges:
-                self._set_tap(self.exchanges[name], light)
+        if self._keepers.restore(self.exchanges.get(name), more, light):
             return
         arguments = with_types(arguments, more["types"])
         history = [(since, time) for since, time in more.get("ttl_history", ())]
@@ -537,6 +544,8 @@ class VirtualHost:
 
     def restored(self) -> None:
         """Everything is back: see to what happened to the queues meanwhile."""
+        for exchange in self.exchanges.values():
+            self._keepers.begin(exchange)
         self.queue_tools.restore(self.queues.values())
         for exchange in self.exchanges.values():
             exchange.policies = self.policies.for_exchange(exchange.name)
@@ -639,12 +648,7 @@ class VirtualHost:
             self._unbind(exchange, binding)
         self._remove_bindings_to(exchange)
         self.delays.drop(exchange.name)
-        if exchange.tap is not None:
-            self._broker.delete_queue(exchange.tap.light)
-            exchange.tap.deleted()
-
-    def _set_tap(self, exchange: Exchange, light: Any) -> None:
-        exchange.tap = Queue(self, exchange.name, light, self._broker.turn)
+        self._keepers.end(exchange)
 
 
 def _key(*parts: str) -> str:

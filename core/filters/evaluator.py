@@ -175,7 +175,7 @@ class Evaluator:
     def _arithmetic(self, arithmetic: Arithmetic) -> Evaluate:
         left, right = self.value(arithmetic.left), self.value(arithmetic.right)
         number = self._number
-        divide = operator.truediv if self._semantics.divides_exactly else _divide
+        divide = _divide_exactly if self._semantics.divides_exactly else _divide
         compute: Callable[[_Number, _Number], _Number] = {
             "+": operator.add,
             "-": operator.sub,
@@ -312,6 +312,10 @@ def _divide(x: _Number, y: _Number) -> _Number:
     if isinstance(x, int) and isinstance(y, int):
         quotient = abs(x) // abs(y)
         return quotient if (x < 0) is (y < 0) else -quotient
+    return _divide_exactly(x, y)
+
+
+def _divide_exactly(x: _Number, y: _Number) -> _Number:
     if y == 0:
         return math.nan if x == 0 or math.isnan(x) else math.copysign(math.inf, x)
     return x / y

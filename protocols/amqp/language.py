@@ -149,13 +149,19 @@ class AmqpLanguage:
         return message, encode_stored(envelope, raw, body, channel)
 
     def encode(
-        self, exchange: str, routing_key: str, properties: Properties, body: bytes
+        self,
+        exchange: str,
+        routing_key: str,
+        properties: Properties,
+        body: bytes,
+        *,
+        died: bool = True,
     ) -> tuple[Message, bytes]:
-        """A message of one that died, and its stored form."""
+        """A message that the broker writes itself, and its stored form."""
         envelope = self.envelope(encode_name(exchange)[:255], encode_name(routing_key)[:255])
         raw = encode_neutral(properties)
-        message = (envelope, self.header(raw, died=True), body)
-        return message, encode_stored(envelope, raw, body, channel=0)
+        message = (envelope, self.header(raw, died=died), body)
+        return message, encode_stored(envelope, raw, body, channel=0 if died else 1)
 
 
 def raw_properties(header: Header) -> bytes:

@@ -288,6 +288,8 @@ class Publishing:
         if entry is not None:
             return entry
         route = target.route
+        if route.by_message:
+            return None
         try:
             header = self._language.header(raw_header)
             if route.by_header or header.may_delay:

@@ -17,6 +17,7 @@ from gateway.bindings import (
 )
 from gateway.errors import PreconditionFailedError
 from gateway.queues import Queue
+from tests.support.topology import header
 
 WORDS = st.sampled_from(["a", "b", "", "#", "*"])
 KEYS = st.lists(WORDS, max_size=5).map(".".join)
@@ -31,7 +32,7 @@ def binding(name: str, key: str = "", **arguments: Any) -> Binding:
 
 
 def match(bindings: Bindings, key: str, headers: dict[str, Any] | None = None) -> set[str]:
-    return {cast(str, found) for found in bindings.match(key, headers or {})}
+    return {cast(str, found) for found in bindings.match([key], header(**(headers or {})))}
 
 
 def topic_fits(pattern: list[str], key: list[str]) -> bool:
