@@ -7,7 +7,7 @@ Everything happens in one thread, in turns (see `turn`); only flushing files run
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -198,6 +198,10 @@ class Broker:
     def delete_document(self, kind: str, key: str) -> None:
         """Forget a document."""
         self._metadata.delete(kind, key)
+
+    def delete_documents(self, kind: str, keys: Iterable[str]) -> None:
+        """Forget documents, with one write for all of them."""
+        self._metadata.delete_all(kind, keys)
 
     # Queues and routes
 

@@ -8,6 +8,7 @@ A file that is mostly history is replaced by one that holds what there is.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,17 @@ class Metadata:
 
     def delete(self, kind: str, key: str) -> None:
         """Forget a document."""
-        if key in self.items(kind):
-            self._write(kind, key, None)
+        self.delete_all(kind, (key,))
+
+    def delete_all(self, kind: str, keys: Iterable[str]) -> None:
+        """Forget documents, with one write for all of them. Raises `OSError` as `put` does."""
+        documents = self.items(kind)
+        keys = [key for key in keys if key in documents]
+        if keys:
+            self._journal.append(b"".join(encode_event(_encode((kind, key, None))) for key in keys))
+            for key in keys:
+                del self._documents[kind][key]
+            self._compact_if_large()
 
     def begin_sync(self) -> list[int]:
         """A duplicate of the file descriptor, if there is something to flush."""

@@ -6,12 +6,10 @@ bindings in the form in which it asks them.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from core.route import DependsOn
-from gateway.errors import PreconditionFailedError
-from gateway.values import type_name
 
 if TYPE_CHECKING:
     from gateway.exchanges import Exchange
@@ -101,33 +99,42 @@ class FanoutBindings:
 
 
 class _Node:
-    """One word of the patterns: what ends here, and what goes on."""
+    """One word of the patterns: what ends here, and what goes on. Most nodes have only one."""
 
     __slots__ = ("bindings", "children", "is_hash")
 
     def __init__(self, is_hash: bool = False) -> None:
         self.is_hash = is_hash  # Stands for any number of words: takes one more and stays.
-        self.bindings: dict[Binding, None] = {}
-        self.children: dict[str, _Node] = {}
+        self.bindings: dict[Binding, None] | None = None
+        self.children: dict[str, _Node] | None = None
 
 
 class TopicBindings:
     """Words between dots; `*` stands for one word, `#` for any number of them.
 
     A trie of the patterns' words. The empty key has no words at all, so `#` fits it and `*` does
-    not.
+    not. All nodes that fit so far are followed together, each once: no key takes exponential time.
     """
 
     depends_on = DependsOn.KEY
 
     def __init__(self) -> None:
         self._root = _Node()
+        self._hash_count = 0  # Nodes that are one.
 
     def add(self, binding: Binding) -> None:
         """Add a binding that is not there yet."""
         node = self._root
         for word in _words(binding.routing_key):
-            node = node.children.setdefault(word, _Node(word == "#"))
+            if node.children is None:
+                node.children = {}
+            child = node.children.get(word)
+            if child is None:
+                child = node.children[word] = _Node(word == "#")
+                self._hash_count += child.is_hash
+            node = child
+        if node.bindings is None:
+            node.bindings = {}
         node.bindings[binding] = None
 
     def remove(self, binding: Binding) -> None:
@@ -135,93 +142,64 @@ class TopicBindings:
         words = _words(binding.routing_key)
         path = [self._root]
         for word in words:
-            path.append(path[-1].children[word])
+            children = path[-1].children
+            assert children is not None
+            path.append(children[word])
+        assert path[-1].bindings is not None
         del path[-1].bindings[binding]
         for node, word in zip(reversed(path[:-1]), reversed(words), strict=True):
+            assert node.children is not None
             child = node.children[word]
             if child.bindings or child.children:
                 break
             del node.children[word]
+            self._hash_count -= child.is_hash
 
     def match(self, routing_keys: Sequence[str], header: Header | None) -> Iterable[Destination]:
         """All bindings whose pattern fits."""
         for key in routing_keys:
-            yield from self._match(key)
+            for node in self._reach(key):
+                if node.bindings is not None:
+                    for binding in node.bindings:
+                        yield binding.destination
 
-    def _match(self, routing_key: str) -> Iterator[Destination]:
-        nodes = {id(self._root): self._root}
-        _enter_hashes(nodes)
-        for word in _words(routing_key):
-            following: dict[int, _Node] = {}
-            for node in nodes.values():
-                if node.is_hash:
-                    following[id(node)] = node
-                for child in (node.children.get(word), node.children.get("*")):
-                    if child is not None:
-                        following[id(child)] = child
-            nodes = following
+    def _reach(self, routing_key: str) -> Iterable[_Node]:
+        """The nodes at which the key may end."""
+        nodes = {self._root: None}
+        has_hashes = self._hash_count > 0
+        if has_hashes:
             _enter_hashes(nodes)
-        return (binding.destination for node in nodes.values() for binding in node.bindings)
+        for word in _words(routing_key):
+            following: dict[_Node, None] = {}
+            for node in nodes:
+                if node.is_hash:
+                    following[node] = None
+                children = node.children
+                if children is not None:
+                    if word in children:
+                        following[children[word]] = None
+                    if "*" in children:
+                        following[children["*"]] = None
+            nodes = following
+            if has_hashes:
+                _enter_hashes(nodes)
+        return nodes
 
 
 def _words(key: str) -> list[str]:
     return key.split(".") if key else []
 
 
-def _enter_hashes(nodes: dict[int, _Node]) -> None:
+def _enter_hashes(nodes: dict[_Node, None]) -> None:
     """A `#` may stand for no word at all: where one follows, it is reached as well."""
-    pending = list(nodes.values())
+    pending = list(nodes)
     while pending:
-        child = pending.pop().children.get("#")
-        if child is not None and id(child) not in nodes:
-            nodes[id(child)] = child
-            pending.append(child)
-
-
-class HeaderBindings:
-    """The binding's arguments are compared with the message's headers."""
-
-    depends_on = DependsOn.HEADER
-
-    def __init__(self) -> None:
-        self._bindings: dict[Binding, None] = {}
-
-    def add(self, binding: Binding) -> None:
-        """Add a binding that is not there yet. Raises `PreconditionFailedError`."""
-        match = dict(binding.arguments).get("x-match", "all")
-        if not isinstance(match, str):
-            raise PreconditionFailedError(
-                f"Invalid x-match field type {type_name(match)} (value {match}); expected longstr"
-            )
-        if match not in ("all", "any", "all-with-x", "any-with-x"):
-            raise PreconditionFailedError(
-                f'Invalid x-match field value <<"{match}">>;'
-                " expected all, any, all-with-x, or any-with-x"
-            )
-        self._bindings[binding] = None
-
-    def remove(self, binding: Binding) -> None:
-        """Remove a binding that is there."""
-        del self._bindings[binding]
-
-    def match(self, routing_keys: Sequence[str], header: Header | None) -> Iterable[Destination]:
-        """All bindings whose arguments fit."""
-        headers: Arguments = header.properties.headers if header is not None else {}
-        return (binding.destination for binding in self._bindings if _headers_fit(binding, headers))
-
-
-def _headers_fit(binding: Binding, headers: Arguments) -> bool:
-    arguments = dict(binding.arguments)
-    match = str(arguments.pop("x-match", "all"))
-    if not match.endswith("-with-x"):
-        arguments = {name: value for name, value in arguments.items() if name[:2] != "x-"}
-    fits = (name in headers and _equal(value, headers[name]) for name, value in arguments.items())
-    return all(fits) if match.startswith("all") else any(fits)
-
-
-def _equal(wanted: object, value: object) -> bool:
-    """A void argument asks for presence only; otherwise like types are compared."""
-    return wanted is None or wanted == freeze(value)
+        children = pending.pop().children
+        if children is not None and "#" in children:
+            child = children["#"]
+            if child not in nodes:
+                nodes[child] = None
+                pending.append(child)
 
 
 def freeze(value: object) -> Hashable:

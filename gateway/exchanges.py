@@ -12,11 +12,11 @@ from gateway.bindings import (
     Bindings,
     DirectBindings,
     FanoutBindings,
-    HeaderBindings,
     TopicBindings,
 )
 from gateway.delayed_exchanges import matching_type
 from gateway.hashing_bindings import ConsistentHashBindings, ModulusHashBindings, check_hash
+from gateway.header_bindings import HeaderBindings
 from gateway.policies import NO_POLICIES
 from gateway.random_bindings import LocalRandomBindings, RandomBindings
 from gateway.recent_history import RecentHistoryBindings, check_history, history_length, is_kept

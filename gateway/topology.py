@@ -6,7 +6,7 @@ that it can go with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from core.broker import Broker
@@ -65,6 +65,13 @@ class Topology:
             return False
         self._broker.delete_document("binding", self._key(source, binding))
         return True
+
+    def unbind_all(self, bindings: Sequence[tuple[Exchange, Binding]]) -> None:
+        """Remove many bindings at once: those of a queue or an exchange that goes."""
+        for source, binding in bindings:
+            self._remove(source, binding)
+        keys = [self._key(source, binding) for source, binding in bindings if source.durable]
+        self._broker.delete_documents("binding", keys)
 
     def bound_to(self, destination: Destination) -> list[tuple[Exchange, Binding]]:
         """The bindings that lead to a queue or exchange, with their sources."""

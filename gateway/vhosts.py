@@ -636,16 +636,18 @@ class VirtualHost:
             self._remove_exchange(source)
 
     def _remove_bindings_to(self, destination: Destination) -> None:
-        for source, binding in self._topology.bound_to(destination):
-            self._unbind(source, binding)
+        bindings = self._topology.bound_to(destination)
+        self._topology.unbind_all(bindings)
+        for source in dict.fromkeys(source for source, _ in bindings):
+            if source.auto_delete and not source.bindings:
+                self._remove_exchange(source)
 
     def _remove_exchange(self, exchange: Exchange) -> None:
         if self.exchanges.pop(exchange.name, None) is None:
             return
         self._changed()
         self._broker.delete_document("exchange", _key(self.name, exchange.name))
-        for binding in list(exchange.bindings):
-            self._unbind(exchange, binding)
+        self._topology.unbind_all([(exchange, binding) for binding in exchange.bindings])
         self._remove_bindings_to(exchange)
         self.delays.drop(exchange.name)
         self._keepers.end(exchange)

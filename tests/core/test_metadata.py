@@ -110,6 +110,21 @@ def test_deleting_what_is_not_there_writes_nothing(tmp_path: Path) -> None:
     assert metadata.begin_sync() == []
 
 
+def test_many_are_deleted_with_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    metadata = Metadata(tmp_path / "metadata")
+    for key in "abcd":
+        metadata.put("kind", key, 1)
+    with monkeypatch.context() as patch:
+        disk = FullDisk(patch, 0)
+        with pytest.raises(OSError, match="space"):
+            metadata.delete_all("kind", "acx")
+        assert len(metadata.items("kind")) == 4
+        disk.room = 1 << 20
+        metadata.delete_all("kind", "acx")
+    metadata.close()
+    assert dict(Metadata(tmp_path / "metadata").items("kind")) == {"b": 1, "d": 1}
+
+
 def test_what_stands_behind_damage_is_not_lost(tmp_path: Path) -> None:
     path = tmp_path / "metadata"
     metadata = Metadata(path)

@@ -11,11 +11,11 @@ from gateway.bindings import (
     Bindings,
     DirectBindings,
     FanoutBindings,
-    HeaderBindings,
     TopicBindings,
     freeze,
 )
 from gateway.errors import PreconditionFailedError
+from gateway.header_bindings import HeaderBindings
 from gateway.queues import Queue
 from tests.support.topology import header
 
@@ -135,6 +135,46 @@ def test_headers_match_as_they_are_specified(
     fits = [n in headers and (v is None or same(v, headers[n])) for n, v in considered.items()]
     expected = any(fits) if mode and mode.startswith("any") else all(fits)
     assert bool(match(bindings, "ignored", headers)) == expected
+
+
+@given(
+    several=st.lists(
+        st.tuples(st.sampled_from(["all", "any", "all-with-x", "any-with-x"]), HEADERS), max_size=6
+    ),
+    removed=st.sets(st.integers(0, 5)),
+    headers=HEADERS,
+)
+def test_each_of_several_headers_bindings_is_as_if_alone(
+    several: list[tuple[str, dict[str, Any]]], removed: set[int], headers: dict[str, Any]
+) -> None:
+    made = [
+        binding(str(number), **wanted, **{"x-match": mode})
+        for number, (mode, wanted) in enumerate(several)
+    ]
+    bindings = HeaderBindings()
+    expected = set()
+    for each in made:
+        bindings.add(each)
+    for number, each in enumerate(made):
+        if number in removed:
+            bindings.remove(each)
+            continue
+        alone = HeaderBindings()
+        alone.add(each)
+        expected |= match(alone, "", headers)
+    assert match(bindings, "", headers) == expected
+    for number, each in enumerate(made):
+        if number not in removed:
+            bindings.remove(each)
+    assert not bindings._by_pair
+
+
+def test_a_message_is_compared_with_few_of_many_bindings() -> None:
+    bindings = HeaderBindings()
+    for number in range(1000):
+        bindings.add(binding(str(number), kind="order", user=number, region=number % 3))
+    assert max(len(found) for found in bindings._by_pair.values()) <= 2
+    assert match(bindings, "", {"kind": "order", "user": 7, "region": 1}) == {"7"}
 
 
 @pytest.mark.parametrize(
