@@ -54,12 +54,20 @@ class _LaneCursor:
 
     def __init__(self, light: LightQueue) -> None:
         self._light = light
-        self._position = 0  # All below it was looked at, but for
-        self._returned = light.window.returned  # this heap of what came back.
         self._read: deque[tuple[int, Any]] = deque()  # From the position on.
+        self._begin()
+
+    def _begin(self) -> None:
+        window = self._light.window
+        self._read.clear()
+        self._position = 0  # All below it was looked at, but for
+        self._returned = sorted(window.returned)  # this heap of what came back.
+        self._rewind_count = window.rewind_count
 
     def look(self) -> tuple[int, Any] | None:
         """See `Cursor`."""
+        if self._light.window.rewind_count != self._rewind_count:
+            self._begin()
         while True:
             if self._returned and self._returned[0] < self._position:
                 entry = self._look_again(heappop(self._returned))

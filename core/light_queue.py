@@ -132,7 +132,7 @@ class LightQueue:
         never_delivered = window.next_offset
         fetch = self._store.fetch
         while count > 0 and size < TAKE_SIZE_MAX and self.ready_count > 0:
-            if window.returned_count and window.is_return_next():
+            if window.returned and window.is_return_next():
                 known = len(spans)
                 size += self._take_returned(spans)
                 count -= len(spans) - known
@@ -168,7 +168,7 @@ class LightQueue:
         """What `take` would give first; None if nothing is ready."""
         window = self.window
         while self.ready_count > 0:
-            is_returned = bool(window.returned_count) and window.is_return_next()
+            is_returned = window.is_return_next()
             offset = window.lowest_returned if is_returned else window.begin_run()
             run = self.index.run_at(offset)
             assert run is not None, "what is ready is in the index"

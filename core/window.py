@@ -21,13 +21,14 @@ from heapq import heappop, heappush
 
 from core.intervals import Intervals, OrderedIntervals, join, subtract
 
+_STALE_COUNT_MAX = 64  # Offsets that are kept in the heap for nothing.
+
 
 class Window:
     """The state of one group on one queue; knows offsets only, no messages."""
 
     __slots__ = (
         "_ahead_end",
-        "_returned",
         "_returned_heap",
         "_skips",
         "delivery_counts",
@@ -35,6 +36,8 @@ class Window:
         "in_flight_count",
         "next_offset",
         "redelivered_below",
+        "returned",
+        "rewind_count",
         "settled",
     )
 
@@ -45,15 +48,11 @@ class Window:
         self.in_flight_count = 0
         self.delivery_counts: dict[int, int] = {}
         self.redelivered_below = floor  # Below it, all was delivered before a restart.
-        self._returned: set[int] = set()
+        self.returned: set[int] = set()  # Waits to be delivered again. Not to be changed.
         self._returned_heap: list[int] = []  # The same, and others that were taken since.
-        self._skips = OrderedIntervals()  # From `next` on, what is not ready there.
+        self._skips: OrderedIntervals | None = None  # From `next` on, what is not ready there.
+        self.rewind_count = 0  # Whoever has looked ahead has to begin again after each.
         self._ahead_end = floor  # Behind it, nothing was taken ahead.
-
-    @property
-    def returned_count(self) -> int:
-        """How many offsets wait to be delivered again."""
-        return len(self._returned)
 
     def restore(self, settled: list[tuple[int, int]], delivered_below: int) -> None:
         """Begin after a restart: what was in flight is ready again, at its own place."""
@@ -62,13 +61,16 @@ class Window:
         self.in_flight_count = 0
         self.next_offset = self.floor
         self.redelivered_below = delivered_below
-        self._skips = OrderedIntervals(self.settled.in_order())
+        self._skips = OrderedIntervals(self.settled.in_order()) if self.settled else None
 
     def begin_run(self) -> int:
         """The next offset to deliver, behind what was settled before a restart, or taken ahead."""
         skips = self._skips
-        while skips and skips.first_start <= self.next_offset:
-            self.next_offset = max(self.next_offset, skips.pop_first())
+        if skips is not None:  # Mostly there is none, and this is asked for every run.
+            while skips and skips.first_start <= self.next_offset:
+                self.next_offset = max(self.next_offset, skips.pop_first())
+            if not skips:
+                self._skips = None
         return self.next_offset
 
     def skip_to(self, offset: int) -> None:
@@ -81,18 +83,13 @@ class Window:
     def lowest_returned(self) -> int:
         """The offset that `take_returned` would give; there must be one."""
         heap = self._returned_heap
-        while heap[0] not in self._returned:
+        while heap[0] not in self.returned:
             heappop(heap)
         return heap[0]
 
     def is_return_next(self) -> bool:
         """Does a returned offset come before all those that `take` would give?"""
-        return bool(self._returned) and self.lowest_returned < self.begin_run()
-
-    @property
-    def returned(self) -> list[int]:
-        """What waits to be delivered again, lowest first."""
-        return sorted(self._returned)
+        return bool(self.returned) and self.lowest_returned < self.begin_run()
 
     @property
     def delivered_end(self) -> int:
@@ -112,7 +109,7 @@ class Window:
         A run ends where a settled interval begins, or where redelivery ends.
         """
         next_offset = self.next_offset
-        if self._skips:
+        if self._skips is not None:
             count = min(count, self._skips.first_start - next_offset)
         if next_offset < self.redelivered_below:
             count = min(count, self.redelivered_below - next_offset)
@@ -127,7 +124,7 @@ class Window:
         """The lowest returned offset goes in flight again."""
         offset = self.lowest_returned
         heappop(self._returned_heap)
-        self._returned.remove(offset)
+        self.returned.remove(offset)
         self.in_flight_count += 1
         return offset
 
@@ -136,24 +133,27 @@ class Window:
 
         Returns where it begins, and where it ends if it does not go on to the end of the queue.
         """
-        return self._skips.hole_at(max(position, self.begin_run()))
+        position = max(position, self.begin_run())
+        return (position, None) if self._skips is None else self._skips.hole_at(position)
 
     def is_returned(self, offset: int) -> bool:
         """Does this offset wait to be delivered again?"""
-        return offset in self._returned
+        return offset in self.returned
 
     def is_ready(self, offset: int) -> bool:
         """Could this offset, which is held, be taken now?"""
-        return offset in self._returned or self.ready_from(offset)[0] == offset
+        return offset in self.returned or self.ready_from(offset)[0] == offset
 
     def take_at(self, offset: int) -> None:
         """One offset that is ready, wherever it is, goes in flight."""
         self.in_flight_count += 1
-        if offset in self._returned:
-            self._returned.remove(offset)
+        if offset in self.returned:
+            self.returned.remove(offset)
         elif offset == self.begin_run():
             self.next_offset += 1
         else:
+            if self._skips is None:
+                self._skips = OrderedIntervals()
             self._skips.add(offset, offset + 1)
             self._ahead_end = max(self._ahead_end, offset + 1)
 
@@ -172,8 +172,10 @@ class Window:
         """An offset in flight goes back to its place, to be delivered again."""
         self.in_flight_count -= 1
         self.delivery_counts[offset] = self.delivery_counts.get(offset, 0) + 1
-        self._returned.add(offset)
+        self.returned.add(offset)
         heappush(self._returned_heap, offset)
+        if len(self._returned_heap) > 2 * len(self.returned) + _STALE_COUNT_MAX:
+            self._returned_heap = sorted(self.returned)
 
     def is_redelivered(self, offset: int) -> bool:
         """Was this offset, in flight now, delivered before?"""
@@ -184,8 +186,8 @@ class Window:
 
         Returns the settled intervals.
         """
-        intervals = [(offset, offset + 1) for offset in self._returned]
-        self._returned.clear()
+        intervals = [(offset, offset + 1) for offset in self.returned]
+        self.returned.clear()
         self._returned_heap.clear()
         self.in_flight_count += len(intervals)
         while (start := self.begin_run()) < end:
@@ -197,8 +199,9 @@ class Window:
     def in_flight(self) -> list[tuple[int, int]]:
         """The offsets in flight, as intervals, lowest first."""
         floor = self.floor
-        passed = [(floor, self.next_offset), *self._skips.in_order()]
-        done = [*self.settled.in_order(), *((each, each + 1) for each in self._returned)]
+        ahead = self._skips.in_order() if self._skips is not None else []
+        passed = [(floor, self.next_offset), *ahead]
+        done = [*self.settled.in_order(), *((each, each + 1) for each in self.returned)]
         return subtract(((max(start, floor), end) for start, end in passed), done)
 
     def rewind(self, start: int, gaps: Iterable[tuple[int, int]]) -> None:
@@ -206,18 +209,19 @@ class Window:
 
         But for `gaps`, in which nothing is held. What was ever delivered counts as redelivered.
         """
+        self.rewind_count += 1
         in_flight = self.in_flight()
         settled = [(first, min(end, start)) for first, end in self.settled.items() if first < start]
         self.redelivered_below = self.delivered_end
         self.next_offset = min(self.next_offset, start)
-        self._returned = {offset for offset in self._returned if offset < start}
-        self._returned_heap = sorted(self._returned)
+        self.returned = {offset for offset in self.returned if offset < start}
+        self._returned_heap = sorted(self.returned)
         self.floor = min(self.floor, start)
         self.settled = Intervals()
         gone = join([*settled, *gaps])
         for first, end in gone:
             self._settle(first, end)
-        skipped = [*gone, *in_flight, *((each, each + 1) for each in self._returned)]
+        skipped = [*gone, *in_flight, *((each, each + 1) for each in self.returned)]
         self._skips = OrderedIntervals(
             join((max(first, self.next_offset), end) for first, end in skipped)
         )

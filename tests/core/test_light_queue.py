@@ -133,7 +133,7 @@ class BrokerMachine(RuleBasedStateMachine):
             entries, position = queue.ready_from(position, 3)
             assert len(entries) <= 3
             seen |= {offset: bytes(message) for offset, message in entries}
-        returned = queue.window.returned
+        returned = sorted(queue.window.returned)
         assert sorted([*seen, *returned]) == sorted(model.ready)
         assert all(message == model.body[offset] for offset, message in seen.items())
         if model.ready:

@@ -219,6 +219,7 @@ def test_a_head_that_nobody_wants_does_not_cost_more_with_time(
     assert len(taker.got) == 999
     window = queue.light.window
     assert window.settled.in_order() == [(1, 1000)]
+    assert window._skips is not None
     assert len(window._skips._starts) == 1
 
 
