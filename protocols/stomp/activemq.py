@@ -21,7 +21,6 @@ from protocols.stomp.language import encode_header_block
 
 _TEMP_QUEUE, _TEMP_TOPIC = "/temp-queue/", "/temp-topic/"
 _REMOTE = {"/remote-temp-queue/": "/reply-queue/", "/remote-temp-topic/": "/topic/"}
-_PREFIXES = ("/queue/", "/topic/", _TEMP_QUEUE, _TEMP_TOPIC)
 _OTHER_PREFIXES = ("/exchange/", "/amq/queue/", "/reply-queue/")
 
 
@@ -81,13 +80,9 @@ class ActiveMQ:
                 return ours + text[len(theirs) :]
         if text.startswith(("/queue/", "/topic/")):
             return text[:7] + _slashed(text[7:])
-        if text.startswith(_OTHER_PREFIXES):
+        if text.startswith(_OTHER_PREFIXES) or not text:
             return text
-        raise RequestRefusedError(
-            "Invalid destination",
-            f"Illegal destination name: [{text}] -- ActiveMQ STOMP destinations must begin with"
-            f" one of: {' '.join(_PREFIXES)}",
-        )
+        return f"/queue/{_slashed(text)}"  # As ActiveMQ 5.18 takes it.
 
 
 def _slashed(name: str) -> str:

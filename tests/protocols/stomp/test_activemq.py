@@ -97,14 +97,21 @@ def test_options_of_a_destination(broker: StompBroker) -> None:
     assert peer.bodies() == [b"1"]
 
 
+def test_what_has_no_prefix_is_a_queue(broker: StompBroker) -> None:
+    peer = broker.connect()
+    for name in ("bare", "/foo/x"):
+        send(peer, name, b"m", receipt="r")
+        assert peer.receive().headers == {"receipt-id": "r"}
+        assert broker.virtual_host.queues[name].ready_count == 1
+        subscribe(peer, name, name)
+        assert peer.receive().headers["destination"] == f"/queue/{name}"
+
+
 def test_what_is_no_destination(broker: StompBroker) -> None:
     peer = broker.connect()
-    send(peer, "a", b"m", receipt="r")
+    send(peer, "", b"m", receipt="r")
     refused = peer.receive()
-    assert refused.body == (
-        b"Illegal destination name: [a] -- ActiveMQ STOMP destinations must begin with one of: "
-        b"/queue/ /topic/ /temp-queue/ /temp-topic/"
-    )
+    assert refused.body == b"Destination cannot be blank"
     assert refused.headers["receipt-id"] == "r"
     assert not peer.hung_up
 
