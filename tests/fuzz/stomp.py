@@ -12,6 +12,7 @@ import random
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from protocols.stomp.codec import Frame, FrameReader
@@ -29,6 +30,7 @@ CONFIG = StompConfig(
     max_transaction_size=50_000,
     max_output_size=30_000,
 )
+ACTIVEMQ = replace(CONFIG, personality="activemq")
 ANSWERS = ("CONNECTED", "MESSAGE", "RECEIPT", "ERROR")
 COMMANDS = (
     "SEND",
@@ -51,6 +53,7 @@ LAST_COMMANDS = ("DISCONNECT", "CONNECT", "STOMP")  # fmt: skip
 DESTINATIONS = (
     "/queue/a", "/queue/a", "/queue/b", "a", "/topic/a.b", "/topic/#", "/exchange/amq.fanout",
     "/exchange/none/k", "/amq/queue/a", "/temp-queue/t", "/reply-queue/a", "", "/queue/a/b",
+    "/temp-topic/t", "/queue/a,/topic/a.b", "/topic/a.>", "/queue/a?consumer.prefetchSize=1",
 )  # fmt: skip
 HEADERS: dict[str, tuple[str, ...]] = {
     "id": ("0", "0", "1", "T@@x", "/temp-queue/t"),
@@ -68,6 +71,16 @@ HEADERS: dict[str, tuple[str, ...]] = {
     "x-message-ttl": ("1", "x"),
     "expiration": ("1", "60000", "x"),
     "requeue": ("true", "false"),
+    "x-rosetta-from": ("first", "last", "offset=1", "timestamp=0", "x"),
+    "browser": ("true",),
+    "selector": ("own = 'value'", "priority > 1 OR own IS NULL", "= ="),
+    "durable-subscription-name": ("n",),
+    "activemq.exclusive": ("true",),
+    "activemq.prefetchSize": ("1", "x"),
+    "destination-type": ("MULTICAST", "ANYCAST", "?"),
+    "subscription-type": ("MULTICAST", "ANYCAST", "?"),
+    "expires": ("0", "1", "9999999999999", "x"),
+    "AMQ_SCHEDULED_DELAY": ("10", "x"),
     "own": ("value", "", " \\\\\\n", "a:b"),
 }
 BODIES = (b"", b"hello", b"hello", b"x" * 300, b"x" * 300, b"y" * 9_000)
@@ -83,7 +96,8 @@ def opening(choose: random.Random) -> bytes:
     """A CONNECT, mostly one that is accepted."""
     versions = choose.choice(["1.2", "1.1", "1.0", "1.0,1.1,1.2", "1.2", "9"])
     beats = choose.choice(["", "heart-beat:0,0\n", "heart-beat:1000,2000\n", "heart-beat:x\n"])
-    return f"CONNECT\naccept-version:{versions}\n{beats}\n\0".encode()
+    client = choose.choice(["", "client-id:me\n"])
+    return f"CONNECT\naccept-version:{versions}\n{beats}{client}\n\0".encode()
 
 
 def _frame(choose: random.Random) -> bytes:
@@ -123,10 +137,10 @@ class Fuzzer:
         self.bystander = broker.connect()
         self.bystander.frame("SUBSCRIBE", destination="/queue/bystander", id="0")
 
-    def connect(self) -> StompConnection:
+    def connect(self, config: StompConfig = CONFIG) -> StompConnection:
         """Without a transport, which would log and forget what goes wrong."""
         return StompConnection(
-            self.broker.gateway, CONFIG, "127.0.0.1", _do_nothing, _do_nothing, 0.0
+            self.broker.gateway, config, "127.0.0.1", _do_nothing, _do_nothing, 0.0
         )
 
     def run(self, number: int) -> None:
@@ -138,12 +152,12 @@ class Fuzzer:
             untouched, mutated = b"", mutate(choose, untouched + mutated)
         parts = chunks(choose, untouched + mutated)
         assert read(parts) == read([untouched + mutated]), "it matters where the octets are cut"
-        self.talk(parts)
+        self.talk(parts, choose.choice([CONFIG, ACTIVEMQ]))
         if number % 100 == 0:
             self.tidy()
 
-    def talk(self, parts: list[bytes]) -> None:
-        connection = self.connect()
+    def talk(self, parts: list[bytes], config: StompConfig) -> None:
+        connection = self.connect(config)
         turn = self.broker.gateway.turn
         tag = b"none"
         for part in parts:
