@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -80,9 +80,14 @@ def own_scenarios(rows: Sequence[Row]) -> dict[str, list[str]]:
     return {client: names for client, names in own.items() if names}
 
 
-def make_table(rows: Sequence[Row], scenarios: Iterable[str] = SCENARIOS) -> Table:
+def _in_common(rows: Sequence[Row], scenarios: Iterable[str]) -> list[Row]:
+    """Those that have some of the table's scenarios."""
+    return [row for row in rows if row.ours and not row.ours.outcomes.keys().isdisjoint(scenarios)]
+
+
+def make_table(rows: Sequence[Row], scenarios: Collection[str] = SCENARIOS) -> Table:
     """The matrix for a terminal: a scenario in each row, a client in each column."""
-    shown = [row for row in rows if row.ours]
+    shown = _in_common(rows, scenarios)
     table = Table("", *(row.client for row in shown))
     for scenario in scenarios:
         table.add_row(scenario, *(_mark(row.verdict(scenario)) for row in shown))
@@ -96,7 +101,7 @@ def _mark(verdict: Verdict) -> str:
 
 def make_document(rows: Sequence[Row]) -> str:
     """The same in Markdown; below it which version each client is, and what it does further."""
-    shown = [row for row in rows if row.ours]
+    shown = _in_common(rows, SCENARIOS)
     table = [("", *(row.client for row in shown)), ("---",) * (len(shown) + 1)]
     for scenario in SCENARIOS:
         table.append((scenario, *(row.verdict(scenario).value for row in shown)))

@@ -13,8 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from interop.clients.scenarios import SCENARIOS
+
 SOURCES = Path(__file__).parent
 CACHE = SOURCES.parents[1] / "build" / "clients"
+_TUTORIALS = ("hello world", "work queues", "publish/subscribe", "routing", "topics", "RPC")
 _PREPARE_TIMEOUT_S = 900.0
 _VENV = "venv/bin/python"
 
@@ -35,6 +38,8 @@ class Program:
     check: Sequence[str] = ()  # Succeeds where the library is installed.
     advice: str = ""
     built: str = ""  # This is there when it was prepared.
+    scenarios: Sequence[str] = tuple(SCENARIOS)  # Those that it may have.
+    takes_long: bool = False
 
     @property
     def directory(self) -> Path:
@@ -85,7 +90,7 @@ class Program:
         )
 
 
-def _python(name: str, program: str) -> Program:
+def _in_venv(name: str, program: str, takes_long: bool = False) -> Program:
     return Program(
         name,
         "python",
@@ -95,6 +100,18 @@ def _python(name: str, program: str) -> Program:
             (_VENV, "-m", "pip", "install", "--quiet", "--requirement", "requirements.txt"),
         ),
         built="venv/bin/celery",
+        takes_long=takes_long,
+    )
+
+
+def _with_pika(name: str, program: str, scenarios: Sequence[str]) -> Program:
+    return Program(
+        name,
+        "python",
+        (sys.executable, program),
+        check=(sys.executable, "-c", "import pika"),
+        advice="pika is not installed: pip install pika",
+        scenarios=scenarios,
     )
 
 
@@ -153,13 +170,9 @@ PROGRAMS = (
         ("bash", "program.sh"),
         tools={"amqp-publish": "apt-get install amqp-tools"},
     ),
-    Program(
-        "pika",
-        "python",
-        (sys.executable, "pika_program.py"),
-        check=(sys.executable, "-c", "import pika"),
-        advice="pika is not installed: pip install pika",
-    ),
-    _python("aio-pika", "aio_pika_program.py"),
-    _python("kombu", "kombu_program.py"),
+    _with_pika("pika", "pika_program.py", tuple(SCENARIOS)),
+    _with_pika("tutorials", "tutorials_program.py", _TUTORIALS),
+    _in_venv("aio-pika", "aio_pika_program.py"),
+    _in_venv("kombu", "kombu_program.py"),
+    _in_venv("Celery", "celery_program.py", takes_long=True),
 )

@@ -12,7 +12,7 @@ from gateway.addresses import format_address
 from gateway.demo.sample import Address
 from interop.clients.programs import Program
 
-TIMEOUT_S = 180.0
+TIMEOUT_S = 300.0
 _LAST_WORDS = 2_000
 
 
