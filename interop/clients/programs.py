@@ -90,6 +90,17 @@ class Program:
         )
 
 
+def _with_maven(name: str, folder: str, main: str) -> Program:
+    return Program(
+        name,
+        folder,
+        ("java", "-cp", "target/classes:target/lib/*", main),
+        tools={"java": "apt-get install openjdk-17-jdk-headless", "mvn": "apt-get install maven"},
+        prepare=(("mvn", "--quiet", "--batch-mode", "process-classes"),),
+        built=f"target/classes/{main}.class",
+    )
+
+
 def _in_venv(name: str, program: str, takes_long: bool = False) -> Program:
     return Program(
         name,
@@ -116,14 +127,8 @@ def _with_pika(name: str, program: str, scenarios: Sequence[str]) -> Program:
 
 
 PROGRAMS = (
-    Program(
-        "Java",
-        "java",
-        ("java", "-cp", "target/classes:target/lib/*", "ClientProgram"),
-        tools={"java": "apt-get install openjdk-17-jdk-headless", "mvn": "apt-get install maven"},
-        prepare=(("mvn", "--quiet", "--batch-mode", "process-classes"),),
-        built="target/classes/ClientProgram.class",
-    ),
+    _with_maven("Java", "java", "ClientProgram"),
+    _with_maven("Spring", "spring", "SpringProgram"),
     Program(
         "Go",
         "go",
