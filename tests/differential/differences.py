@@ -108,9 +108,13 @@ DIFFERENCES: tuple[Difference, ...] = (
         " deliver the most urgent first.",
     ),
     Difference(
-        when="tx.select, TTL, dead letters, length limits, single active consumer,"
-        " consumer priorities, policies, permissions, `CC` and `BCC`, direct reply-to",
-        reason="Not served yet, or not compared yet.",
+        when="Policies, permissions, direct reply-to, quorum and stream queues,"
+        " the exchange types of plug-ins",
+        reason="Not compared yet.",
+    ),
+    Difference(
+        when="A dead letter's headers",
+        reason="`x-last-death-*` is there since RabbitMQ 3.13.",
     ),
     Difference(
         when="A global prefetch, and on the same queue a no-ack consumer beside another one",

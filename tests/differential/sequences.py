@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
-from tests.differential import wire
+from tests.differential import features, wire
 from tests.differential.client import FRAME_MAX
+from tests.differential.features import Features
 from tests.differential.operations import (
     WRONG,
     Burst,
@@ -104,6 +105,7 @@ class _Author:
         # A no-ack consumer beside one that is held up by it: see `differences`.
         self.shares_prefetch = False
         self.has_priorities = False
+        self.features = Features()
 
     def pick(self, choices: Sequence[T]) -> T:
         chosen: T = self.draw(st.sampled_from(choices))
@@ -134,6 +136,7 @@ class _Author:
         """A queue and a way into it, and then anything."""
         self.shares_prefetch = self.happens(30)
         self.has_priorities = self.happens(40)
+        self.features = features.draw(self)
         steps = [Step(0, 1, self.declare_queue())]
         if self.happens(30):
             steps.append(Step(0, 1, self.declare_queue()))
@@ -150,6 +153,8 @@ class _Author:
 
     def step(self, operation: Callable[[_Author], Operation] | Callable[[], Operation]) -> Step:
         where = self.pick((0, 0, 0, 1)), self.pick((1, 1, 1, 2))
+        if self.features.transactions and self.happens(15):
+            operation = _Author.transact
         receivers = tuple(self.world.receivers)
         if operation is _Author.settle and receivers and self.happens(90):
             where = self.pick(receivers)
@@ -193,6 +198,10 @@ class _Author:
             arguments.append(("x-max-length", ("I", self.pick((0, 1, 2, 5)))))
             if self.happens(40):
                 arguments.append(("x-overflow", ("S", self.pick(_OVERFLOWS))))
+        present = {argument for argument, _ in arguments}
+        arguments += [
+            each for each in self.features.queue_arguments(self) if each[0] not in present
+        ]
         if arguments:
             fields["arguments"] = tuple(arguments)
         if not fields.get("passive"):
@@ -270,7 +279,7 @@ class _Author:
             drawn["headers"] = self.match_fields()
         if self.happens(15):
             drawn |= self.draw(any_properties)
-        return drawn
+        return drawn | self.features.properties(self)
 
     def match_fields(self) -> wire.Table:
         names = [name for name in ("a", "b", "x-c") if self.happens(40)]
@@ -284,6 +293,8 @@ class _Author:
         fields |= self.flags(no_local=5, no_ack=0 if self.shares_prefetch else 20, exclusive=6)
         if fields["consumer_tag"]:
             fields |= self.flags(nowait=5)
+        if arguments := self.features.consumer_arguments(self):
+            fields["arguments"] = arguments
         return Call("basic.consume", fields)
 
     def cancel(self) -> Call:
@@ -314,6 +325,9 @@ class _Author:
     def recover(self) -> Call:
         name = self.pick(("basic.recover", "basic.recover", "basic.recover-async"))
         return Call(name, {"requeue": not self.happens(8)})
+
+    def transact(self) -> Call:
+        return Call(self.pick(("tx.select", "tx.commit", "tx.commit", "tx.rollback")), {})
 
     def confirm(self) -> Call:
         return Call("confirm.select", self.flags(nowait=10))
