@@ -18,7 +18,7 @@ SCENARIOS = {
     "missing queue": "404 for a passive declare closes that channel, no other",
     "large message": "2 MiB, many frames, there and back",
     "unicode names": "exchange, queue and routing key in several scripts",
-    "heartbeats": "an idle connection with heartbeats every second lives on",
+    "heartbeats": "an idle connection with heartbeats every second or two lives on",
     "both at once": "5,000 messages published and consumed at once, in order",
 }
 
