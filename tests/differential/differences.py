@@ -103,6 +103,11 @@ DIFFERENCES: tuple[Difference, ...] = (
         " next, which ends as well. We end all of them at once.",
     ),
     Difference(
+        when="Many large messages at once, and several consumers",
+        reason="RabbitMQ delivers in turn. We pass over a consumer whose connection has not taken"
+        " in what it was sent before.",
+    ),
+    Difference(
         when="Messages of several priorities in one write, and a consumer that waits",
         reason="RabbitMQ may deliver the first before it has read the rest. We read all of it, and"
         " deliver the most urgent first.",

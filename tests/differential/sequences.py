@@ -258,14 +258,16 @@ class _Author:
             exchange, key = "", self.queue()
         else:
             exchange, key = self.exchange(), self.pick(_KEYS)
+        size = self.pick(_SIZES)
         return Publish(
             exchange,
             key,
-            self.pick(_SIZES),
+            size,
             self.properties(),
             mandatory=self.happens(25),
             immediate=self.happens(1),
-            count=self.pick((1, 1, 1, 2, 3, 7)),
+            # Large ones come singly: see `differences`.
+            count=self.pick((1, 1, 1, 2, 3, 7)) if size <= 1000 else 1,
             split=self.pick(("whole", "whole", "whole", "small", "with empty")),
         )
 
