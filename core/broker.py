@@ -25,6 +25,7 @@ from core.checkpoint import (
 from core.commit_log import Segment
 from core.consume_queue import VOLATILE_BASE
 from core.errors import CorruptRecordError
+from core.fair_lanes import FairLanes
 from core.group_commit import GroupCommit, RunBlocking, sync_files
 from core.lanes import AnyQueue, Lanes
 from core.light_queue import LightQueue
@@ -147,7 +148,11 @@ class Broker:
         for id, found in recovered.queues.items():
             self.queues[id].index = found.index
             self.queues[id].restore(
-                found.floor, found.delivered_below, found.settled, found.durable_end
+                found.floor,
+                found.delivered_below,
+                found.settled,
+                found.durable_end,
+                found.return_counts,
             )
         self._reserve_ids(recovered.ids_seen)
         for queue in self.queues.values():
@@ -215,10 +220,13 @@ class Broker:
 
     def lanes(self, queue: LightQueue, level_max: int) -> Lanes:
         """A queue that was just declared, or brought back by a restart, in lanes."""
-        levels = {0: queue}
-        for level, id in self._lane_ids.get(queue.id, {}).items():
-            levels[level] = self.queues[id]
-        return Lanes(levels, level_max, lambda level: self._make_lane(queue, level))
+        return Lanes(self._levels(queue), level_max, lambda level: self._make_lane(queue, level))
+
+    def fair_lanes(self, queue: LightQueue, returns_first: bool) -> FairLanes:
+        """The same in two lanes, of which none waits for ever."""
+        return FairLanes(
+            self._levels(queue), returns_first, lambda level: self._make_lane(queue, level)
+        )
 
     def update_queue(self, queue: AnyQueue, document: Any) -> None:
         """Replace the document of a durable queue."""
@@ -386,6 +394,10 @@ class Broker:
 
     def _new_queue(self, id: int, durable: bool) -> LightQueue:
         return LightQueue(id, durable, self._store, self._progress, self.turn)
+
+    def _levels(self, queue: LightQueue) -> dict[int, LightQueue]:
+        ids = self._lane_ids.get(queue.id, {})
+        return {0: queue, **{level: self.queues[id] for level, id in ids.items()}}
 
     def _make_lane(self, queue: LightQueue, level: int) -> LightQueue:
         id = self._new_id("queue")
@@ -567,6 +579,7 @@ class Broker:
                 window.delivered_end,
                 window.settled.in_order(),
                 queue.index.to_bytes(VOLATILE_BASE),
+                window.delivery_counts if queue.counts_returns else {},
             )
             for group, offset in queue.group_offsets.items():
                 group_offsets[self._group_ids[id, group]] = offset

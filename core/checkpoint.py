@@ -26,6 +26,7 @@ class QueueCheckpoint(msgspec.Struct, array_like=True):
     delivered_below: int
     settled: list[tuple[int, int]]
     runs: bytes
+    return_counts: dict[int, int] = msgspec.field(default_factory=dict)
 
 
 class Checkpoint(msgspec.Struct, array_like=True):

@@ -45,15 +45,18 @@ class Cursor:
     def _lane(self, level: int) -> _LaneCursor:
         lane = self._lanes.get(level)
         if lane is None:
-            lane = self._lanes[level] = _LaneCursor(self._queue.lanes[level])
+            lane = self._lanes[level] = _LaneCursor(self._queue, level)
         return lane
 
 
 class _LaneCursor:
     """The same, of one light queue."""
 
-    def __init__(self, light: LightQueue) -> None:
-        self._light = light
+    def __init__(self, queue: AnyQueue, level: int) -> None:
+        self._queue = queue
+        self._level = level
+        self._base = offset_of_lane(level)
+        self._light: LightQueue = queue.lanes[level]
         self._read: deque[tuple[int, Any]] = deque()  # From the position on.
         self._begin()
 
@@ -61,7 +64,11 @@ class _LaneCursor:
         window = self._light.window
         self._read.clear()
         self._position = 0  # All below it was looked at, but for
-        self._returned = sorted(window.returned)  # this heap of what came back.
+        self._returned = [  # this heap of what came back.
+            offset_in_lane(offset)
+            for offset in self._queue.returned_offsets()
+            if level_of(offset) == self._level
+        ]
         self._rewind_count = window.rewind_count
 
     def look(self) -> tuple[int, Any] | None:
@@ -95,7 +102,7 @@ class _LaneCursor:
 
     def _look_again(self, offset: int) -> tuple[int, Any] | None:
         """A message that came back, if it is still there."""
-        if not self._light.window.is_returned(offset):
+        if not self._queue.is_returned(self._base + offset):
             return None
         found = self._light.read(offset, 1)
         return found[0] if found and found[0][0] == offset else None

@@ -20,23 +20,23 @@ from core.errors import OffsetOutOfRangeError
 from core.light_queue import Head, LightQueue, Span
 from core.turn import Dispatcher
 
-_LEVEL_SHIFT = 48
-_OFFSET_MASK = (1 << _LEVEL_SHIFT) - 1
+LEVEL_SHIFT = 48
+OFFSET_MASK = (1 << LEVEL_SHIFT) - 1
 
 
 def level_of(offset: int) -> int:
     """The level of an offset; 0 for those of a queue without lanes."""
-    return offset >> _LEVEL_SHIFT
+    return offset >> LEVEL_SHIFT
 
 
 def offset_in_lane(offset: int) -> int:
     """What an offset is in the light queue of its lane."""
-    return offset & _OFFSET_MASK
+    return offset & OFFSET_MASK
 
 
 def offset_of_lane(level: int) -> int:
     """The offset of the first message of a lane."""
-    return level << _LEVEL_SHIFT
+    return level << LEVEL_SHIFT
 
 
 class Lanes:
@@ -54,9 +54,6 @@ class Lanes:
         self.level_max = level_max
         self._lanes = levels
         self._make_lane = make_lane
-        self._guarded = False
-        self._keeps_all = False
-        self._dispatcher: Dispatcher | None = None
         self._in_order: list[tuple[int, LightQueue]] = []  # Highest first, with their offset 0.
         self._sort()
 
@@ -96,42 +93,50 @@ class Lanes:
         lane = self._lanes.get(level)
         if lane is None:
             lane = self._lanes[level] = self._make_lane(level)
-            lane.guarded = self._guarded
-            lane.keeps_all = self._keeps_all
-            lane.dispatcher = self._dispatcher
+            lane.guarded = self.main.guarded
+            lane.keeps_all = self.main.keeps_all
+            lane.counts_returns = self.main.counts_returns
+            lane.dispatcher = self.main.dispatcher
             self._sort()
         return lane
 
     @property
     def guarded(self) -> bool:
         """Must whoever appends ask the layer above first?"""
-        return self._guarded
+        return self.main.guarded
 
     @guarded.setter
     def guarded(self, guarded: bool) -> None:
-        self._guarded = guarded
         for lane in self._lanes.values():
             lane.guarded = guarded
 
     @property
     def keeps_all(self) -> bool:
         """Does it keep over a restart what is not persistent, too?"""
-        return self._keeps_all
+        return self.main.keeps_all
 
     @keeps_all.setter
     def keeps_all(self, keeps_all: bool) -> None:
-        self._keeps_all = keeps_all
         for lane in self._lanes.values():
             lane.keeps_all = keeps_all
 
     @property
+    def counts_returns(self) -> bool:
+        """Does a restart know how often each message came back?"""
+        return self.main.counts_returns
+
+    @counts_returns.setter
+    def counts_returns(self, counts_returns: bool) -> None:
+        for lane in self._lanes.values():
+            lane.counts_returns = counts_returns
+
+    @property
     def dispatcher(self) -> Dispatcher | None:
         """Who hands out what becomes ready."""
-        return self._dispatcher
+        return self.main.dispatcher
 
     @dispatcher.setter
     def dispatcher(self, dispatcher: Dispatcher | None) -> None:
-        self._dispatcher = dispatcher
         for lane in self._lanes.values():
             lane.dispatcher = dispatcher
 
@@ -168,11 +173,11 @@ class Lanes:
 
     def ends(self) -> dict[int, int]:
         """For each level, the offset that its next message gets."""
-        return {base >> _LEVEL_SHIFT: base + lane.max_offset for base, lane in self._in_order}
+        return {base >> LEVEL_SHIFT: base + lane.max_offset for base, lane in self._in_order}
 
     def delivery_count(self, offset: int) -> int:
         """How often a message was delivered before, as far as that is known."""
-        return self._lane_of(offset).delivery_count(offset & _OFFSET_MASK)
+        return self._lane_of(offset).delivery_count(offset & OFFSET_MASK)
 
     # What happens to it
 
@@ -194,11 +199,23 @@ class Lanes:
 
     def take_at(self, offset: int) -> bool:
         """One ready message goes in flight out of its turn; was it delivered before?"""
-        return self._lane_of(offset).take_at(offset & _OFFSET_MASK)
+        return self._lane_of(offset).take_at(offset & OFFSET_MASK)
+
+    def is_returned(self, offset: int) -> bool:
+        """Does this message wait to be delivered again?"""
+        return self._lane_of(offset).is_returned(offset & OFFSET_MASK)
+
+    def returned_offsets(self) -> list[int]:
+        """What waits to be delivered again, lowest first."""
+        return [
+            base + offset
+            for base, lane in reversed(self._in_order)
+            for offset in lane.returned_offsets()
+        ]
 
     def is_ready(self, offset: int) -> bool:
         """Could this message, which is held, be taken now?"""
-        return self._lane_of(offset).is_ready(offset & _OFFSET_MASK)
+        return self._lane_of(offset).is_ready(offset & OFFSET_MASK)
 
     def peek(self, count: int) -> Head | None:
         """What `take` would give first, all of one lane; None if nothing is ready."""
@@ -209,13 +226,13 @@ class Lanes:
 
     def settle(self, start: int, end: int) -> None:
         """Messages in flight, `start` up to not including `end`, are done with: of one lane."""
-        first = start & _OFFSET_MASK
+        first = start & OFFSET_MASK
         self._lane_of(start).settle(first, first + end - start)
 
     def release(self, offsets: Iterable[int]) -> None:
         """Messages in flight go back to their places, to be delivered again."""
         for offset in offsets:
-            self._lane_of(offset).release((offset & _OFFSET_MASK,))
+            self._lane_of(offset).release((offset & OFFSET_MASK,))
 
     def purge(self) -> int:
         """Drop what is ready; return how many messages that were."""
@@ -241,16 +258,16 @@ class Lanes:
         lane = self._lanes.get(level_of(offset))
         if lane is None:
             raise OffsetOutOfRangeError(f"offset {offset} is in a lane that was never used")
-        return lane.location(offset & _OFFSET_MASK)
+        return lane.location(offset & OFFSET_MASK)
 
     # The rest is private
 
     def _lane_of(self, offset: int) -> LightQueue:
-        return self._lanes[offset >> _LEVEL_SHIFT]
+        return self._lanes[offset >> LEVEL_SHIFT]
 
     def _sort(self) -> None:
         self._in_order = [
-            (level << _LEVEL_SHIFT, self._lanes[level]) for level in sorted(self._lanes)[::-1]
+            (level << LEVEL_SHIFT, self._lanes[level]) for level in sorted(self._lanes)[::-1]
         ]
 
 

@@ -9,6 +9,7 @@ This is on the hot path: work is done per run of messages, not per message.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -50,6 +51,7 @@ class LightQueue:
         self.guarded = False  # Must whoever appends ask the layer above first?
         self.keeps_all = False  # Does it keep over a restart what is not persistent, too?
         self._keeps_for_groups = True  # Does it hold what other groups have not read yet?
+        self.counts_returns = False  # Does a restart know how often each message came back?
         self.dispatcher: Dispatcher | None = None  # Who hands out what becomes ready.
         self._store = store
         self._progress = progress
@@ -99,6 +101,12 @@ class LightQueue:
     def last_run_offset(self) -> int:
         """Where the newest run begins; `max_offset` if nothing is held."""
         return self.index.last_run_offset
+
+    @property
+    def has_redeliveries(self) -> bool:
+        """Was anything that is held, or was held until now, delivered before?"""
+        window = self.window
+        return bool(window.delivery_counts) or window.redelivered_below > window.floor
 
     def append(self, log_offset: int, first: int, count: int, is_kept: bool) -> int:
         """`count` messages of a record, from its message `first` on, belong to this queue.
@@ -231,6 +239,14 @@ class LightQueue:
             self._progress.delivered(self)
         return redelivered
 
+    def is_returned(self, offset: int) -> bool:
+        """Does this message wait to be delivered again?"""
+        return self.window.is_returned(offset)
+
+    def returned_offsets(self) -> list[int]:
+        """What waits to be delivered again, lowest first."""
+        return sorted(self.window.returned)
+
     def is_ready(self, offset: int) -> bool:
         """Could this message, which is held, be taken now?"""
         return self.window.is_ready(offset)
@@ -256,6 +272,19 @@ class LightQueue:
         for offset in offsets:
             self.window.release(offset)
             self.ready_count += 1
+            if self.counts_returns:
+                self._note_return(offset)
+        if self.dispatcher is not None:
+            self._turn.dispatchers[self.dispatcher] = None
+
+    def count_return(self, offset: int) -> None:
+        """A message in flight is wanted by nobody now, but stays in flight: somebody else has it.
+
+        That is whoever wants to deliver it again in another order than that of the offsets.
+        """
+        self.window.count_return(offset)
+        if self.counts_returns:
+            self._note_return(offset)
         if self.dispatcher is not None:
             self._turn.dispatchers[self.dispatcher] = None
 
@@ -272,6 +301,16 @@ class LightQueue:
         self.ready_count -= count
         self._trim()
         return count
+
+    @property
+    def next_place(self) -> tuple[int, int]:
+        """Where the first message lies that was never delivered: its record, and which it is.
+
+        Of two durable messages the older one has the lower place. There must be one.
+        """
+        run = self.index.run_at(self.window.begin_run())
+        assert run is not None
+        return run[1], run[2]
 
     def look(self, offset: int, count: int) -> tuple[list[Span], int]:
         """Messages from `offset` on, at most `count`, and where to go on; changes nothing.
@@ -367,12 +406,18 @@ class LightQueue:
         delivered_below: int,
         settled: list[tuple[int, int]],
         durable_end: int,
+        return_counts: dict[int, int],
     ) -> None:
         """Begin after a restart with what the checkpoint and the journal know."""
         self.window = Window(floor)
         settled = [(max(start, floor), end) for start, end in settled if end > floor]
         settled = join(settled + self._gaps(floor))
         self.window.restore(settled, delivered_below)
+        self.window.delivery_counts = {
+            offset: count
+            for offset, count in return_counts.items()
+            if offset >= floor and not _covers(settled, offset)
+        }
         self._durable_end = durable_end
         self._count_ready()
         self._trim()
@@ -407,6 +452,10 @@ class LightQueue:
         self.ready_count = self.index.max_offset - window.floor - settled_count
         self.ready_count -= window.in_flight_count
 
+    def _note_return(self, offset: int) -> None:
+        if self.durable and offset < self._durable_end:
+            self._progress.returned(self.id, offset, self.window.delivery_counts[offset])
+
     def _trim(self) -> None:
         """Forget the entries that neither this group nor another one needs."""
         index, floor = self.index, self.window.floor
@@ -426,3 +475,9 @@ class LightQueue:
         if start < self.index.max_offset:
             gaps.append((start, self.index.max_offset))
         return gaps
+
+
+def _covers(intervals: list[tuple[int, int]], offset: int) -> bool:
+    """Is this offset in one of these intervals, which are sorted and disjoint?"""
+    position = bisect_right(intervals, offset, key=lambda interval: interval[0]) - 1
+    return position >= 0 and offset < intervals[position][1]

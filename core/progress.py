@@ -12,6 +12,7 @@ Entries of one turn are written at once, as one event of the journal; 25 bytes e
                time it is and whose log offset is at most a, are done with
     CANCELLED  the timer with fire time a and log offset b is done with
     VOID       power loss took the log from a on: what was said of timers there is void
+    RETURNED   the message at queue offset a came back for the b-th time
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Kind(IntEnum):
     FIRED = 5
     CANCELLED = 6
     VOID = 7
+    RETURNED = 8
 
 
 _ENTRY = Struct(">BQQQ")
@@ -155,6 +157,10 @@ class Progress:
     def timers_void(self, log_end: int) -> None:
         """The log ends earlier than it did: forget what was said of timers behind its end."""
         self._entries.append(_ENTRY.pack(Kind.VOID, 0, log_end, 0))
+
+    def returned(self, queue_id: int, offset: int, count: int) -> None:
+        """A message came back for the `count`-th time."""
+        self._entries.append(_ENTRY.pack(Kind.RETURNED, queue_id, offset, count))
 
     def write(self) -> None:
         """Append what was collected; called at the end of each turn."""

@@ -46,6 +46,7 @@ class RecoveredQueue:
     durable_end: int = 0
     settled: list[tuple[int, int]] = field(default_factory=list)
     gaps: deque[tuple[int, int]] = field(default_factory=deque)
+    return_counts: dict[int, int] = field(default_factory=dict)
 
     @classmethod
     def from_checkpoint(cls, saved: QueueCheckpoint) -> RecoveredQueue:
@@ -56,6 +57,7 @@ class RecoveredQueue:
             saved.delivered_below,
             saved.max_offset,
             list(saved.settled),
+            return_counts=dict(saved.return_counts),
         )
 
     def append(self, log_offset: int, first: int, count: int) -> None:
@@ -172,6 +174,8 @@ class Recovery:
             queue.delivered_below = max(queue.delivered_below, entry.a)
         elif entry.kind == Kind.GAP:
             queue.gaps.append((entry.a, entry.b))
+        elif entry.kind == Kind.RETURNED:
+            queue.return_counts[entry.a] = entry.b
 
     def _see(self, kind: str, id: int) -> None:
         self._ids_seen[kind] = max(self._ids_seen[kind], id)

@@ -171,11 +171,15 @@ class Window:
     def release(self, offset: int) -> None:
         """An offset in flight goes back to its place, to be delivered again."""
         self.in_flight_count -= 1
-        self.delivery_counts[offset] = self.delivery_counts.get(offset, 0) + 1
+        self.count_return(offset)
         self.returned.add(offset)
         heappush(self._returned_heap, offset)
         if len(self._returned_heap) > 2 * len(self.returned) + _STALE_COUNT_MAX:
             self._returned_heap = sorted(self.returned)
+
+    def count_return(self, offset: int) -> None:
+        """An offset in flight was delivered once more than before, and stays in flight."""
+        self.delivery_counts[offset] = self.delivery_counts.get(offset, 0) + 1
 
     def is_redelivered(self, offset: int) -> bool:
         """Was this offset, in flight now, delivered before?"""
