@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
+from core.broker import Broker
 from core.lanes import AnyQueue
-from core.light_queue import Span
+from core.light_queue import LightQueue, Span
 from core.turn import Turn
 from gateway.bindings import Arguments
 from gateway.dead_letters import MAXLEN, REJECTED
@@ -130,6 +131,12 @@ class Queue:
         light.keeps_all = self.type.must_last
         self._begin()
 
+    @classmethod
+    def arrange(cls, broker: Broker, light: LightQueue, arguments: Arguments) -> AnyQueue:
+        """The light queue of a queue with these arguments, in lanes if it has priorities."""
+        max_priority = parse_options(arguments).max_priority
+        return light if max_priority is None else broker.lanes(light, max_priority)
+
     def __str__(self) -> str:
         return f"queue '{self.name}' in vhost '{self.virtual_host.name}'"
 
@@ -179,6 +186,10 @@ class Queue:
     def max_offset(self) -> int:
         """The queue offset that the next message gets."""
         return self.light.max_offset
+
+    def level(self, priority: int) -> int:
+        """The lane of messages of a priority, if there are lanes."""
+        return priority
 
     # Life
 
@@ -391,7 +402,7 @@ class Queue:
             return True
         return self._upkeep.admits(sum(len(body) for _, _, body in messages), len(messages))
 
-    def reject(self, offsets: Iterable[int]) -> None:
+    def reject(self, offsets: Iterable[int], reason: str = REJECTED) -> None:
         """Messages in flight are not wanted: dead letters, or dropped."""
         dead: list[Span] = []
         for offset in offsets:
@@ -401,7 +412,7 @@ class Queue:
             else:
                 self.light.settle(offset, offset + 1)
         if dead:
-            self.bury(dead, REJECTED)
+            self.bury(dead, reason)
 
     def bury(self, dead: Sequence[Span], reason: str) -> None:
         """Messages in flight have died: dead letters, or dropped.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IDelayedCall
 
 from gateway.bindings import Arguments
+from gateway.dead_letters import REJECTED
 from gateway.errors import NotSupportedError, PreconditionFailedError
 from gateway.messages import Value
 from gateway.queue_arguments import check_consumer_arguments
@@ -118,7 +119,7 @@ class Stream(Queue):
     def release(self, offsets: Iterable[int]) -> None:
         """Nothing is delivered twice to one reader."""
 
-    def reject(self, offsets: Iterable[int]) -> None:
+    def reject(self, offsets: Iterable[int], reason: str = REJECTED) -> None:
         """Nothing is a dead letter here."""
 
     def is_own_group(self, group: str) -> bool:

@@ -14,7 +14,6 @@ from typing import Any
 from twisted.internet.interfaces import IReactorTime
 
 from core.broker import Broker
-from core.lanes import AnyQueue, Lanes
 from core.light_queue import LightQueue
 from core.record import Buffer
 from core.route import DependsOn, Route
@@ -33,12 +32,13 @@ from gateway.exchanges import PREDECLARED, TYPES, Exchange
 from gateway.keepers import Keepers
 from gateway.messages import Header, Language, Message
 from gateway.policies import Policies
-from gateway.queue_arguments import check_arguments, parse_options
+from gateway.queue_arguments import check_arguments
 from gateway.queue_classes import queue_class
 from gateway.queue_tools import QueueTools
 from gateway.queue_types import add_default_type, check_lasting, check_named, find_type
 from gateway.queues import Queue
 from gateway.redeclaring import redeclare_exchange, redeclare_queue
+from gateway.route_table import RouteTable
 from gateway.routing import by_guarded_queue, find_queues
 from gateway.topology import Topology
 from gateway.values import type_name, type_names, with_types
@@ -67,7 +67,7 @@ class VirtualHost:
         self._keepers = Keepers(self, broker, languages)
         self.exchanges: dict[str, Exchange] = {}
         self.queues: dict[str, Queue] = {}
-        self._queue_of: dict[LightQueue, Queue] = {}
+        self._routes = RouteTable(broker)
         self._broker = broker
         self._changed = changed
         self._owned: dict[object, dict[Queue, None]] = {}
@@ -263,8 +263,7 @@ class VirtualHost:
             return
         self.queue_tools.resume(queue)  # A new one of this name is not paused.
         del self.queues[queue.name]
-        for lane in queue.light.lanes.values():
-            self._queue_of.pop(lane, None)
+        self._routes.remove(queue)
         if queue.exclusive_owner is not None:
             self._owned.get(queue.exclusive_owner, {}).pop(queue, None)
         self._remove_bindings_to(queue)
@@ -388,22 +387,14 @@ class VirtualHost:
         self, queues: Iterable[Queue], depends_on: DependsOn, header: Header | None
     ) -> Route:
         """The route of a message to these queues; in some its priority has a say."""
-        lights = []
-        for queue in queues:
-            light = queue.light
-            if isinstance(light, Lanes):
-                depends_on = max(depends_on, DependsOn.HEADER)
-                light = light.lane(header.priority if header is not None else 0)
-                self._queue_of[light] = queue
-            lights.append(light)
-        return self._broker.route(lights, depends_on)
+        return self._routes.route(queues, depends_on, header)
 
     def admit(self, route: Route, message: Message) -> tuple[Route, bool]:
         """Ask the queues of a guarded route: those that take the message, and whether all do."""
         admitting = [
             light
             for light in route.queues
-            if not light.guarded or self._queue_of[light].admits(message)
+            if not light.guarded or self._routes.queues[light].admits(message)
         ]
         if len(admitting) == len(route.queues):
             return route, True
@@ -445,7 +436,7 @@ class VirtualHost:
         self, items: Sequence[tuple[Route, Message, bytes]], on_stored: Callable[[], None]
     ) -> bool:
         """As `publish`, but all of them or none: False if a queue has no room for its part."""
-        for queue, messages in by_guarded_queue(items, self._queue_of).items():
+        for queue, messages in by_guarded_queue(items, self._routes.queues).items():
             if not queue.admits_all(messages):
                 return False
         is_kept = self.delays.add(items)
@@ -483,7 +474,7 @@ class VirtualHost:
     def expect_expiry(self, route: Route) -> None:
         """A message with an expiration goes there: its queues have to look after that."""
         for light in route.queues:
-            queue = self._queue_of.get(light)
+            queue = self._routes.queues.get(light)
             if queue is not None and not queue.expects_expiry:
                 queue.expects_expiry = True
                 queue.keep_up()
@@ -587,19 +578,12 @@ class VirtualHost:
     ) -> Queue:
         type = find_type(arguments)
         policies = self.policies.for_queue(name, type.name)
-        lanes, turn = self._in_lanes(light, arguments), self._broker.turn
-        queue = queue_class(type)(
-            self, name, lanes, turn, owner, auto_delete, arguments, policies, ttl_history
-        )
+        make, turn = queue_class(type), self._broker.turn
+        lanes = make.arrange(self._broker, light, arguments)
+        queue = make(self, name, lanes, turn, owner, auto_delete, arguments, policies, ttl_history)
         self.queues[name] = queue
-        for lane in lanes.lanes.values():
-            self._queue_of[lane] = queue
+        self._routes.add(queue)
         return queue
-
-    def _in_lanes(self, light: LightQueue, arguments: Arguments) -> AnyQueue:
-        """The queue with a lane for each priority, if it has priorities."""
-        max_priority = parse_options(arguments).max_priority
-        return light if max_priority is None else self._broker.lanes(light, max_priority)
 
     def _store_queue(self, queue: Queue) -> None:
         """What a restart has to know of a queue has changed, if it has to know of it at all."""

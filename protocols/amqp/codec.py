@@ -69,6 +69,7 @@ _PROPERTIES = (
     (0x0008, "app_id"),
     (0x0004, "cluster_id"),
 )
+_DELIVERY_MODE, _PRIORITY = 0x1000, 0x0800
 _OCTET = Struct(">B")
 _TIMESTAMP = Struct(">Q")
 
@@ -220,9 +221,18 @@ def parse_delivery_mode(raw: bytes) -> int:
 
     Only as much is parsed as stands before it. Raises `FieldError`.
     """
+    return _parse_octet(raw, _DELIVERY_MODE)
+
+
+def parse_priority(raw: bytes) -> int:
+    """The same of the priority."""
+    return _parse_octet(raw, _PRIORITY)
+
+
+def _parse_octet(raw: bytes, wanted: int) -> int:
     try:
         flags = raw[0] << 8 | raw[1]
-        if not flags & 0x1000:
+        if not flags & wanted:
             return 0
         position = 2
         if flags & 0x8000:
@@ -231,6 +241,8 @@ def parse_delivery_mode(raw: bytes) -> int:
             position += 1 + raw[position]
         if flags & 0x2000:
             position += 4 + int.from_bytes(raw[position : position + 4], "big")
+        if wanted == _PRIORITY and flags & _DELIVERY_MODE:
+            position += 1
         return raw[position]
     except IndexError as error:
         raise FieldError("the content header is cut short") from error

@@ -24,6 +24,7 @@ from protocols.amqp.codec import (
     encode_method,
     encode_properties,
     parse_delivery_mode,
+    parse_priority,
 )
 from protocols.amqp.delays import may_delay, negate_delays
 from protocols.amqp.fields import FieldError, decode_name, encode_name, encode_short
@@ -38,6 +39,21 @@ _SAME_IN_BOTH = (
 )  # fmt: skip
 _BODY_HEAD_SIZE = 7  # Of the body frame, which an empty body has not.
 _CONTENT_SIZE = 12  # Class, weight and body size, before the properties.
+
+
+class AmqpHeader(Header):
+    """The properties of a content header, flags first."""
+
+    @property
+    def priority(self) -> int:
+        """How urgent the message is, which a queue with priorities asks for each: no table is read.
+
+        What cannot be decoded counts as absent.
+        """
+        try:
+            return parse_priority(self.raw)
+        except FieldError:
+            return 0
 
 
 class AmqpLanguage:
@@ -70,11 +86,11 @@ class AmqpLanguage:
         """The header of these properties (flags first), mostly one for all. Raises `FieldError`."""
         if died:
             is_persistent = parse_delivery_mode(raw) == 2
-            return Header(self, raw, is_persistent, died=True, may_delay=may_delay(raw))
+            return AmqpHeader(self, raw, is_persistent, died=True, may_delay=may_delay(raw))
         header = self._headers.get(raw)
         if header is None:
             # The flag of the expiration is the lowest of the first octet.
-            header = Header(
+            header = AmqpHeader(
                 self,
                 raw,
                 parse_delivery_mode(raw) == 2,

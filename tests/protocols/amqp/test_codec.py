@@ -17,6 +17,7 @@ from protocols.amqp.codec import (
     encode_method,
     encode_properties,
     parse_delivery_mode,
+    parse_priority,
 )
 from protocols.amqp.fields import (
     FieldError,
@@ -275,6 +276,7 @@ class TestProperties:
         raw = encode_properties(properties)
         assert decode_properties(raw) == properties
         assert parse_delivery_mode(raw) == properties.get("delivery_mode", 0)
+        assert parse_priority(raw) == properties.get("priority", 0)
 
     def test_pamqp_agrees(self) -> None:
         theirs = commands.Basic.Properties(
@@ -292,7 +294,7 @@ class TestProperties:
 
     @given(st.binary(max_size=100))
     def test_junk(self, junk: bytes) -> None:
-        for decode in (decode_properties, parse_delivery_mode):
+        for decode in (decode_properties, parse_delivery_mode, parse_priority):
             try:
                 decode(junk)
             except FieldError:
