@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.logger import Logger
 
@@ -19,11 +19,18 @@ from gateway.values import Long, Timestamp
 
 if TYPE_CHECKING:
     from core.route import Route
-    from gateway.exchanges import Exchange
     from gateway.queues import Queue
     from gateway.vhosts import VirtualHost
 
 REJECTED, EXPIRED, MAXLEN = "rejected", "expired", "maxlen"
+DELIVERY_LIMIT = "delivery_limit"
+
+
+class _Letter(NamedTuple):
+    """A dead letter with its route; `is_routable` though all its queues may be circles."""
+
+    item: tuple[Route, Message, bytes]
+    is_routable: bool
 
 
 class DeadLetters:
@@ -43,38 +50,60 @@ class DeadLetters:
 
         What finds no exchange or no queue is dropped. Raises `OSError` if the disk refuses.
         """
-        exchange = self._virtual_host.exchanges.get(queue.options.dead_letter_exchange or "")
-        language = writing_language(self._languages)
-        items = []
-        if language is None:
-            self._log.error(
-                "no language can write dead letters: those of {queue} are dropped", queue=queue
-            )
-        elif exchange is not None:
-            now_s = int(self._virtual_host.clock.seconds())
-            for message in messages:
-                keys = _routing_keys(queue, message)
-                properties = _with_death(queue, message, reason, now_s)
-                dead, stored = language.encode(exchange.name, keys[0], properties, message[2])
-                route = self._route(exchange, keys, dead, reason)
-                if route.queues or route.waits:
-                    items.append((route, dead, stored))
+        letters = [self._write(queue, message, reason) for message in messages]
+        items = [
+            letter.item
+            for letter in letters
+            if letter is not None and (letter.item[0].queues or letter.item[0].waits)
+        ]
         self._virtual_host.publish(items, on_stored)
 
-    def _route(
-        self, exchange: Exchange, keys: Sequence[str], message: Message, reason: str
-    ) -> Route:
-        events = message[1].properties.headers["x-death"]
-        assert isinstance(events, list)
-        delayed = self._virtual_host.delays.route_at(exchange, keys[1:], message[1])
+    def offer(
+        self, queue: Queue, message: Message, reason: str, on_stored: Callable[[], None]
+    ) -> bool:
+        """Send one message, but only if it finds a queue, and every queue that it finds takes it.
+
+        Says whether it was sent, and calls back when that is safe. Raises `OSError`.
+        """
+        letter = self._write(queue, message, reason)
+        if letter is None or not letter.is_routable:
+            return False
+        route, dead, _ = letter.item
+        if route.guarded and not self._virtual_host.admit(route, dead)[1]:
+            return False
+        self._virtual_host.publish([letter.item], on_stored)
+        return True
+
+    def _write(self, queue: Queue, message: Message, reason: str) -> _Letter | None:
+        """The dead letter of a message; None if there is no exchange for it."""
+        exchange = self._virtual_host.exchanges.get(queue.options.dead_letter_exchange or "")
+        if exchange is None:
+            return None
+        language = writing_language(self._languages)
+        if language is None:
+            self._log.error("no language can write dead letters of {queue}", queue=queue)
+            return None
+        keys = _routing_keys(queue, message)
+        now_s = int(self._virtual_host.clock.seconds())
+        properties = _with_death(queue, message, reason, now_s)
+        dead, stored = language.encode(exchange.name, keys[0], properties, message[2])
+        delayed = self._virtual_host.delays.route_at(exchange, keys[1:], dead[1])
         if delayed is not None:
-            return delayed
-        queues, depends_on = self._virtual_host.find_targets(exchange, keys, message[1])
+            return _Letter((delayed, dead, stored), True)
+        queues, depends_on = self._virtual_host.find_targets(exchange, keys, dead[1])
+        is_routable = bool(queues)
         if reason != REJECTED:
-            for queue in [queue for queue in queues if _is_cycle(queue.name, events)]:
-                queues.remove(queue)
-                self._report(queue, events)
-        return self._virtual_host.route_to(queues, depends_on, message[1])
+            self._leave_circles(queues, dead)
+        route = self._virtual_host.route_to(queues, depends_on, dead[1])
+        return _Letter((route, dead, stored), is_routable)
+
+    def _leave_circles(self, queues: list[Queue], dead: Message) -> None:
+        """Take out the queues in which the message was before, and nobody rejected it since."""
+        events = dead[1].properties.headers["x-death"]
+        assert isinstance(events, list)
+        for queue in [queue for queue in queues if _is_cycle(queue.name, events)]:
+            queues.remove(queue)
+            self._report(queue, events)
 
     def _report(self, queue: Queue, events: Sequence[Any]) -> None:
         cycle = (queue.name, *(event["queue"] for event in events))

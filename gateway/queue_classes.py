@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.queue_types import CLASSIC, STREAM, QueueType
+from gateway.queue_types import CLASSIC, QUORUM, STREAM, QueueType
 from gateway.queues import Queue
+from gateway.quorum import QuorumQueue
 from gateway.streams import Stream
 
-_CLASSES: Mapping[QueueType, type[Queue]] = {CLASSIC: Queue, STREAM: Stream}
+_CLASSES: Mapping[QueueType, type[Queue]] = {
+    CLASSIC: Queue,
+    QUORUM: QuorumQueue,
+    STREAM: Stream,
+}
 
 
 def queue_class(queue_type: QueueType) -> type[Queue]:

@@ -101,8 +101,7 @@ _ALL = (CLASSIC, QUORUM, STREAM)
 _ARGUMENTS = frozenset(chain.from_iterable(type.arguments for type in _ALL))
 _CONSUMER_ARGUMENTS = frozenset(chain.from_iterable(type.consumer_arguments for type in _ALL))
 
-# Those that there is a class for.
-TYPES = {type.name: type for type in (CLASSIC, STREAM)}
+TYPES = {type.name: type for type in _ALL}
 
 
 def find_type(arguments: Arguments) -> QueueType:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gateway.vhosts import VirtualHost
 
 NODE = "rosettamq@localhost"
+_MEMBERS = {"leader": NODE, "members": [NODE], "online": [NODE]}  # Of a replicated queue.
 
 
 def virtual_host(host: VirtualHost) -> dict[str, Any]:
@@ -117,6 +118,7 @@ def queue(queue: Queue) -> dict[str, Any]:
         "messages_ready": ready_count,
         "messages_unacknowledged": unsettled_count,
         "consumers": queue.consumer_count,
+        **(_MEMBERS if queue.type.must_last else {}),
     }
 
 

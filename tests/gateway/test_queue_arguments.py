@@ -40,7 +40,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"x-single-active-consumer": "true"}, "{unacceptable_type,longstr}"),
     ({"x-queue-mode": "fast"}, "\"unsupported queue mode 'fast'\""),
     ({"x-queue-version": 3}, "\"unsupported queue version '3'\""),
-    ({"x-queue-type": "quorum"}, "\"unsupported queue type 'quorum'\""),
+    ({"x-queue-type": "strange"}, "\"unsupported queue type 'strange'\""),
     ({"x-queue-leader-locator": "here"}, "invalid_queue_locator_arg"),
 ]
 

@@ -268,6 +268,21 @@ class TestMessages:
         assert (queue["arguments"], queue["messages"]) == ({"x-max-priority": 5}, 3)
         assert broker.call("DELETE", "queues/%2F/q").status == 204
 
+    def test_a_quorum_queue(self, broker: HttpBroker) -> None:
+        arguments = {"x-queue-type": "quorum"}
+        created = broker.call("PUT", "queues/%2F/q", {"durable": True, "arguments": arguments})
+        assert created.status == 201
+        queue = broker.get("queues/%2F/q")
+        assert (queue["type"], queue["arguments"]) == ("quorum", arguments)
+        assert queue["members"] == queue["online"] == [queue["leader"]]
+        body = {"routing_key": "q", "payload": "x", "properties": {}}
+        broker.call("POST", "exchanges/%2F/amq.default/publish", body)
+        assert self.get(broker)[0]["properties"] == {}
+        assert self.get(broker)[0]["properties"] == {"headers": {"x-delivery-count": 1}}
+        assert broker.call("DELETE", "queues/%2F/q?if-empty=true").status == 400
+        broker.call("PUT", "queues/%2F/classic", {})
+        assert "leader" not in broker.get("queues/%2F/classic")
+
     def test_amqp_reads_what_http_wrote(self, broker: HttpBroker) -> None:
         peer = broker.connect()
         peer.declare()
