@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import select
+import selectors
 import subprocess
 import sys
 import tempfile
@@ -57,7 +57,9 @@ class BrokerProcess:
 
     def _read_ready_line(self) -> str:
         assert self.process.stdout is not None
-        readable, _, _ = select.select([self.process.stdout], [], [], READY_S)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            readable = selector.select(READY_S)
         line = self.process.stdout.readline().decode() if readable else ""
         if line.startswith("rosettamq ready "):
             return line

@@ -81,14 +81,25 @@ class LiveBroker:
 
     def kill(self) -> None:
         """Let go of the files as a killed process does."""
-        store = self.broker._store
-        journals = [self.broker._metadata._journal, self.broker._progress._journal]
-        descriptors = [journal._fd for journal in journals if journal is not None]
-        for log in (store.commit_log, store._spill):
-            if log is not None:
-                descriptors += [segment.fd for segment in log.segments]
-        for descriptor in descriptors:
-            os.close(descriptor)
+        kill(self.broker)
+
+
+def is_alive(broker: Broker) -> bool:
+    """Was it neither stopped nor killed?"""
+    return broker._end_turn in broker.turn.journals
+
+
+def kill(broker: Broker) -> None:
+    """Let go of a broker's files as a killed process does."""
+    broker.turn.journals.remove(broker._end_turn)
+    store = broker._store
+    journals = [broker._metadata._journal, broker._progress._journal]
+    descriptors = [journal._fd for journal in journals if journal is not None]
+    for log in (store.commit_log, store._spill):
+        if log is not None:
+            descriptors += [segment.fd for segment in log.segments]
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def take_all(queue: LightQueue) -> list[tuple[int, bytes, bool]]:
