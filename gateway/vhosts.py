@@ -289,8 +289,11 @@ class VirtualHost:
     def follow_policies(self) -> None:
         """Others may hold than before: have every queue and exchange follow those that do."""
         for queue in self.queues.values():
+            held = self.policies.for_queue(queue.name, queue.type.name)
+            if held == queue.policies:
+                continue
             history = queue.ttl_history
-            queue.follow(self.policies.for_queue(queue.name, queue.type.name))
+            queue.follow(held)
             if queue.ttl_history != history:
                 self._store_queue(queue)
         for exchange in self.exchanges.values():
