@@ -48,7 +48,8 @@ def parse_destination(text: str) -> Destination:
     if text == "":
         raise RequestRefusedError("Invalid destination", "Destination cannot be blank")
     if not text.isascii() or len(text) > _NAME_SIZE_MAX:
-        _check_names(text)
+        for name in text.replace("%2F", "-").split("/"):
+            check_name(name)
     match text.split("/"):
         case [name]:
             return Destination(Kind.QUEUE, "", _unescape(name))
@@ -82,13 +83,13 @@ def parse_target(headers: Mapping[str, str], command: str = "SEND") -> Destinati
     return parse_destination(text)
 
 
-def _check_names(text: str) -> None:
-    """Elsewhere names are UTF-8, and AMQP's are short strings."""
+def check_name(name: str) -> None:
+    """Elsewhere names are UTF-8, and AMQP's are short strings; raises `RequestRefusedError`."""
     try:
-        sizes = [len(name.encode()) for name in text.replace("%2F", "-").split("/")]
+        size = len(name.encode())
     except UnicodeEncodeError:
         raise processing_error() from None
-    if max(sizes) > _NAME_SIZE_MAX:
+    if size > _NAME_SIZE_MAX:
         raise processing_error()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from protocols.stomp.destinations import TEMP_QUEUE_PREFIX, Destination, Kind
+from protocols.stomp.destinations import TEMP_QUEUE_PREFIX, Destination, Kind, check_name
 from protocols.stomp.errors import RequestRefusedError
 from protocols.stomp.language import boolean_header
 from protocols.stomp.queue_options import QueueOptions, queue_options, subscription_queue_name
@@ -119,6 +119,9 @@ class SessionQueues:
         return queue
 
     def _declare(self, name: str, options: QueueOptions) -> Queue:
+        for text in (name, *options.arguments.values()):
+            if isinstance(text, str):
+                check_name(text)
         return self._virtual_host.declare_queue(
             name,
             durable=options.durable,

@@ -40,3 +40,13 @@ def test_a_prefetch_count_may_be_larger_than_amqp_can_say(broker: StompBroker) -
     peer.frame("SUBSCRIBE", destination="/queue/a", id="1", ack="client", prefetch_count="70000")
     peer.frame("SEND", b"m", destination="/queue/a")
     assert peer.bodies() == [b"m"]
+
+
+@pytest.mark.parametrize(
+    "header", [b"x-queue-name:\xff", b"x-dead-letter-exchange:\xff", b"x-queue-name:" + b"x" * 256]
+)
+def test_a_name_that_others_cannot_read(broker: StompBroker, header: bytes) -> None:
+    peer = broker.connect()
+    peer.send(b"SUBSCRIBE\ndestination:/topic/a\nid:1\ndurable:true\n%b\n\n\0" % header)
+    assert peer.octets() == PROCESSING_ERROR
+    assert not peer.hung_up
