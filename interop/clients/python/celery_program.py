@@ -22,16 +22,23 @@ STOP_S = 20.0
 os.environ["INTEROP_BROKER"] = sys.argv[1]
 os.environ.setdefault("INTEROP_BACKEND", "rpc://")
 
+import quorum_app  # noqa: E402
 from celery import chain, chord, group  # noqa: E402 (the application reads its environment)
 from celery.app.backends import by_url  # noqa: E402
 from celery_app import add, app, fail, now, sleep, succeed_at_last, total  # noqa: E402
 
 
 @contextmanager
-def worker(pool: str, concurrency: int, *options: str, **environment: str) -> Iterator[str]:
+def worker(
+    pool: str,
+    concurrency: int,
+    *options: str,
+    application: str = "celery_app",
+    **environment: str,
+) -> Iterator[str]:
     """A worker that is ready; its name."""
     name = f"{pool}@interop"
-    command = [sys.executable, "-m", "celery", "-A", "celery_app", "worker", "--task-events"]
+    command = [sys.executable, "-m", "celery", "-A", application, "worker", "--task-events"]
     command += [f"--pool={pool}", f"--concurrency={concurrency}", f"--hostname={name}"]
     command += ["--loglevel=warning", *options]
     process = subprocess.Popen(
@@ -163,6 +170,16 @@ def greenlets(_: str) -> Any:
         check(time.monotonic() - started < 10, "one after the other")
 
 
+def quorum_queues(_: str) -> Any:
+    """What is not yet due waits in the broker, in 28 exchanges and queues in a row."""
+    with worker("threads", 2, application="quorum_app"):
+        asked = time.time()
+        late = quorum_app.now.apply_async(countdown=3)
+        soon = quorum_app.now.delay()
+        check(soon.get(WAIT_S) < asked + 3, "what was due at once waited")
+        check(late.get(WAIT_S) >= asked + 2.9, "it did not wait")
+
+
 SCENARIOS = {
     "tasks": tasks,
     "ETA and countdown": eta_and_countdown,
@@ -173,6 +190,7 @@ SCENARIOS = {
     "remote control": remote_control,
     "events": events,
     "greenlets": greenlets,
+    "quorum queues": quorum_queues,
 }
 
 if __name__ == "__main__":
