@@ -33,7 +33,10 @@ def browse(queue: AnyQueue, offset: int) -> Iterator[Browsed]:
         base = offset_of_lane(level)
         if level >= level_of(offset):
             for found in _browse_lane(queue.lanes[level], max(0, offset - base)):
-                yield found._replace(offset=base + found.offset)
+                at = base + found.offset
+                # What stands in line to be delivered again is in flight for its lane only.
+                in_flight = found.in_flight and not queue.is_returned(at)
+                yield found._replace(offset=at, in_flight=in_flight)
 
 
 def _browse_lane(light: LightQueue, position: int) -> Iterator[Browsed]:

@@ -55,3 +55,15 @@ def test_of_a_queue_with_lanes(live: LiveBroker) -> None:
     assert [each.message for each in found] == [b"0", b"2", b"2"]
     assert list(browse(lanes, found[2].offset)) == found[2:]
     assert list(browse(lanes, 1)) == found[1:]
+
+
+def test_what_stands_in_line_to_be_delivered_again_is_ready(live: LiveBroker) -> None:
+    lanes = live.broker.fair_lanes(live.declare(), returns_first=True)
+    live.append(lanes.lane(1), b"a", b"b")
+    ((first, messages, _),) = lanes.take(2)
+    assert len(messages) == 2
+    lanes.release([first])
+    assert [(each.message, each.in_flight) for each in browse(lanes, 0)] == [
+        (b"a", False),
+        (b"b", True),
+    ]
