@@ -8,6 +8,7 @@ from bench.load import AMQP, STOMP
 
 _AUTO_ACK = ("--mode", "both", "--in-flight", 2000)
 _CONFIRM_AND_ACK = ("--mode", "both", "--persistent", "--confirms", 1000, "--prefetch", 200)
+_PUBLISH = ("--mode", "publish")
 _FILL = ("--mode", "publish", "--persistent", "--confirms", 1000, "--keep")
 _RECEIPTS = ("--persistent", "--receipts", 1000, "--prefetch", 200, "--ack")
 _QUICK = 0.2  # of the amount
@@ -77,6 +78,36 @@ CASES = (
         "persistent-1K-both, round robin over 1,000 queues",
         (*_CONFIRM_AND_ACK, "--queues", 1000),
         single_queue="persistent-1K-both",
+    ),
+    Case(
+        "transient-1K-publish",
+        "200,000 of 1 KiB, transient, published into one queue that nobody reads",
+        _PUBLISH,
+        seconds=None,
+        messages=200_000,
+    ),
+    Case(
+        "transient-1K-publish-1000",
+        "transient-1K-publish, round robin over 1,000 queues",
+        (*_PUBLISH, "--queues", 1000),
+        seconds=None,
+        messages=200_000,
+        single_queue="transient-1K-publish",
+    ),
+    Case(
+        "persistent-1K-publish",
+        "200,000 of 1 KiB, persistent, confirms (window 1,000), into one queue nobody reads",
+        (*_PUBLISH, "--persistent", "--confirms", 1000),
+        seconds=None,
+        messages=200_000,
+    ),
+    Case(
+        "persistent-1K-publish-1000",
+        "persistent-1K-publish, round robin over 1,000 queues",
+        (*_PUBLISH, "--persistent", "--confirms", 1000, "--queues", 1000),
+        seconds=None,
+        messages=200_000,
+        single_queue="persistent-1K-publish",
     ),
     Case(
         "latency-transient-2000",

@@ -27,6 +27,7 @@ from core.consume_queue import VOLATILE_BASE
 from core.errors import CorruptRecordError
 from core.fair_lanes import FairLanes
 from core.group_commit import GroupCommit, RunBlocking, sync_files
+from core.indexing import Indexing
 from core.lanes import AnyQueue, Lanes
 from core.light_queue import LightQueue
 from core.metadata import Metadata, sync_directory
@@ -36,6 +37,7 @@ from core.record import HEADER_SIZE, Buffer, decode, decode_header
 from core.recovery import Recovery
 from core.rewind import Rewind, SinceTime, Target
 from core.route import DependsOn, Route
+from core.routes import Routes
 from core.store import Store
 from core.timer_index import TimerIndex
 from core.timer_record import TIMERS
@@ -96,12 +98,12 @@ class Broker:
             self._timer_index, self._store.commit_log, self._progress, clock,
             self._append_timers, self.turn.end,
         )  # fmt: skip
+        self._indexing = Indexing(self._store)
         self._commit = GroupCommit(self._begin_sync, run_blocking, self.turn.end, failed)
-        self._routes: dict[tuple[int, ...], int] = {}
-        self._route_queues: dict[int, tuple[int, ...]] = {}
+        self._routes = Routes(self._metadata, lambda: self._new_id("route"))
         self._next_ids: dict[str, tuple[int, int]] = {}  # By kind: next id, end of the block.
         self._lane_ids: dict[int, dict[int, int]] = {}  # By queue and level.
-        self._group_ids: dict[tuple[int, str], int] = {}
+        self._group_ids: dict[int, dict[str, int]] = {}  # By queue id.
         self._marks: list[int] = []
         self._checkpointed_at = 0
         self._checkpoint_size = 0
@@ -128,7 +130,7 @@ class Broker:
         known_lanes = self._metadata.items("lane")
         recovery = Recovery(
             self._store.commit_log,
-            self._route_queues,
+            self._routes.queue_ids,
             lambda id: str(id) in known_queues or str(id) in known_lanes,
             timer_recovery,
             _MARK_DISTANCE,
@@ -141,13 +143,13 @@ class Broker:
             id = int(key)
             self.queues[id] = self._new_queue(id, True)
         for key, (queue_id, group) in self._metadata.items("group").items():
-            self._group_ids[queue_id, group] = int(key)
+            self._group_ids.setdefault(queue_id, {})[group] = int(key)
             if int(key) in recovered.group_offsets and queue_id in self.queues:
                 self.queues[queue_id].group_offsets[group] = recovered.group_offsets[int(key)]
         # Last, since what no group needs is let go.
         for id, found in recovered.queues.items():
-            self.queues[id].index = found.index
             self.queues[id].restore(
+                found.index,
                 found.floor,
                 found.delivered_below,
                 found.settled,
@@ -238,31 +240,24 @@ class Broker:
             lane.drop()
             del self.queues[lane.id]
             self._metadata.delete("lane" if level else "queue", str(lane.id))
-            for key in [key for key in self._group_ids if key[0] == lane.id]:
-                self._metadata.delete("group", str(self._group_ids.pop(key)))
+            self._routes.forget(lane)
+            for group_id in self._group_ids.pop(lane.id, {}).values():
+                self._metadata.delete("group", str(group_id))
         self._lane_ids.pop(queue.id, None)
 
     def route(self, queues: Sequence[LightQueue], depends_on: DependsOn = DependsOn.KEY) -> Route:
         """The route to these queues; written down if a durable one is among them."""
-        ids = tuple(queue.id for queue in queues if queue.durable)
-        route_id = 0
-        if ids:
-            route_id = self._routes.get(ids, 0)
-            if not route_id:
-                route_id = self._new_id("route")
-                self._metadata.put("route", str(route_id), list(ids))
-                self._routes[ids] = route_id
-                self._route_queues[route_id] = ids
-        return Route(tuple(queues), route_id, depends_on)
+        return self._routes.find(queues, depends_on)
 
     def commit_group_offset(self, queue: LightQueue, group: str, offset: int) -> None:
         """Another group than the queue's own has consumed all below `offset`."""
-        group_id = self._group_ids.get((queue.id, group))
+        group_ids = self._group_ids.setdefault(queue.id, {})
+        group_id = group_ids.get(group)
         if group_id is None:
             group_id = self._new_id("group")
             if queue.durable:
                 self._metadata.put("group", str(group_id), [queue.id, group])
-            self._group_ids[queue.id, group] = group_id
+            group_ids[group] = group_id
         queue.commit_group_offset(group, group_id, offset)
 
     # Timers
@@ -302,9 +297,7 @@ class Broker:
             self._note_append(log_offset)
         else:
             log_offset = self._store.append_volatile(origin, sizes, payload, messages)
-        runs_count = _dispatch(routes, log_offset)
-        if not durable:
-            self._store.refer(log_offset, runs_count)
+        self._indexing.add(log_offset, routes, not durable)
 
     def when_durable(self, callback: Callable[[], None]) -> None:
         """Call `callback` when all that was appended and declared so far is durable.
@@ -338,7 +331,7 @@ class Broker:
 
         start = self._mark_before(target)
         log = self._store.commit_log
-        rewind = Rewind(queues, target, log, self._route_queues, start, self._clock, rewound)
+        rewind = Rewind(queues, target, log, self._routes.queue_ids, start, self._clock, rewound)
         self._rewinds[rewind] = None
         rewind.begin()
 
@@ -393,7 +386,7 @@ class Broker:
         return int(self._clock.seconds() * 1000)
 
     def _new_queue(self, id: int, durable: bool) -> LightQueue:
-        return LightQueue(id, durable, self._store, self._progress, self.turn)
+        return LightQueue(id, durable, self._store, self._progress, self.turn, self._indexing)
 
     def _levels(self, queue: LightQueue) -> dict[int, LightQueue]:
         ids = self._lane_ids.get(queue.id, {})
@@ -430,13 +423,7 @@ class Broker:
                 self._lane_ids.setdefault(queue_id, {})[level] = int(key)
             else:
                 self._metadata.delete("lane", key)
-        alive = {**self._metadata.items("queue"), **self._metadata.items("lane")}
-        for key, ids in list(self._metadata.items("route").items()):
-            if not any(str(id) in alive for id in ids):
-                self._metadata.delete("route", key)
-                continue
-            self._route_queues[int(key)] = tuple(ids)
-            self._routes[tuple(ids)] = int(key)
+        self._routes.load()
 
     def _append_timers(self, sizes: list[int], payload: list[Buffer]) -> int:
         log_offset = self._store.append_aside(TIMERS, sizes, payload)
@@ -529,6 +516,7 @@ class Broker:
                 self._progress.delete_before(number)
                 self._timer_index.forget(spent)
                 self._reclaim(log_offset)
+                self._routes.expire(self._store.commit_log.start, self.log_end)
             else:
                 self._log.error("no checkpoint could be written: {error}", error=error)
             for callback in waiting:
@@ -582,27 +570,11 @@ class Broker:
                 window.delivery_counts if queue.counts_returns else {},
             )
             for group, offset in queue.group_offsets.items():
-                group_offsets[self._group_ids[id, group]] = offset
+                group_offsets[self._group_ids[id][group]] = offset
         timers = self._timer_index.checkpoint(self.timers.firing)
         return Checkpoint(
             1, self.log_end, progress_number, queues, group_offsets, self._marks, timers
         )
-
-
-def _dispatch(routes: Sequence[Route], log_offset: int) -> int:
-    """Give each run of equal routes to its queues; return how many index entries that made."""
-    first, count = 0, len(routes)
-    runs_count = 0
-    while first < count:
-        route = routes[first]
-        end = first + 1
-        while end < count and routes[end] is route:
-            end += 1
-        is_kept = route.id != 0
-        for queue in route.queues:
-            runs_count += queue.append(log_offset, first, end - first, is_kept)
-        first = end
-    return runs_count
 
 
 def _message_at(data: bytes, position: int, log_offset: int) -> tuple[int, bytes] | None:

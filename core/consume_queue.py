@@ -15,6 +15,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import TypeAlias
 
 from core.errors import OffsetOutOfRangeError
@@ -23,12 +24,19 @@ VOLATILE_BASE = 1 << 62  # Log offsets from here on are of transient batches: se
 _WIDTH = 3
 _COUNT_MASK = (1 << 31) - 1
 _TRANSIENT = 1 << 31  # Beside the count: in a record of the log, but no restart brings it back.
+# Runs of one message each, as the third number of an entry, by their place in the record.
+SINGLES = tuple(range(1, 4096 << 32, 1 << 32))
 _TRIM_SIZE_MIN = 64 * _WIDTH  # Many queues are idle: what was read takes little room in each.
 
 
 # Queue offset of the first message, log offset of its record, its place there, message count.
 # A plain tuple: one is made for every run that is delivered.
 Run: TypeAlias = tuple[int, int, int, int]
+
+
+def unpack_place(packed: int) -> tuple[int, int]:
+    """The third number of an entry: the first message, and how many."""
+    return packed >> 32, packed & _COUNT_MASK
 
 
 class ConsumeQueue:
@@ -65,6 +73,23 @@ class ConsumeQueue:
         self._runs.extend((queue_offset, log_offset, first << 32 | count))
         self.max_offset = queue_offset + count
         return queue_offset
+
+    def append_runs(self, places: array[int], are_singles: bool) -> None:
+        """Add many runs: of each its log offset, and the third number of its entry.
+
+        `are_singles` says that each is of one message.
+        """
+        start, packed = self.max_offset, places[1::2]
+        if are_singles:
+            starts = list(range(start, start + len(packed) + 1))
+        else:
+            starts = list(accumulate((each & _COUNT_MASK for each in packed), initial=start))
+        self.max_offset = starts.pop()
+        runs = array("q", bytes(_WIDTH * places.itemsize * len(packed)))
+        runs[0::_WIDTH] = array("q", starts)
+        runs[1::_WIDTH] = places[0::2]
+        runs[2::_WIDTH] = packed
+        self._runs += runs
 
     def prepend(self, runs: Iterable[tuple[int, int, int]]) -> None:
         """Put runs before all others: log offset, first message, count; oldest first.
@@ -158,9 +183,8 @@ class ConsumeQueue:
     def to_bytes(self, log_offset_end: int) -> bytes:
         """The runs whose record lies below `log_offset_end`, for a checkpoint."""
         runs = self._runs
-        if not self._has_transient and not any(
-            offset >= log_offset_end for offset in runs[self._head + 1 :: _WIDTH]
-        ):
+        highest = max(runs[self._head + 1 :: _WIDTH], default=0)
+        if not self._has_transient and highest < log_offset_end:
             return runs[self._head :].tobytes()
         kept = array("q")
         for position in range(self._head, len(runs), _WIDTH):

@@ -9,16 +9,20 @@ This is on the hot path: work is done per run of messages, not per message.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from core.consume_queue import VOLATILE_BASE, ConsumeQueue
+from core.consume_queue import VOLATILE_BASE, ConsumeQueue, unpack_place
 from core.intervals import join
 from core.progress import Progress
 from core.store import Store
 from core.turn import Dispatcher, Turn
 from core.window import Window
+
+if TYPE_CHECKING:
+    from core.indexing import Indexing
 
 TAKE_SIZE_MAX = 256 << 10  # Stop taking when this many bytes were taken: a turn is short.
 
@@ -33,6 +37,26 @@ Head: TypeAlias = "tuple[int, Sequence[Any], int]"
 class LightQueue:
     """One queue of the model; `id` is for ever, and names it in routes and journals."""
 
+    __slots__ = (
+        "_dispatcher",
+        "_durable_end",
+        "_index",
+        "_indexing",
+        "_keeps_for_groups",
+        "_progress",
+        "_ready_count",
+        "_store",
+        "_turn",
+        "counts_returns",
+        "deleted",
+        "durable",
+        "group_offsets",
+        "guarded",
+        "id",
+        "keeps_all",
+        "window",
+    )
+
     def __init__(
         self,
         id: int,
@@ -40,23 +64,50 @@ class LightQueue:
         store: Store,
         progress: Progress,
         turn: Turn,
+        indexing: Indexing,
     ) -> None:
         self.id = id
         self.durable = durable
-        self.index = ConsumeQueue()
         self.window = Window()
         self.group_offsets: dict[str, int] = {}
-        self.ready_count = 0
         self.deleted = False
         self.guarded = False  # Must whoever appends ask the layer above first?
         self.keeps_all = False  # Does it keep over a restart what is not persistent, too?
         self._keeps_for_groups = True  # Does it hold what other groups have not read yet?
         self.counts_returns = False  # Does a restart know how often each message came back?
-        self.dispatcher: Dispatcher | None = None  # Who hands out what becomes ready.
+        self._index = ConsumeQueue()
+        self._ready_count = 0
+        self._dispatcher: Dispatcher | None = None
         self._store = store
         self._progress = progress
         self._turn = turn
+        self._indexing = indexing
         self._durable_end = 0  # Behind it only transient messages were appended.
+
+    @property
+    def dispatcher(self) -> Dispatcher | None:
+        """Who hands out what becomes ready; while there is nobody, entries may be owed."""
+        return self._dispatcher
+
+    @dispatcher.setter
+    def dispatcher(self, dispatcher: Dispatcher | None) -> None:
+        if (dispatcher is None) is not (self._dispatcher is None):
+            self._indexing.changed()
+        self._dispatcher = dispatcher
+
+    @property
+    def index(self) -> ConsumeQueue:
+        """Where the messages are."""
+        if self._dispatcher is None:
+            self._indexing.settle()
+        return self._index
+
+    @property
+    def ready_count(self) -> int:
+        """How many messages wait to be delivered."""
+        if self._dispatcher is None:
+            self._indexing.settle()
+        return self._ready_count
 
     @property
     def lanes(self) -> dict[int, LightQueue]:
@@ -116,18 +167,32 @@ class LightQueue:
         """
         if self.deleted:
             return 0
-        start = self.index.append(log_offset, first, count)
-        self.ready_count += count
+        if self._dispatcher is None:
+            self._indexing.settle()
+        start = self._index.append(log_offset, first, count)
+        self._ready_count += count
         if self.durable:
             if is_kept and log_offset < VOLATILE_BASE:
                 self._durable_end = start + count
             else:
                 self._progress.gap(self.id, start, start + count)
                 if log_offset < VOLATILE_BASE:
-                    self.index.mark_transient()
-        if self.dispatcher is not None:
-            self._turn.dispatchers[self.dispatcher] = None
+                    self._index.mark_transient()
+        if self._dispatcher is not None:
+            self._turn.dispatchers[self._dispatcher] = None
         return 1
+
+    def append_runs(self, places: array[int], are_singles: bool, is_kept: bool) -> None:
+        """Many runs, that nobody waits for: see `ConsumeQueue.append_runs`, and `append`."""
+        if self.durable and not (is_kept and max(places[0::2]) < VOLATILE_BASE):
+            for log_offset, packed in zip(places[0::2], places[1::2], strict=True):
+                self.append(log_offset, *unpack_place(packed), is_kept)
+            return
+        start = self._index.max_offset
+        self._index.append_runs(places, are_singles)
+        self._ready_count += self._index.max_offset - start
+        if self.durable:
+            self._durable_end = self._index.max_offset
 
     def take(self, count: int) -> list[Span]:
         """At most `count` ready messages go in flight: returned ones first, then in order.
@@ -135,24 +200,24 @@ class LightQueue:
         Fewer if they are large. The caller has them settled or released later.
         """
         spans: list[Span] = []
-        window = self.window
+        window, index = self.window, self.index
         size = 0
         never_delivered = window.next_offset
         fetch = self._store.fetch
-        while count > 0 and size < TAKE_SIZE_MAX and self.ready_count > 0:
+        while count > 0 and size < TAKE_SIZE_MAX and self._ready_count > 0:
             if window.returned and window.is_return_next():
                 known = len(spans)
                 size += self._take_returned(spans)
                 count -= len(spans) - known
                 continue
-            run = self.index.run_at(window.begin_run())
+            run = index.run_at(window.begin_run())
             assert run is not None, "what is ready is in the index"
             start, log_offset, first, held = run
             if start != window.next_offset:
                 window.skip_to(start)
             redelivered = start < window.redelivered_below
             taken = window.take(count if count < held else held)
-            self.ready_count -= taken
+            self._ready_count -= taken
             try:
                 messages, messages_size = fetch(log_offset, first, taken)
             except OSError:
@@ -174,11 +239,11 @@ class LightQueue:
 
     def peek(self, count: int) -> Head | None:
         """What `take` would give first; None if nothing is ready."""
-        window = self.window
-        while self.ready_count > 0:
+        window, index = self.window, self.index
+        while self._ready_count > 0:
             is_returned = window.is_return_next()
             offset = window.lowest_returned if is_returned else window.begin_run()
-            run = self.index.run_at(offset)
+            run = index.run_at(offset)
             assert run is not None, "what is ready is in the index"
             start, log_offset, first, held = run
             if is_returned:
@@ -193,7 +258,7 @@ class LightQueue:
                 window.take_returned()
             else:
                 window.take(held)
-            self.ready_count -= held
+            self._ready_count -= held
             self.settle(start, start + held)
         return None
 
@@ -201,13 +266,13 @@ class LightQueue:
         """Take the lowest returned message; return about how large it is."""
         window = self.window
         offset = window.lowest_returned
-        run = self.index.run_at(offset)
+        run = self._index.run_at(offset)
         messages: Sequence[Any] = ()
         size = 0
         if run is not None:
             messages, size = self._store.fetch(run[1], run[2], 1)
         window.take_returned()
-        self.ready_count -= 1
+        self._ready_count -= 1
         if messages:
             spans.append((offset, messages, True))
         else:
@@ -221,7 +286,7 @@ class LightQueue:
         them, and where to look next: the end of the queue if there is no more.
         """
         start, end = self.window.ready_from(position)
-        stop = min(start + count, self.index.max_offset)
+        stop = min(start + count, self.max_offset)
         if end is not None:
             stop = min(stop, end)
         if start >= stop:
@@ -232,9 +297,10 @@ class LightQueue:
     def take_at(self, offset: int) -> bool:
         """One message that is ready goes in flight out of its turn; was it delivered before?"""
         window = self.window
+        self._indexing.settle()
         redelivered = window.is_returned(offset) or window.is_redelivered(offset)
         window.take_at(offset)
-        self.ready_count -= 1
+        self._ready_count -= 1
         if self.durable and not redelivered and offset < self._durable_end:
             self._progress.delivered(self)
         return redelivered
@@ -254,7 +320,7 @@ class LightQueue:
     def _untake(self, count: int) -> None:
         """The last `count` messages of the last run stay in the queue after all."""
         self.window.untake(count)
-        self.ready_count += count
+        self._ready_count += count
 
     def settle(self, start: int, end: int) -> None:
         """Messages in flight, `start` up to not including `end`, are done with."""
@@ -271,11 +337,11 @@ class LightQueue:
             return
         for offset in offsets:
             self.window.release(offset)
-            self.ready_count += 1
+            self._ready_count += 1
             if self.counts_returns:
                 self._note_return(offset)
-        if self.dispatcher is not None:
-            self._turn.dispatchers[self.dispatcher] = None
+        if self._dispatcher is not None:
+            self._turn.dispatchers[self._dispatcher] = None
 
     def count_return(self, offset: int) -> None:
         """A message in flight is wanted by nobody now, but stays in flight: somebody else has it.
@@ -285,8 +351,8 @@ class LightQueue:
         self.window.count_return(offset)
         if self.counts_returns:
             self._note_return(offset)
-        if self.dispatcher is not None:
-            self._turn.dispatchers[self.dispatcher] = None
+        if self._dispatcher is not None:
+            self._turn.dispatchers[self._dispatcher] = None
 
     def purge(self, end: int | None = None) -> int:
         """Drop what is ready, or of a queue that nobody takes from, what is below `end`.
@@ -294,11 +360,12 @@ class LightQueue:
         Returns how many messages that were.
         """
         count = 0
-        for start, stop in self.window.purge(self.index.max_offset if end is None else end):
+        max_offset = self.max_offset
+        for start, stop in self.window.purge(max_offset if end is None else end):
             count += stop - start
             if self.durable:
                 self._progress.settled(self.id, start, stop)
-        self.ready_count -= count
+        self._ready_count -= count
         self._trim()
         return count
 
@@ -318,12 +385,13 @@ class LightQueue:
         Fewer if they are large.
         """
         spans: list[Span] = []
-        offset = max(offset, self.index.min_offset)
+        index = self.index
+        offset = max(offset, index.min_offset)
         size = 0
         while count > 0 and size < TAKE_SIZE_MAX:
-            run = self.index.run_at(offset)
+            run = index.run_at(offset)
             if run is None:
-                return spans, max(offset, self.index.max_offset)
+                return spans, max(offset, index.max_offset)
             start, log_offset, first, held = run
             wanted = min(held, count)
             messages, messages_size = self._store.fetch(log_offset, first, wanted)
@@ -369,8 +437,9 @@ class LightQueue:
 
         Raises `OffsetOutOfRangeError` if no message is held at `offset`.
         """
-        self.index.check(offset)
-        run = self.index.run_at(offset)
+        index = self.index
+        index.check(offset)
+        run = index.run_at(offset)
         assert run is not None
         _, log_offset, first, _ = run
         message_offset = self._store.message_offset(log_offset, first)
@@ -378,10 +447,11 @@ class LightQueue:
 
     def search_timestamp(self, timestamp_ms: int) -> int:
         """The queue offset of the first message stored at that time or later."""
-        low, high = self.index.min_offset, self.index.max_offset
+        index = self.index
+        low, high = index.min_offset, index.max_offset
         while low < high:
             middle = (low + high) // 2
-            run = self.index.run_at(middle)
+            run = index.run_at(middle)
             if run is None or self._store.timestamp_ms(run[1]) >= timestamp_ms:
                 high = middle
             else:
@@ -402,13 +472,15 @@ class LightQueue:
 
     def restore(
         self,
+        index: ConsumeQueue,
         floor: int,
         delivered_below: int,
         settled: list[tuple[int, int]],
         durable_end: int,
         return_counts: dict[int, int],
     ) -> None:
-        """Begin after a restart with what the checkpoint and the journal know."""
+        """Begin after a restart with what the checkpoint, the log and the journal know."""
+        self._index = index
         self.window = Window(floor)
         settled = [(max(start, floor), end) for start, end in settled if end > floor]
         settled = join(settled + self._gaps(floor))
@@ -438,19 +510,20 @@ class LightQueue:
 
     def drop(self) -> None:
         """The queue is deleted: let go of all its messages."""
+        self._indexing.changed()
         self.deleted = True
-        self.dispatcher = None
-        self.ready_count = 0
-        for log_offset in self.index.log_offsets():
+        self._dispatcher = None
+        self._ready_count = 0
+        for log_offset in self._index.log_offsets():
             if log_offset >= VOLATILE_BASE:
                 self._store.release(log_offset)
-        self.index = ConsumeQueue(self.index.max_offset)
+        self._index = ConsumeQueue(self._index.max_offset)
 
     def _count_ready(self) -> None:
         window = self.window
         settled_count = sum(end - start for start, end in window.settled.items())
-        self.ready_count = self.index.max_offset - window.floor - settled_count
-        self.ready_count -= window.in_flight_count
+        self._ready_count = self._index.max_offset - window.floor - settled_count
+        self._ready_count -= window.in_flight_count
 
     def _note_return(self, offset: int) -> None:
         if self.durable and offset < self._durable_end:
@@ -458,7 +531,7 @@ class LightQueue:
 
     def _trim(self) -> None:
         """Forget the entries that neither this group nor another one needs."""
-        index, floor = self.index, self.window.floor
+        index, floor = self._index, self.window.floor
         if self.group_offsets and self._keeps_for_groups:
             floor = min(floor, *self.group_offsets.values())
         for log_offset in index.drop_before(floor):
@@ -468,12 +541,12 @@ class LightQueue:
     def _gaps(self, start: int) -> list[tuple[int, int]]:
         """The offsets from `start` on at which nothing is held."""
         gaps = []
-        while (run := self.index.run_at(start)) is not None:
+        while (run := self._index.run_at(start)) is not None:
             if run[0] > start:
                 gaps.append((start, run[0]))
             start = run[0] + run[3]
-        if start < self.index.max_offset:
-            gaps.append((start, self.index.max_offset))
+        if start < self._index.max_offset:
+            gaps.append((start, self._index.max_offset))
         return gaps
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from functools import cached_property
 from typing import ClassVar
 
 from core.light_queue import LightQueue
@@ -21,11 +20,21 @@ class Route:
     """The queues of a message; `id` names the durable ones of them in log records, 0 none.
 
     `by_header` says that another message which is sent there may go elsewhere, `by_message` that
-    this is so even if its header is the same. `guarded` says that one of the queues may refuse a
-    message, and has to be asked first. A route without queues is unroutable.
+    this is so even if its header is the same. A route without queues is unroutable.
     """
 
     waits: ClassVar[bool] = False  # Is a message for the timers, and for no queue yet?
+
+    __slots__ = (
+        "__weakref__",
+        "_without_restart",
+        "by_header",
+        "by_message",
+        "depends_on",
+        "durable",
+        "id",
+        "queues",
+    )
 
     def __init__(
         self, queues: tuple[LightQueue, ...], id: int, depends_on: DependsOn = DependsOn.KEY
@@ -33,11 +42,15 @@ class Route:
         self.queues = queues
         self.id = id
         self.durable = id != 0
-        self.guarded = any(queue.guarded for queue in queues)
         self.depends_on = depends_on
         self.by_header = depends_on >= DependsOn.HEADER
         self.by_message = depends_on is DependsOn.MESSAGE
-        self._keeps_all = any(queue.keeps_all for queue in queues)
+        self._without_restart: Route | None = None
+
+    @property
+    def guarded(self) -> bool:
+        """May one of the queues refuse a message, and has to be asked first?"""
+        return any(queue.guarded for queue in self.queues)
 
     @property
     def is_unroutable(self) -> bool:
@@ -46,9 +59,13 @@ class Route:
 
     def keeps(self, persistent: bool) -> bool:
         """Would a restart bring back a message that goes here?"""
-        return self.durable and (persistent or self._keeps_all)
+        return self.durable and (persistent or any(queue.keeps_all for queue in self.queues))
 
-    @cached_property
+    @property
     def without_restart(self) -> Route:
         """The same queues, for a message that no restart brings back."""
-        return Route(self.queues, 0, self.depends_on) if self.id else self
+        if not self.id:
+            return self
+        if self._without_restart is None:
+            self._without_restart = Route(self.queues, 0, self.depends_on)
+        return self._without_restart

@@ -144,6 +144,11 @@ class Store:
         if not count:
             self.release(log_offset)
 
+    def refer_if_transient(self, log_offset: int, count: int) -> None:
+        """The same, if the batch is a transient one."""
+        if log_offset >= VOLATILE_BASE:
+            self.refer(log_offset, count)
+
     def release(self, log_offset: int) -> None:
         """One run less points to a transient batch; the last one lets it go."""
         batch = self._volatile.get(log_offset)

@@ -1,0 +1,151 @@
+"""Which messages are in the indexes of their queues already, and which only in the store.
+
+A queue that somebody waits for gets its entries at once. To all others they are owed: a batch is
+noted as a whole, and brought into the indexes when somebody looks at any of these queues, or when
+many messages are owed; then all that goes to one queue is entered together. So publishing to a
+thousand queues that nobody reads costs little more than publishing to one.
+
+Invariant: only a queue without a dispatcher is owed anything, and everything that reads such a
+queue settles first. `LightQueue` sees to both: its state is private, and each way to it calls
+`settle`. Nobody has seen an offset that is owed, so a crash may give it to another message.
+
+This is on the hot path: what is done per message is done by C functions over whole batches.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from operator import is_
+
+from core.consume_queue import SINGLES
+from core.light_queue import LightQueue
+from core.route import Route
+from core.store import Store
+
+_OWED_COUNT_MAX = 1 << 16  # Messages; entering so many takes about 15 ms.
+_GROUPED_COUNT_MIN = 1 << 10  # Fewer are entered one by one.
+
+
+class Indexing:
+    """Gives stored batches to the queues of their routes, now or later."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._owed: list[tuple[int, Sequence[Route]]] = []  # Log offset; a route per message.
+        self._owed_count = 0
+        # What is known of the routes since the last change: nobody waits at a quiet one.
+        self._quiet: set[Route] = set()
+        self._loud: set[Route] = set()
+        self._quiet_route: dict[LightQueue, Route] = {}
+        self._crossing: set[Route] = set()  # Quiet ones that have a queue in common.
+        self._all_single = True  # Does each quiet route lead to one queue?
+
+    def add(self, log_offset: int, routes: Sequence[Route], is_transient: bool) -> None:
+        """A batch was stored; there is a route for each of its messages."""
+        if self._are_quiet(routes):
+            self._owed.append((log_offset, routes))
+            self._owed_count += len(routes)
+            if self._owed_count >= _OWED_COUNT_MAX:
+                self.settle()
+            return
+        runs_count = _enter(log_offset, routes)
+        if is_transient:
+            self._store.refer(log_offset, runs_count)
+
+    def settle(self) -> None:
+        """Enter all that is owed."""
+        if not self._owed:
+            return
+        owed, self._owed = self._owed, []
+        is_much, self._owed_count = self._owed_count >= _GROUPED_COUNT_MIN, 0
+        if is_much:
+            self._enter_grouped(owed)
+            return
+        for log_offset, routes in owed:
+            self._store.refer_if_transient(log_offset, _enter(log_offset, routes))
+
+    def changed(self) -> None:
+        """Somebody waits for a queue from now on, or does not any more; or a queue is deleted."""
+        self.settle()
+        self._quiet.clear()
+        self._loud.clear()
+        self._quiet_route.clear()
+        self._crossing.clear()
+        self._all_single = True
+
+    def _are_quiet(self, routes: Sequence[Route]) -> bool:
+        if self._quiet.issuperset(routes):
+            return True
+        if not self._loud.isdisjoint(routes):
+            return False
+        for route in set(routes) - self._quiet:
+            if any(queue.dispatcher is not None for queue in route.queues):
+                self._loud.add(route)
+                return False
+            self._note_quiet(route)
+        return True
+
+    def _note_quiet(self, route: Route) -> None:
+        self._quiet.add(route)
+        self._all_single = self._all_single and len(route.queues) == 1
+        for queue in route.queues:
+            other = self._quiet_route.setdefault(queue, route)
+            if other is not route:
+                self._crossing |= {route, other}
+
+    def _enter_grouped(self, owed: Sequence[tuple[int, Sequence[Route]]]) -> None:
+        """All that goes to one queue at once; but in turn where routes cross, for the order."""
+        crossing = self._crossing
+        places: defaultdict[Route, list[int]] = defaultdict(list)  # As `append_runs` wants them.
+        are_singles = True
+        for log_offset, routes in owed:
+            if (
+                len(routes) <= len(SINGLES)
+                and not any(map(is_, routes, routes[1:]))
+                and (not crossing or crossing.isdisjoint(routes))
+            ):
+                pairs = zip(repeat(log_offset), SINGLES)
+                deque(map(list.extend, map(places.__getitem__, routes), pairs), maxlen=0)
+                runs_count = len(routes)
+                if not self._all_single:
+                    runs_count = sum(len(route.queues) for route in routes)
+            else:
+                runs_count = 0
+                for route, first, count in _runs(routes):
+                    runs_count += len(route.queues)
+                    if route in crossing:
+                        for queue in route.queues:
+                            queue.append(log_offset, first, count, route.id != 0)
+                    else:
+                        are_singles = are_singles and count == 1
+                        places[route] += (log_offset, first << 32 | count)
+            self._store.refer_if_transient(log_offset, runs_count)
+        for route, of_route in places.items():
+            packed = array("q", of_route)
+            for queue in route.queues:
+                queue.append_runs(packed, are_singles, route.id != 0)
+
+
+def _runs(routes: Sequence[Route]) -> Iterator[tuple[Route, int, int]]:
+    """Each run of equal routes: the route, its first message, and how many."""
+    first, count = 0, len(routes)
+    while first < count:
+        route = routes[first]
+        end = first + 1
+        while end < count and routes[end] is route:
+            end += 1
+        yield route, first, end - first
+        first = end
+
+
+def _enter(log_offset: int, routes: Sequence[Route]) -> int:
+    """Give each run of equal routes to its queues; return how many index entries that made."""
+    runs_count = 0
+    for route, first, count in _runs(routes):
+        is_kept = route.id != 0
+        for queue in route.queues:
+            runs_count += queue.append(log_offset, first, count, is_kept)
+    return runs_count

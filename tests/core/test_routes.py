@@ -1,0 +1,87 @@
+"""Routes are one object each, and go with their queues; what recovery still needs stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.metadata import Metadata
+from core.route import DependsOn
+from tests.support.live_broker import LiveBroker, bodies
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> LiveBroker:
+    return LiveBroker(tmp_path / "data")
+
+
+def documents(live: LiveBroker) -> list[list[int]]:
+    return list(live.broker.documents("route").values())
+
+
+def test_the_same_queues_have_one_route(live: LiveBroker) -> None:
+    a, b = live.declare(), live.declare(durable=False)
+    route = live.broker.route
+    assert route([a, b]) is route([a, b])
+    assert route([a, b]) is not route([a, b], DependsOn.HEADER)
+    assert route([a, b]).id == route([a]).id
+    assert documents(live) == [[a.id]]
+
+
+def test_a_route_goes_with_its_only_queue(live: LiveBroker) -> None:
+    queue = live.declare()
+    live.append(queue, b"x")
+    live.broker.delete_queue(queue)
+    assert documents(live) == []
+    routes = live.broker._routes
+    for left in (routes._routes, routes._keys_of, routes._numbers_of, routes._leaving):
+        assert not left
+
+
+def test_a_deleted_queue_leaves_those_that_shared_its_routes(live: LiveBroker) -> None:
+    stays, goes = live.declare(), live.declare()
+    live.append(live.broker.route([stays, goes]), b"a")
+    live.broker.delete_queue(goes)
+    live.append(stays, b"b")
+    live = live.crash()
+    assert bodies(live.queue(stays.id)) == [b"a", b"b"]
+    routes, end = live.broker._routes, live.broker.log_end
+    routes.expire(0, end)
+    routes.expire(end - 1, end)
+    assert [stays.id, goes.id] in documents(live), "the log still has its record"
+    routes.expire(end, end + 100)
+    assert documents(live) == [[stays.id]]
+
+
+def test_a_route_that_somebody_keeps_stays_written_down(live: LiveBroker) -> None:
+    """A transaction may hold one for long, and publish by it when a queue of it is gone."""
+    stays, goes = live.declare(), live.declare()
+    route = live.broker.route([stays, goes])
+    live.broker.delete_queue(goes)
+    for _ in range(2):
+        live.broker._routes.expire(1000, 1000)
+    live.append(route, b"late")
+    live = live.crash()
+    assert bodies(live.queue(stays.id)) == [b"late"]
+    live.broker._routes.expire(1000, 1000)
+    assert documents(live) == []
+
+
+def test_the_last_queue_takes_the_route_with_it_at_once(live: LiveBroker) -> None:
+    queues = [live.declare(), live.declare()]
+    live.append(live.broker.route(queues), b"a")
+    for queue in queues:
+        live.broker.delete_queue(queue)
+    assert documents(live) == []
+
+
+def test_the_groups_of_a_deleted_queue_are_forgotten(live: LiveBroker) -> None:
+    queue, other = live.declare(), live.declare()
+    for each in (queue, other):
+        live.append(each, b"x")
+        live.broker.commit_group_offset(each, "readers", 1)
+    live.broker.delete_queue(queue)
+    assert list(live.broker.documents("group").values()) == [[other.id, "readers"]]
+    live.broker.stop()
+    assert len(Metadata(live.directory / "metadata").items("group")) == 1
