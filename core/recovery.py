@@ -216,12 +216,12 @@ class Recovery:
                 or HEADER_SIZE + header.message_count * ROW_SIZE > len(data)
             ):
                 header = None
-            size = header.size if header is not None else stop - start
+            # First that all is one record: a damaged size may fit some of the rows by chance.
+            size = stop - start
             route_ids = _rows_that_fill(data, size)
-            if not route_ids and (route_ids := _rows_that_fill(data, stop - start)):
-                size = stop - start
-            elif not route_ids and header is not None:
-                route_ids = decode_rows(data, header)[0]
+            if not route_ids and header is not None:
+                size = header.size
+                route_ids = _rows_that_fill(data, size) or decode_rows(data, header)[0]
             if not route_ids:
                 _log.error("nobody can tell whose messages were at {start}", start=start)
             self._dispatch(start, route_ids)

@@ -79,6 +79,19 @@ def test_cut_at_any_byte_a_prefix_comes_back(
     live.kill()
 
 
+def test_a_damaged_size_that_fits_some_of_the_rows(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    live = fresh(tmp_path_factory)
+    queue = live.declare()
+    live.append(queue, b"x" * 33, b"y" * 33)
+    live.append(queue, b"z")
+    one_row_less = 118 ^ 77
+    live = live.crash(meanwhile=lambda folder: damage_log(folder, 3, one_row_less))
+    assert [(o, m) for o, m, _ in take_all(live.queue(queue.id))] == [(2, b"z")]
+    live.kill()
+
+
 @given(
     batches=st.lists(st.integers(1, 4), min_size=2, max_size=8),
     data=st.data(),
