@@ -1,6 +1,6 @@
 # The one door: `make run` is all that a newcomer needs, `make check` what every change must pass.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format interop interop-clients interop-stomp interop-websocket differential crash fuzz fuzz-guided bench demo clean
+.PHONY: help setup run test check format interop interop-clients interop-stomp interop-websocket differential crash fuzz fuzz-guided bench bench-scale demo clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -52,6 +52,8 @@ fuzz-guided: setup ## The same led by coverage, with atheris; TARGET=amqp-frames
 	$(BIN)/python -m tests.fuzz.guided $${TARGET:-amqp-connections} $${RUNS:-100000}
 bench: setup ## Measure it
 	$(BIN)/python -m bench
+bench-scale: setup ## Many connections, channels and queues
+	$(BIN)/python -m bench.scale
 demo: setup ## Orders in three languages, each read in the other two
 	@$(BIN)/rosettamq demo
 clean: ## Remove what was made; keeps ./data
