@@ -249,6 +249,10 @@ class Broker:
         """The route to these queues; written down if a durable one is among them."""
         return self._routes.find(queues, depends_on)
 
+    def is_routed(self, queue: AnyQueue) -> bool:
+        """Has anybody got a route to it?"""
+        return any(self._routes.lead_to(lane) for lane in queue.lanes.values())
+
     def commit_group_offset(self, queue: LightQueue, group: str, offset: int) -> None:
         """Another group than the queue's own has consumed all below `offset`."""
         group_ids = self._group_ids.setdefault(queue.id, {})

@@ -60,6 +60,10 @@ class Routes:
                 self._keys_of.setdefault(queue, {})[key] = None
         return route
 
+    def lead_to(self, queue: LightQueue) -> bool:
+        """Is there a route to this queue?"""
+        return queue in self._keys_of
+
     def forget(self, queue: LightQueue) -> None:
         """A queue is deleted, and so are the routes to it."""
         kept: dict[int, list[ref[Route]]] = {}

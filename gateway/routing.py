@@ -29,8 +29,8 @@ def find_queues(
     message on to its alternate exchange.
     """
     if not exchange.name:
-        named = virtual_host.queues
-        return [named[key] for key in dict.fromkeys(routing_keys) if key in named], DependsOn.KEY
+        found_by_name = (virtual_host.queue_named(key) for key in dict.fromkeys(routing_keys))
+        return [queue for queue in found_by_name if queue is not None], DependsOn.KEY
     queues: dict[Queue, None] = {}
     depends_on = DependsOn.KEY
     visited = {exchange.name}
@@ -69,7 +69,5 @@ def by_guarded_queue(
 
 def _alternate(virtual_host: VirtualHost, name: str, routing_key: str) -> list[Destination]:
     """Where an alternate exchange leads: the default one to a queue, a missing one nowhere."""
-    destinations: Mapping[str, Destination] = virtual_host.exchanges
-    if not name:
-        name, destinations = routing_key, virtual_host.queues
-    return [destinations[name]] if name in destinations else []
+    found = virtual_host.exchanges.get(name) if name else virtual_host.queue_named(routing_key)
+    return [] if found is None else [found]

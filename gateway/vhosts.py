@@ -31,6 +31,7 @@ from gateway.errors import (
 from gateway.exchanges import PREDECLARED, TYPES, Exchange
 from gateway.keepers import Keepers
 from gateway.messages import Header, Language, Message
+from gateway.missing import Missing
 from gateway.policies import Policies
 from gateway.queue_arguments import check_arguments
 from gateway.queue_classes import queue_class
@@ -70,6 +71,7 @@ class VirtualHost:
         self._routes = RouteTable(broker)
         self._broker = broker
         self._changed = changed
+        self._missing = Missing()
         self._owned: dict[object, dict[Queue, None]] = {}
         self._topology = Topology(name, broker, changed)
         self.queue_tools = QueueTools(name, broker, clock, languages)
@@ -159,6 +161,13 @@ class VirtualHost:
             raise _locked(queue)
         return queue
 
+    def queue_named(self, name: str) -> Queue | None:
+        """The queue of this name, for a route; whoever keeps that hears if it comes to exist."""
+        queue = self.queues.get(name)
+        if queue is None:
+            self._missing.look(name)
+        return queue
+
     def declare_queue(
         self,
         name: str,
@@ -225,7 +234,6 @@ class VirtualHost:
         queue.touch()
         if exclusive_owner is not None:
             self._owned.setdefault(exclusive_owner, {})[queue] = None
-        self._changed()
         return queue
 
     def make_reply_queue(self, prefix: str, owner: object) -> Queue:
@@ -234,7 +242,6 @@ class VirtualHost:
         light = self._broker.declare_queue(None)
         queue = self._add_queue(name, light, owner, True, {})
         self._owned.setdefault(owner, {})[queue] = None
-        self._changed()
         return queue
 
     def delete_queue(
@@ -267,8 +274,10 @@ class VirtualHost:
         if queue.exclusive_owner is not None:
             self._owned.get(queue.exclusive_owner, {}).pop(queue, None)
         self._remove_bindings_to(queue)
+        is_routed = self._broker.is_routed(queue.light)
         self._broker.delete_queue(queue.light)
-        self._changed()
+        if is_routed:
+            self._changed()
         queue.deleted()
 
     def release_owner(self, owner: object) -> None:
@@ -586,6 +595,9 @@ class VirtualHost:
         queue = make(self, name, lanes, turn, owner, auto_delete, arguments, policies, ttl_history)
         self.queues[name] = queue
         self._routes.add(queue)
+        if name in self._missing:
+            self._missing.clear()
+            self._changed()
         return queue
 
     def _store_queue(self, queue: Queue) -> None:

@@ -39,8 +39,33 @@ def test_every_change_of_the_topology_is_another_generation(live: LiveGateway) -
         lambda: host.topic_queue("new", create=True),
     ]
     for change in changes:
+        for name in ("q", "own", "new"):
+            host.route("", name, None)  # Somebody publishes there.
         before = live.gateway.generation
         change()
+        assert live.gateway.generation > before
+
+
+def test_a_queue_that_nobody_publishes_to_comes_and_goes_unnoticed(live: LiveGateway) -> None:
+    host = live.host
+    host.declare_queue("q")
+    route = host.route("", "q", None)
+    before = live.gateway.generation
+    host.declare_queue("reply", exclusive_owner=live)
+    host.delete_queue("reply", owner=live)
+    assert live.gateway.generation == before
+    assert host.route("", "q", None) is route
+
+
+def test_a_queue_that_a_route_lacks_is_another_generation(live: LiveGateway) -> None:
+    host = live.host
+    host.declare_exchange("x", "direct", arguments={"alternate-exchange": ""})
+    host.declare_queue("q")
+    for name in ("copy", "other"):
+        assert len(host.route("", "q", None, more_keys=["copy"]).queues) == 1 + (name == "other")
+        assert not host.route("x", "other", None).queues
+        before = live.gateway.generation
+        host.declare_queue(name)
         assert live.gateway.generation > before
 
 
