@@ -14,6 +14,8 @@ class Intervals(dict[int, int]):
     What is added must not overlap what is there: an offset is settled once.
     """
 
+    __slots__ = ("_start_of",)
+
     def __init__(self) -> None:
         super().__init__()
         self._start_of: dict[int, int] = {}

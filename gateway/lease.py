@@ -21,6 +21,8 @@ class Leased(Protocol):
 class Lease:
     """The time of one queue; without `time_ms` it never ends."""
 
+    __slots__ = ("_clock", "_queue", "_time_ms", "_timer")
+
     def __init__(self, queue: Leased, clock: IReactorTime, time_ms: int | None) -> None:
         self._queue = queue
         self._clock = clock

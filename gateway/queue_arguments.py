@@ -66,10 +66,15 @@ class QueueOptions:
 
 def parse_options(arguments: Arguments) -> QueueOptions:
     """The meaning of arguments that were checked before."""
+    if not arguments:
+        return _NO_OPTIONS
     known: dict[str, Any] = {
         field: arguments[name] for name, field in _FIELDS.items() if name in arguments
     }
     return QueueOptions(**known)
+
+
+_NO_OPTIONS = QueueOptions()  # Most queues have none, and there may be many queues.
 
 
 _FIELDS = {
