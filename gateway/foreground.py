@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import signal
 import sys
 from collections.abc import Sequence
@@ -74,6 +75,13 @@ def _tune_garbage_collection() -> None:
     gc.set_threshold(_GARBAGE_THRESHOLD)
 
 
+def _allow_many_connections() -> None:
+    """Each takes a file descriptor; as many as the system's administrator grants are ours."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def _install_reactor() -> Any:
     """Twisted's reactor, without the TLS that Twisted imports with it.
 
@@ -109,6 +117,7 @@ class _Run:
 
     def until_stopped(self) -> int:
         _tune_garbage_collection()
+        _allow_many_connections()
         self._reactor.callWhenRunning(self._take_signals)
         self._reactor.callWhenRunning(self._announce)
         # Twisted's handlers come first, for what comes with them: a signal wakes the reactor even
