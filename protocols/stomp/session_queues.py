@@ -47,7 +47,10 @@ class SessionQueues:
     def source(
         self, destination: Destination, options: QueueOptions, headers: Mapping[str, str]
     ) -> Queue:
-        """The queue that a SUBSCRIBE reads, declared and bound where its destination says so."""
+        """The queue that a SUBSCRIBE reads, declared and bound where its destination says so.
+
+        It must be one that `check_source` lets pass.
+        """
         match destination.kind:
             case Kind.QUEUE:
                 name = destination.routing_key
@@ -60,7 +63,7 @@ class SessionQueues:
                 return self._virtual_host.find_queue(destination.routing_key, self._owner)
             case Kind.TOPIC | Kind.EXCHANGE:
                 return self._bound_queue(destination, options, headers)
-        raise _not_valid_for(headers["destination"], "SUBSCRIBE")
+        raise AssertionError("see check_source")
 
     def reply_queue_name(self, reply_to: str) -> str:
         """What a `reply-to` of `/temp-queue/...` stands for: its own queue, made at first use."""
@@ -130,6 +133,12 @@ class SessionQueues:
             arguments=dict(options.arguments),
             owner=self._owner,
         )
+
+
+def check_source(destination: Destination, text: str) -> None:
+    """Raise `RequestRefusedError` for what can only be sent to; `text` is how it came."""
+    if destination.kind in (Kind.TEMP_QUEUE, Kind.REPLY_QUEUE):
+        raise _not_valid_for(text, "SUBSCRIBE")
 
 
 def has_durable_header(headers: Mapping[str, str]) -> bool:

@@ -16,7 +16,12 @@ from protocols.stomp.language import boolean_header, integer_header
 from protocols.stomp.outbox import Outbox
 from protocols.stomp.queue_options import consumer_arguments, queue_options
 from protocols.stomp.reading import Browser, Reader
-from protocols.stomp.session_queues import SessionQueues, has_durable_header, is_temp_queue
+from protocols.stomp.session_queues import (
+    SessionQueues,
+    check_source,
+    has_durable_header,
+    is_temp_queue,
+)
 from protocols.stomp.subscription import (
     AckMode,
     SelectiveSubscription,
@@ -75,6 +80,7 @@ class Subscriptions:
         headers = subscribe_headers(headers)
         destination = parse_target(headers, "SUBSCRIBE")
         text, identifier = headers["destination"], headers.get("id")
+        check_source(destination, text)
         if identifier is not None and is_temp_queue(identifier):
             raise processing_error()
         ack_mode = _ack_mode(headers.get("ack", "auto"))

@@ -50,3 +50,10 @@ def test_a_name_that_others_cannot_read(broker: StompBroker, header: bytes) -> N
     peer.send(b"SUBSCRIBE\ndestination:/topic/a\nid:1\ndurable:true\n%b\n\n\0" % header)
     assert peer.octets() == PROCESSING_ERROR
     assert not peer.hung_up
+
+
+def test_a_destination_is_looked_at_before_an_id(broker: StompBroker) -> None:
+    peer = broker.connect()
+    peer.frame("SUBSCRIBE", destination="/temp-queue/t", id="/temp-queue/x")
+    detail = "'/temp-queue/t' is not a valid destination for 'SUBSCRIBE'\n"
+    assert peer.octets() == error("Invalid destination", detail)
