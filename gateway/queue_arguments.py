@@ -45,6 +45,7 @@ class QueueOptions:
     dead_letter_strategy: str = "at-most-once"
     delivery_limit: int | None = None
     max_age: str | None = None
+    consumer_timeout_ms: int | None = None
 
     expires_behind_head: bool = False
 
@@ -90,6 +91,7 @@ _FIELDS = {
     "x-dead-letter-strategy": "dead_letter_strategy",
     "x-delivery-limit": "delivery_limit",
     "x-max-age": "max_age",
+    "x-consumer-timeout": "consumer_timeout_ms",
     "x-expire-behind-head": "expires_behind_head",
 }
 
@@ -275,6 +277,7 @@ _CHECKS: dict[str, _Check] = {
     "x-single-active-consumer": _boolean,
     "x-quorum-initial-group-size": _positive,
     "x-max-age": _max_age,
+    "x-consumer-timeout": _not_negative,
     "x-stream-max-segment-size-bytes": _not_negative,
     "x-stream-filter-size-bytes": _filter_size,
     "x-initial-cluster-size": _positive,

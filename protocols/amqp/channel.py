@@ -24,6 +24,7 @@ from protocols.amqp.codec import (
     PublishFields,
     encode_method,
 )
+from protocols.amqp.consumer_timeouts import DeliveryMarks
 from protocols.amqp.delivering import Subscription, content_frames
 from protocols.amqp.fields import FieldError, encode_name, encode_short
 from protocols.amqp.language import encode_stored
@@ -99,7 +100,7 @@ class Channel:
         self.committing = False  # Until what tx.commit stored is durable.
         self.durable_kind = Kind(self, True)
         self.transient_kind = Kind(self, False)
-        self._marks: deque[tuple[int, float]] = deque()  # Delivery tags, and when they were last.
+        self.marks = DeliveryMarks()
         self._ack_prefix = FRAME_HEAD.pack(METHOD, number, 13) + ACK
 
     def wake(self) -> None:
@@ -427,25 +428,6 @@ class Channel:
         """Credit has grown: let the queues look again."""
         for subscription in self.subscriptions.values():
             subscription.queue.wake()
-
-    def mark_deliveries(self, now: float) -> float | None:
-        """Called now and then: since when, at least, the oldest delivery has been outstanding.
-
-        None if it is not known to be old. A mark says which delivery was the last at what time, so
-        that no delivery has to remember its own.
-        """
-        marks = self._marks
-        oldest = next(iter(self.unacknowledged), None)
-        while marks and (oldest is None or marks[0][0] < oldest):
-            marks.popleft()
-        since = marks[0][1] if marks else None
-        if oldest is not None and (not marks or marks[-1][0] < self.delivery_tag):
-            marks.append((self.delivery_tag, now))
-        return since
-
-    def forget_marks(self) -> None:
-        """Acknowledgements could not arrive: begin to count anew."""
-        self._marks.clear()
 
     def facts(self) -> ChannelFacts:
         """What an operator sees of this channel."""

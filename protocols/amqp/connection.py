@@ -41,6 +41,7 @@ from protocols.amqp.codec import (
     encode_method,
 )
 from protocols.amqp.confirms import Confirms
+from protocols.amqp.consumer_timeouts import check_interval_s
 from protocols.amqp.delivering import Subscription
 from protocols.amqp.fields import FieldError
 from protocols.amqp.framing import Input, missing, read_frame
@@ -65,7 +66,6 @@ _CHANNEL_CLOSE = METHOD_ID.pack(20, 40)
 _CHANNEL_CLOSE_OK = METHOD_ID.pack(20, 41)
 _REFUSAL_PAUSE_S = 3.0  # How long RabbitMQ lets a peer that it refused read why.
 _CLOSE_OK_TIMEOUT_S = 30.0
-_CONSUMERS_CHECK_INTERVAL_S = 60.0
 
 
 class State(Enum):
@@ -503,8 +503,7 @@ class AmqpConnection:
         self._opened_at = self._now
         self.gateway.connections.add(self, self.user, self.virtual_host.name)
         self._heartbeats.start(self._now)
-        if self.limits.consumer_timeout_ms:
-            self._consumers_check_at = self._now + self._consumers_check_interval_s
+        self._consumers_check_at = self._now + check_interval_s(self.limits.consumer_timeout_ms)
 
     def _refuse_login(self, reason: str) -> None:
         """Say so if the client understands it, and hang up after a pause."""
@@ -609,20 +608,17 @@ class AmqpConnection:
         except (AmqpError, FieldError):
             return False
 
-    @property
-    def _consumers_check_interval_s(self) -> float:
-        return min(_CONSUMERS_CHECK_INTERVAL_S, self.limits.consumer_timeout_ms / 2000)
-
     def _check_consumers(self, now: float) -> None:
         """Close the channels that have kept a delivery for too long."""
-        self._consumers_check_at = now + self._consumers_check_interval_s
-        timeout_ms = self.limits.consumer_timeout_ms
+        default_ms = self.limits.consumer_timeout_ms
+        self._consumers_check_at = now + check_interval_s(default_ms)
         for channel in list(self.channels.values()):
             if not self._is_read:
-                channel.forget_marks()
+                channel.marks.forget()
                 continue
-            since = channel.mark_deliveries(now)
-            if since is not None and (now - since) * 1000 >= timeout_ms:
+            timeout_ms = channel.marks.exceeded_ms(channel.unacknowledged, default_ms, now)
+            channel.marks.note(channel.unacknowledged, channel.delivery_tag, now)
+            if timeout_ms is not None:
                 text = (
                     f"delivery acknowledgement on channel {channel.number} timed out. Timeout"
                     f" value used: {timeout_ms} ms. This timeout value can be configured, see"
