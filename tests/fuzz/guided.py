@@ -12,8 +12,9 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import atheris
 
@@ -29,18 +30,20 @@ with atheris.instrument_imports(include=["protocols", "gateway", "core"]):
     from protocols.amqp.framing import missing, read_frame
     from protocols.amqp.properties import check, needs_checks
     from protocols.amqp.replies import AmqpError
-    from tests.fuzz import amqp
+    from tests.fuzz import amqp, stomp
     from tests.support.amqp_peer import AmqpBroker
+    from tests.support.stomp_peer import StompBroker
 
 _SEED_COUNT = 200
 _LIFE = 20_000  # A broker serves so many conversations; then its folder has become large.
 _FRAME_MAX = 8192
+_STOMP_OPENING = b"CONNECT\naccept-version:1.2\n\n\0"
 _HEADER_SIZE_MIN = 14  # A content header with flags; a channel refuses a smaller one.
 
 
 def amqp_frames(data: bytes) -> None:
     """Frames, methods, properties and tables: each is read, or refused in AMQP's own words."""
-    position = 0
+    position = 1  # As in the other targets, the first octet is about something else.
     while position < len(data):
         try:
             frame = read_frame(data, position, _FRAME_MAX)
@@ -69,35 +72,86 @@ def _decode(type: int, payload: bytes, octets: bytes) -> None:
             check(raw, "guest")
 
 
-class AmqpConnections:
-    """Whole connections: what comes after the opening is mutated, and cut anywhere."""
+def stomp_frames(data: bytes) -> None:
+    """Frames: each is read or refused, and it never matters where the octets are cut."""
+    parts = _cut(data)
+    assert stomp.read(parts) == stomp.read([b"".join(parts)]), "it matters where they are cut"
 
-    def __init__(self) -> None:
-        self._folder = tempfile.mkdtemp()
-        self._fuzzer = amqp.Fuzzer(AmqpBroker(Path(self._folder)), 0)
+
+def _cut(data: bytes) -> list[bytes]:
+    """The octets in parts of one size, which the first octet says."""
+    size, octets = (data[0] if data else 0) * 16 + 1, data[1:]
+    return [octets[start : start + size] for start in range(0, len(octets), size)]
+
+
+class Talker(Protocol):
+    """A broker that one conversation after another is held with."""
+
+    def talk(self, parts: list[bytes], /) -> None: ...
+
+    def tidy(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class AmqpTalker:
+    """What comes after the opening is mutated."""
+
+    def __init__(self, folder: Path) -> None:
+        self._fuzzer = amqp.Fuzzer(AmqpBroker(folder), 0)
+        self.tidy, self.stop = self._fuzzer.tidy, self._fuzzer.broker.stop
+
+    def talk(self, parts: list[bytes]) -> None:
+        """One conversation."""
+        self._fuzzer.talk([b"".join(amqp.OPENING), *parts])
+
+
+class StompTalker:
+    """The same; both personalities have their turn."""
+
+    def __init__(self, folder: Path) -> None:
+        self._fuzzer = stomp.Fuzzer(StompBroker(folder), 0)
+        self.tidy, self.stop = self._fuzzer.tidy, self._fuzzer.broker.stop
+        self._configs = cycle((stomp.CONFIG, stomp.ACTIVEMQ))
+
+    def talk(self, parts: list[bytes]) -> None:
+        """One conversation."""
+        self._fuzzer.talk([_STOMP_OPENING, *parts], next(self._configs))
+
+
+class Connections:
+    """Whole connections, cut anywhere; now and then with a new broker."""
+
+    def __init__(self, make: Callable[[Path], Talker]) -> None:
+        self._make = make
         self._count = 0
+        self._begin()
 
     def __call__(self, data: bytes) -> None:
-        """One conversation; its first octet says how it is cut."""
-        size, octets = (data[0] if data else 0) * 16 + 1, data[1:]
-        parts = [octets[start : start + size] for start in range(0, len(octets), size)]
-        self._fuzzer.talk([b"".join(amqp.OPENING), *parts])
+        """One conversation."""
+        self._talker.talk(_cut(data))
         self._count += 1
         if self._count % 100 == 0:
-            self._fuzzer.tidy()
+            self._talker.tidy()
         if self._count % _LIFE == 0:
-            self._fuzzer.broker.stop()
+            self._talker.stop()
             shutil.rmtree(self._folder)
-            self.__init__()  # type: ignore[misc]
+            self._begin()
+
+    def _begin(self) -> None:
+        self._folder = tempfile.mkdtemp()
+        self._talker = self._make(Path(self._folder))
 
 
 def amqp_seeds() -> list[bytes]:
     """Conversations that make sense, for a beginning."""
-    seeds = []
-    for number in range(_SEED_COUNT):
-        conversation = amqp.frames(random.Random(number))[len(amqp.OPENING) :]
-        seeds.append(b"\xff" + b"".join(conversation))
-    return seeds
+    seeds = (amqp.frames(random.Random(number)) for number in range(_SEED_COUNT))
+    return [b"".join(seed[len(amqp.OPENING) :]) for seed in seeds]
+
+
+def stomp_seeds() -> list[bytes]:
+    """The same."""
+    return [b"".join(stomp.frames(random.Random(number))) for number in range(_SEED_COUNT)]
 
 
 class Target(NamedTuple):
@@ -109,8 +163,10 @@ class Target(NamedTuple):
 
 
 TARGETS = {
-    "amqp-frames": Target(lambda: amqp_frames, lambda: [seed[1:] for seed in amqp_seeds()], 256),
-    "amqp-connections": Target(AmqpConnections, amqp_seeds, 4096),
+    "amqp-frames": Target(lambda: amqp_frames, amqp_seeds, 256),
+    "amqp-connections": Target(lambda: Connections(AmqpTalker), amqp_seeds, 1024),
+    "stomp-frames": Target(lambda: stomp_frames, stomp_seeds, 256),
+    "stomp-connections": Target(lambda: Connections(StompTalker), stomp_seeds, 1024),
 }
 
 
@@ -121,7 +177,7 @@ def main() -> None:
     folder = Path(folders[0] if folders else tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(target.seeds()):
-        (folder / f"seed-{number}").write_bytes(seed[: target.size_max])
+        (folder / f"seed-{number}").write_bytes(b"\xff" + seed[: target.size_max - 1])
     options = [f"-runs={runs}", f"-max_len={target.size_max}", "-rss_limit_mb=2048", "-timeout=20"]
     atheris.Setup([sys.argv[0], *options, str(folder)], target.make())
     atheris.Fuzz()
