@@ -22,7 +22,6 @@ from gateway.vhosts import VirtualHost, clean_name
 
 if TYPE_CHECKING:
     from core.rewind import Target
-    from gateway.messages import Message
     from gateway.put_back import Choice, Destination, Outcome
 
 _GENERATED = "amq.gen-AAAAAAAAAAAAAAAAAAAAAA"  # What a name that we make up looks like.
@@ -41,6 +40,7 @@ class UserVirtualHost:
         self.find_queue = virtual_host.find_queue
         self.make_reply_queue = virtual_host.make_reply_queue
         self.release_owner = virtual_host.release_owner
+        self.intake = virtual_host.intake
         self._permissions = permissions
 
     # Exchanges
@@ -218,28 +218,6 @@ class UserVirtualHost:
             for key in (routing_key, *more_keys):
                 self._check_topic("write", exchange, key)
         return self.virtual_host.route(exchange, routing_key, header, more_keys)
-
-    def publish(
-        self,
-        items: Sequence[tuple[Route, Message, bytes]],
-        on_stored: Callable[[], None] | None = None,
-    ) -> list[int]:
-        """See `VirtualHost`: who has a route may use it."""
-        return self.virtual_host.publish(items, on_stored)
-
-    def publish_together(
-        self, items: Sequence[tuple[Route, Message, bytes]], on_stored: Callable[[], None]
-    ) -> bool:
-        """See `VirtualHost`: who has a route may use it."""
-        return self.virtual_host.publish_together(items, on_stored)
-
-    def admit(self, route: Route, message: Message) -> tuple[Route, bool]:
-        """See `VirtualHost`."""
-        return self.virtual_host.admit(route, message)
-
-    def expect_expiry(self, route: Route) -> None:
-        """See `VirtualHost`."""
-        self.virtual_host.expect_expiry(route)
 
     def cancel_delayed(self, id: TimerId) -> bool:
         """Who may publish a message may cancel it while it waits; False if there is none.

@@ -56,7 +56,7 @@ class DeadLetters:
             for letter in letters
             if letter is not None and (letter.item[0].queues or letter.item[0].waits)
         ]
-        self._virtual_host.publish(items, on_stored)
+        self._virtual_host.intake.publish(items, on_stored)
 
     def offer(
         self, queue: Queue, message: Message, reason: str, on_stored: Callable[[], None]
@@ -69,9 +69,9 @@ class DeadLetters:
         if letter is None or not letter.is_routable:
             return False
         route, dead, _ = letter.item
-        if route.guarded and not self._virtual_host.admit(route, dead)[1]:
+        if route.guarded and not self._virtual_host.intake.admit(route, dead)[1]:
             return False
-        self._virtual_host.publish([letter.item], on_stored)
+        self._virtual_host.intake.publish([letter.item], on_stored)
         return True
 
     def _write(self, queue: Queue, message: Message, reason: str) -> _Letter | None:

@@ -199,7 +199,7 @@ class Delays:
         runs = [list(run) for _, run in groupby(items, lambda item: item[1][1].language.number)]
         countdown = _Countdown(len(runs) + 1, on_stored)
         for run in runs:
-            self._virtual_host.publish(run, countdown.count)
+            self._virtual_host.intake.publish(run, countdown.count)
         if again:
             self._broker.timers.append(again)
             self._broker.when_durable(countdown.count)

@@ -84,7 +84,7 @@ class Keepers:
                 envelope.exchange, envelope.routing_key, header.properties, body, died=False
             )
             items.append((self._route(destination, copy), copy, stored))
-        self._virtual_host.publish(items)
+        self._virtual_host.intake.publish(items)
 
     # The rest is private
 

@@ -20,6 +20,7 @@ from gateway.translation import value_text
 
 if TYPE_CHECKING:
     from core.route import Route
+    from gateway.intake import Intake
     from gateway.queues import Queue
 
 _LOOK_COUNT = 512  # Messages that are looked at before others have their turn.
@@ -84,8 +85,9 @@ class Publisher(Protocol):
     def route(self, exchange: str, routing_key: str, header: Header | None) -> Route:
         """Where a message goes."""
 
-    def publish(self, items: Sequence[Item], on_stored: Callable[[], None]) -> list[int]:
-        """Append messages; the positions of those that a queue refused."""
+    @property
+    def intake(self) -> Intake:
+        """Who takes in what has a route."""
 
 
 def last_death(header: Header) -> Death | None:
@@ -239,7 +241,7 @@ class _Letters:
         for offset, message in self._taken:
             self._queue.take_at(offset, message)
         try:
-            refused = publisher.publish(self._items, self._stored)
+            refused = publisher.intake.publish(self._items, self._stored)
         except (CoreError, OSError):
             self._refused, self._is_stored = range(len(self._taken)), True
             self._end()

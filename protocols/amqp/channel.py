@@ -321,7 +321,7 @@ class Channel:
         """
         transaction = self._expect_transaction(20)
         connection = self.connection
-        refused = connection.virtual_host.publish(transaction.items())
+        refused = connection.virtual_host.intake.publish(transaction.items())
         self._begin_transaction()
         for envelope, header, body in transaction.unroutable():
             self._return(envelope, header, body)

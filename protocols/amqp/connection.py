@@ -301,7 +301,7 @@ class AmqpConnection:
             self._delayed.append((route, message, stored))
             return True
         if route.guarded:
-            route, admitted = self.virtual_host.admit(route, message)
+            route, admitted = self.virtual_host.intake.admit(route, message)
             if not route.queues:
                 return admitted
         if message[1].may_expire:
@@ -354,7 +354,7 @@ class AmqpConnection:
     def _store_delayed(self, data: bytes) -> None:
         """Keep what this read has delayed, as one record. Raises `NotStoredError`."""
         try:
-            self.virtual_host.publish(self._delayed)
+            self.virtual_host.intake.publish(self._delayed)
         except OSError as error:
             raise NotStoredError(len(data), error) from error
         self._delayed.clear()
@@ -596,7 +596,7 @@ class AmqpConnection:
         return Target(channel, envelope, route)
 
     def _expect_expiry(self, route: Route) -> None:
-        self.virtual_host.expect_expiry(route)
+        self.virtual_host.intake.expect_expiry(route)
 
     def _is_plain(self, raw: bytes) -> bool:
         """Are these properties right, and stored as they are? Else the general path sees to it."""

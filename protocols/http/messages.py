@@ -71,7 +71,7 @@ def publish(call: Call) -> Any:
     envelope = Envelope(topology.exchange_name(call), body.routing_key)
     route = call.entered.route(envelope.exchange, envelope.routing_key, header)
     message = (envelope, header, _parse_payload(body))
-    call.entered.publish([(route, message, encode_stored(message))])
+    call.entered.intake.publish([(route, message, encode_stored(message))])
     return {"routed": bool(route.queues)}
 
 

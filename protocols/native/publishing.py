@@ -85,7 +85,7 @@ class Publisher:
             append.is_durable = True
             self._answer(append)
 
-        refused = session.broker.virtual_host.publish(append.items, on_durable)
+        refused = session.broker.virtual_host.intake.publish(append.items, on_durable)
         if refused:
             _mark_refused(append.sends, refused)
         session.note_published()

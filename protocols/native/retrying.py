@@ -119,7 +119,7 @@ class _Retry:
         host = self._session.broker.virtual_host
         message, stored = to_stored(record)
         route = host.topic_route(record.topic, "", message[1])
-        host.publish([(route, message, stored)], self._on_durable)
+        host.intake.publish([(route, message, stored)], self._on_durable)
 
     def _on_durable(self) -> None:
         self._session.answer(self._request, success())

@@ -232,12 +232,12 @@ class Publisher:
         """
         if any(item[0].guarded for item in items):
             while len(items) > 1:
-                if self._virtual_host.publish(items[:1]):
+                if self._virtual_host.intake.publish(items[:1]):
                     raise _full()
                 del items[0]
 
         def publish(on_stored: Callable[[], None]) -> None:
-            if self._virtual_host.publish(items, on_stored):
+            if self._virtual_host.intake.publish(items, on_stored):
                 raise _full()
 
         self.receipts.publishing(receipts, publish)
@@ -249,7 +249,7 @@ class Publisher:
         """
 
         def publish(on_stored: Callable[[], None]) -> None:
-            if not self._virtual_host.publish_together(items, on_stored):
+            if not self._virtual_host.intake.publish_together(items, on_stored):
                 raise _full()
 
         self.receipts.publishing(receipts, publish)

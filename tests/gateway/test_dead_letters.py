@@ -32,7 +32,7 @@ def publish(gateway: Gateway, key: str) -> None:
     host = gateway.default_virtual_host
     header = STOMP.make_header(b"color:red\npriority:3\n", {})
     message: Message = (Envelope("", key), header, b"body")
-    host.publish([(host.route("", key, header), message, header.raw + b"\nbody")])
+    host.intake.publish([(host.route("", key, header), message, header.raw + b"\nbody")])
 
 
 def die(queue: Queue, reason: str) -> None:

@@ -29,7 +29,7 @@ def delay(host: VirtualHost, body: bytes, exchange: str = "", **headers: int) ->
     message = (Envelope(exchange, "q"), header, body)
     route = host.route(exchange, "q", header)
     assert (route.waits, route.queues) == (True, ())
-    host.publish([(route, message, encode_stored(message))])
+    host.intake.publish([(route, message, encode_stored(message))])
 
 
 def test_an_exchange_that_is_gone_by_then(broker: HttpBroker) -> None:

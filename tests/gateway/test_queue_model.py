@@ -145,7 +145,7 @@ class QueueMachine(RuleBasedStateMachine):
                 self.held.append(held)
             if self.overflow != "drop-head":
                 self._tidy()
-        host.publish(items)
+        host.intake.publish(items)
         self.gateway.turn.end()
         self._tidy()
 

@@ -318,7 +318,9 @@ def test_higher_messages_come_first(live: LiveGateway) -> None:
         sent = header()
         sent.properties = Properties(priority=priority)
         route = live.host.route("", "q", sent)
-        live.host.publish([(route, (Envelope("", "q"), sent, b"%d" % number), b"%d" % number)])
+        live.host.intake.publish(
+            [(route, (Envelope("", "q"), sent, b"%d" % number), b"%d" % number)]
+        )
     taker.left = 2
     queue.wake()
     live.gateway.turn.end()

@@ -240,7 +240,7 @@ class TestPublishing:
         live.host.declare_queue("v")
         batch = [("d", b"1", False), ("d", b"2", True), ("v", b"3", True), ("", b"4", True)]
         batch += [("d", b"5", False), ("v", b"6", False), ("d", b"7", True)]
-        live.host.publish(self.items(live.host, *batch))
+        live.host.intake.publish(self.items(live.host, *batch))
         deliveries = live.host.queues["d"].take(9)
         assert [delivery.message[2] for delivery in deliveries] == [b"1", b"2", b"5", b"7"]
         assert bodies(live.host.queues["v"]) == [b"3", b"6"]
@@ -252,9 +252,11 @@ class TestPublishing:
         live.disk.held = True
         notes: list[str] = []
         items = self.items(live.host, ("d", b"1", False), ("", b"2", True))
-        live.host.publish(items, lambda: notes.append("nothing to wait for"))
-        live.host.publish([], lambda: notes.append("nothing at all"))
-        live.host.publish(self.items(live.host, ("d", b"3", True)), lambda: notes.append("safe"))
+        live.host.intake.publish(items, lambda: notes.append("nothing to wait for"))
+        live.host.intake.publish([], lambda: notes.append("nothing at all"))
+        live.host.intake.publish(
+            self.items(live.host, ("d", b"3", True)), lambda: notes.append("safe")
+        )
         assert notes == ["nothing to wait for", "nothing at all"]
         live.disk.release()
         assert notes[2:] == ["safe"]

@@ -72,7 +72,7 @@ class NativeBroker:
         header = Header(language, b"", True)
         route = self.virtual_host.route(exchange, routing_key, header)
         message = (Envelope(exchange, routing_key), header, body)
-        self.virtual_host.publish([(route, message, body)])
+        self.virtual_host.intake.publish([(route, message, body)])
         self.gateway.turn.end()
 
     def stop(self) -> None:

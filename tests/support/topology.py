@@ -75,7 +75,7 @@ class LiveGateway:
         made = header(persistent)
         made.properties = Properties(headers=headers)
         route = self.host.route(exchange, routing_key, made)
-        self.host.publish([(route, (Envelope(exchange, routing_key), made, body), body)])
+        self.host.intake.publish([(route, (Envelope(exchange, routing_key), made, body), body)])
         self.gateway.turn.end()
         return len(route.queues)
 

@@ -48,7 +48,7 @@ class OtherLanguage:
 def publish_other(broker: AmqpBroker, header: Header, *bodies: bytes) -> None:
     host = broker.virtual_host
     route = host.route("", "q", header)
-    host.publish([(route, (Envelope("", "q"), header, body), body) for body in bodies])
+    host.intake.publish([(route, (Envelope("", "q"), header, body), body) for body in bodies])
     broker.gateway.turn.end()
 
 

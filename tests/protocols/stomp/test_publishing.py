@@ -89,13 +89,13 @@ def test_both_paths_agree(
 def test_one_read_is_one_append(broker: StompBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     peer = broker.connect()
     counts: list[int] = []
-    publish = broker.virtual_host.publish
+    publish = broker.virtual_host.intake.publish
 
     def recording_publish(items, on_stored=None):  # type: ignore[no-untyped-def]
         counts.append(len(items))
         publish(items, on_stored)
 
-    monkeypatch.setattr(broker.virtual_host, "publish", recording_publish)
+    monkeypatch.setattr(broker.virtual_host.intake, "publish", recording_publish)
     peer.send(encode("SEND", b"x", destination="/queue/a") * 50)
     assert counts == [50]
     peer.send(

@@ -119,7 +119,7 @@ class TestMessages:
         header = Header(OtherLanguage(), b"raw", False)
         route = broker.virtual_host.route("amq.direct", "k/1", header)
         message = (Envelope("amq.direct", "k/1"), header, b"body")
-        broker.virtual_host.publish([(route, message, b"stored")])
+        broker.virtual_host.intake.publish([(route, message, b"stored")])
         assert queue.ready_count == 1
         peer = broker.connect()
         subscribe(peer, "/amq/queue/a")

@@ -85,9 +85,9 @@ class TestMessages:
         self, broker: StompBroker, peer: WebSocketPeer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         appends = []
-        publish = broker.virtual_host.publish
+        publish = broker.virtual_host.intake.publish
         monkeypatch.setattr(
-            broker.virtual_host,
+            broker.virtual_host.intake,
             "publish",
             lambda items, done: (appends.append(len(items)), publish(items, done))[1],
         )
