@@ -200,17 +200,21 @@ def temporary_gateway(data_root: Path | None, settings: list[str]) -> Iterator[R
 class RabbitMQ(Server):
     """Debian's rabbitmq-server with its own settings, but for where it listens and writes.
 
-    Its only plugin, if any, is STOMP. Erlang's port mapper is a process of its own that would
-    outlive the server, and one may be running already, so it gets its own: a child, on a port of
-    its own.
+    Its only plugins, if any, are STOMP and STOMP over WebSocket. Erlang's port mapper is a process
+    of its own that would outlive the server, and one may be running already, so it gets its own: a
+    child, on a port of its own.
     """
 
     name = "rabbitmq"
+    web_stomp_port: int  # STOMP over WebSocket.
     _port_mapper: subprocess.Popen[bytes] | None = None
 
-    def __init__(self, directory: Path, *, speaks_stomp: bool = False) -> None:
+    def __init__(
+        self, directory: Path, *, speaks_stomp: bool = False, speaks_web_stomp: bool = False
+    ) -> None:
         super().__init__(directory)
-        self._speaks_stomp = speaks_stomp
+        self._speaks_stomp = speaks_stomp or speaks_web_stomp  # That plugin needs the other.
+        self._speaks_web_stomp = speaks_web_stomp
 
     @staticmethod
     def is_installed() -> bool:
@@ -224,7 +228,8 @@ class RabbitMQ(Server):
         return libraries[-1].name.removeprefix("rabbitmq_server-") if libraries else "unknown"
 
     def _spawn(self) -> None:
-        self.port, self.stomp_port, distribution_port, mapper_port = free_ports(4)
+        ports = free_ports(5)
+        self.port, self.stomp_port, self.web_stomp_port, distribution_port, mapper_port = ports
         environment = self._environment(distribution_port, mapper_port)
         self._port_mapper = self._popen(
             ["epmd", "-address", "127.0.0.1", "-port", str(mapper_port)], environment
@@ -235,9 +240,16 @@ class RabbitMQ(Server):
         home = self.directory / "home"
         home.mkdir(exist_ok=True)
         plugins, settings = home / "enabled_plugins", home / "rabbitmq-env.conf"
-        plugins.write_text("[rabbitmq_stomp].\n" if self._speaks_stomp else "[].\n")
+        enabled = {
+            "rabbitmq_stomp": self._speaks_stomp,
+            "rabbitmq_web_stomp": self._speaks_web_stomp,
+        }
+        plugins.write_text(f"[{','.join(name for name, is_on in enabled.items() if is_on)}].\n")
         (home / "rabbitmq.conf").write_text(
             f"stomp.listeners.tcp.1 = 127.0.0.1:{self.stomp_port}\n"
+            "web_stomp.tcp.ip = 127.0.0.1\n"
+            f"web_stomp.tcp.port = {self.web_stomp_port}\n"
+            "web_stomp.ws_frame = binary\n"  # In text, a body that is no UTF-8 ends the session.
         )
         settings.write_text("")
         return {
@@ -269,6 +281,8 @@ class RabbitMQ(Server):
                     return False
             if self._speaks_stomp:
                 socket.create_connection(("127.0.0.1", self.stomp_port), timeout=1).close()
+            if self._speaks_web_stomp:
+                socket.create_connection(("127.0.0.1", self.web_stomp_port), timeout=1).close()
             return True
         except OSError:
             time.sleep(0.1)
