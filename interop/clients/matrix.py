@@ -70,10 +70,12 @@ class Row:
         return self.reference.outcomes.get(scenario) if self.reference else None
 
 
-def own_scenarios(rows: Sequence[Row]) -> dict[str, list[str]]:
+def own_scenarios(
+    rows: Sequence[Row], scenarios: Collection[str] = SCENARIOS
+) -> dict[str, list[str]]:
     """What programs do beyond the common table, by client."""
     own = {
-        row.client: [name for name in row.ours.outcomes if name not in SCENARIOS]
+        row.client: [name for name in row.ours.outcomes if name not in scenarios]
         for row in rows
         if row.ours
     }
@@ -99,14 +101,14 @@ def _mark(verdict: Verdict) -> str:
     return f"[{colour}]{verdict.value}[/]" if colour else verdict.value
 
 
-def make_document(rows: Sequence[Row]) -> str:
+def make_document(rows: Sequence[Row], scenarios: Collection[str] = SCENARIOS) -> str:
     """The same in Markdown; below it which version each client is, and what it does further."""
-    shown = _in_common(rows, SCENARIOS)
+    shown = _in_common(rows, scenarios)
     table = [("", *(row.client for row in shown)), ("---",) * (len(shown) + 1)]
-    for scenario in SCENARIOS:
+    for scenario in scenarios:
         table.append((scenario, *(row.verdict(scenario).value for row in shown)))
     lines = [f"| {' | '.join(cells)} |" for cells in table] + [""]
-    own = own_scenarios(rows)
+    own = own_scenarios(rows, scenarios)
     for row in rows:
         told = [row.ours.library] if row.ours else [f"skipped: {row.skipped}"]
         told += [f"{name}: {row.verdict(name).value}" for name in own.get(row.client, ())]

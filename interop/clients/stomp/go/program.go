@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/go-stomp/stomp/v3"
@@ -219,8 +221,20 @@ func report(name string, scenario func() any) {
 	said["seen"] = scenario()
 }
 
+func libraryVersion() string {
+	info, _ := debug.ReadBuildInfo()
+	for _, module := range info.Deps {
+		if strings.HasPrefix(module.Path, "github.com/go-stomp/stomp") {
+			return module.Version
+		}
+	}
+	return "of an unknown version"
+}
+
 func main() {
 	host, port, prefix = os.Args[1], os.Args[2], os.Args[3]
+	line, _ := json.Marshal(map[string]any{"library": "go-stomp " + libraryVersion()})
+	fmt.Println(string(line))
 	report("refused login", refusedLogin)
 	report("headers", headers)
 	report("binary", binary)

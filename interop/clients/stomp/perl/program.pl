@@ -153,6 +153,7 @@ my @scenarios = (
     },
 );
 
+print $json->encode({ library => "Net::Stomp $Net::Stomp::VERSION" }), "\n";
 while (my ($name, $scenario) = splice @scenarios, 0, 2) {
     my %said = (scenario => $name);
     eval { $said{seen} = $scenario->(); 1 } or $said{problem} = "$@";

@@ -6,6 +6,7 @@ import json
 import queue
 import sys
 import time
+from importlib.metadata import version
 from typing import Any
 
 import stomp
@@ -211,6 +212,7 @@ SCENARIOS = {
 
 def main() -> None:
     """Run them all."""
+    print(json.dumps({"library": f"stomp.py {version('stomp.py')}"}), flush=True)
     for name, scenario in SCENARIOS.items():
         said: dict[str, object] = {"scenario": name}
         try:

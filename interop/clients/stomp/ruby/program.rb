@@ -163,6 +163,7 @@ SCENARIOS = {
   end
 }.freeze
 
+puts JSON.generate(library: "stomp #{Stomp::Version::STRING}")
 SCENARIOS.each do |name, scenario|
   said = { scenario: name }
   begin
