@@ -13,6 +13,7 @@ from gateway.bindings import Arguments
 from gateway.dead_letters import MAXLEN, REJECTED
 from gateway.errors import AccessRefusedError, PreconditionFailedError
 from gateway.lease import Lease
+from gateway.line import Line
 from gateway.messages import Message, Value
 from gateway.policies import NO_POLICIES, HeldPolicies
 from gateway.policy_keys import effective_arguments
@@ -115,13 +116,8 @@ class Queue:
         self.unequal_declaration: str | None = None  # The last one that a policy let pass.
         self.paused = False  # Is nothing delivered, whoever asks?
         self.expects_expiry = False  # Did a message with an expiration of its own come?
-        self.consumers: list[Consumer] = []  # In line for messages; replaced, never changed.
         self._turn = turn
-        self._exclusive_consumer: Consumer | None = None
-        self._held: dict[Consumer, None] = {}  # Had no credit when it was their turn.
-        self._priorities: dict[Consumer, int] = {}  # Those that are not 0.
-        self._active: Consumer | None = None  # The only one to get anything, if only one may.
-        self._in_order: dict[Consumer, None] = {}  # Who waits to be that one, as they came.
+        self._line: Line | None = None  # Of consumers; there is one once there was a consumer.
         self._watchers: dict[Callable[[], None], None] = {}
         self._watched_count = 0
         self._selective: SelectiveConsumers | None = None  # Who want only some messages.
@@ -148,7 +144,7 @@ class Queue:
     @property
     def is_consumed(self) -> bool:
         """Has it consumers of any kind?"""
-        return bool(self.consumers) or self._selective is not None
+        return self._line is not None and bool(self._line.consumers)
 
     @property
     def has_dead_letters(self) -> bool:
@@ -175,7 +171,9 @@ class Queue:
     @property
     def consumer_count(self) -> int:
         """Subscribers, without those who only wait for one answer."""
-        return sum(consumer.counted for consumer in self._all_consumers())
+        if self._line is None:
+            return 0
+        return sum(consumer.counted for consumer in self._line.consumers)
 
     @property
     def min_offset(self) -> int:
@@ -296,18 +294,12 @@ class Queue:
         selects = selects or consumer_selector(arguments, str(self))
         is_single = self.options.single_active_consumer
         waits_in_line = is_single or arguments.get(IN_LINE_ARGUMENT) is True
-        if self._exclusive_consumer is not None or (exclusive and (self.is_consumed or is_single)):
+        if self._line is None:
+            self._line = Line()
+        if self._line.exclusive is not None or (exclusive and (self.is_consumed or is_single)):
             raise AccessRefusedError(f"{self} in exclusive use")
-        if waits_in_line:
-            self._in_order[consumer] = None
-            self._active = self._active or consumer
-        if priority:
-            self._priorities[consumer] = priority
-        if exclusive:
-            self._exclusive_consumer = consumer
-        if selects is None:
-            self.consumers = [*self.consumers, consumer]
-        else:
+        self._line.add(consumer, priority, exclusive, waits_in_line, chooses=selects is not None)
+        if selects is not None:
             if self._selective is None:
                 clock = self.virtual_host.clock
                 self._selective = SelectiveConsumers(self, self.light, clock)
@@ -318,21 +310,13 @@ class Queue:
 
     def unsubscribe(self, consumer: Consumer) -> None:
         """Remove a consumer; what it has in flight stays so. Does nothing if it is not there."""
-        if consumer not in self._all_consumers():
+        if self._line is None or consumer not in self._line.consumers:
             return
-        self.consumers = [each for each in self.consumers if each is not consumer]
         if self._selective is not None:
             self._selective.remove(consumer)
             self._selective = self._selective or None
-        self._held.pop(consumer, None)
-        self._in_order.pop(consumer, None)
-        if self._active is consumer:
-            # The first of the highest priority is next.
-            self._active = max(self._in_order, key=self._priority, default=None)
+        if self._line.remove(consumer):
             self.wake()
-        self._priorities.pop(consumer, None)
-        if self._exclusive_consumer is consumer:
-            self._exclusive_consumer = None
         if not self.is_consumed:
             self._lease.renew()
         self._listen()
@@ -446,13 +430,14 @@ class Queue:
         """Hand out what the consumers take: each in turn one message, as RabbitMQ does."""
         if self._watchers:
             self._call_watchers()
-        if self._held:
-            self._let_go()
-        if not self.paused:
+        line = self._line
+        if line is not None and not self.paused:
+            if line.held:
+                line.let_go()
             if self._selective is not None:
-                self._selective.deliver(self._active)
-            if self.consumers and self.light.ready_count:
-                self._deliver()
+                self._selective.deliver(line.active)
+            if line.members and self.light.ready_count:
+                self._deliver(line)
         if self._upkeep is not None:
             self._upkeep.tidy()
 
@@ -498,12 +483,8 @@ class Queue:
     def deleted(self) -> None:
         """The queue is gone: tell those who waited."""
         self.stop()
-        consumers, self.consumers, self._selective = self._all_consumers(), [], None
-        self._held.clear()
-        self._in_order.clear()
-        self._priorities.clear()
-        self._active = None
-        for consumer in consumers:
+        line, self._line, self._selective = self._line, None, None
+        for consumer in line.consumers if line is not None else ():
             consumer.cancelled()
         watchers, self._watchers = self._watchers, {}
         for watcher in watchers:
@@ -527,11 +508,6 @@ class Queue:
         elif options.needs_upkeep or self.ttl_history:
             self.keep_up()
 
-    def _all_consumers(self) -> list[Consumer]:
-        if self._selective is None:
-            return self.consumers
-        return [*self.consumers, *self._selective.consumers]
-
     def _listen(self) -> None:
         """Have the core tell of new messages only if somebody waits for them."""
         waited_for = self.is_consumed or self._watchers or self._upkeep is not None
@@ -540,13 +516,13 @@ class Queue:
     def _take(self, count: int) -> list[Span]:
         return self.light.take(count) if self._upkeep is None else self._upkeep.take(count)
 
-    def _deliver(self) -> None:
+    def _deliver(self, line: Line) -> None:
         """Hand out one helping, and come again in the next round if there is more."""
-        takers = self._takers()
+        takers = line.takers()
         if not takers:
             return
         if len(takers) > 1:
-            self._deliver_in_turn(takers)
+            self._deliver_in_turn(line, takers)
         else:
             consumer, credit = takers[0]
             light = self.light
@@ -557,30 +533,8 @@ class Queue:
         if self.light.ready_count:
             self._turn.dispatchers[self] = None
 
-    def _takers(self) -> list[tuple[Consumer, int]]:
-        """Who takes messages now, and how many, beginning with the one whose turn it is."""
-        consumers = self.consumers
-        if self._active is not None:
-            consumers = [each for each in consumers if each is self._active]
-        if len(consumers) == 1:
-            credit = consumers[0].credit()
-            return [(consumers[0], credit)] if credit > 0 else []
-        takers = [(consumer, credit) for consumer in consumers if (credit := consumer.credit()) > 0]
-        if not takers:
-            self._held = dict.fromkeys(consumers)
-        elif self._priorities:
-            highest = max(self._priority(consumer) for consumer, _ in takers)
-            takers = [taker for taker in takers if self._priority(taker[0]) == highest]
-        return takers
-
-    def _priority(self, consumer: Consumer) -> int:
-        return self._priorities.get(consumer, 0)
-
-    def _deliver_in_turn(self, takers: list[tuple[Consumer, int]]) -> None:
-        line = self.consumers
-        if self._priorities:
-            priority = self._priority(takers[0][0])
-            line = [consumer for consumer in line if self._priority(consumer) == priority]
+    def _deliver_in_turn(self, line: Line, takers: list[tuple[Consumer, int]]) -> None:
+        before = line.equals(takers[0][0])
         rounds = min(credit for _, credit in takers)
         rounds = max(1, min(rounds, _TAKE_COUNT_MAX // len(takers)))
         if any(consumer.shares_credit for consumer, _ in takers):
@@ -594,37 +548,7 @@ class Queue:
                 if consumer.no_ack:
                     self.light.settle(offset, offset + 1)
         if turn:
-            self._rotate(line, [consumer for consumer, _ in takers], turn)
-
-    def _rotate(self, line: list[Consumer], takers: list[Consumer], turn: int) -> None:
-        """Those who got the last `turn` messages go to the end of the line, as in RabbitMQ.
-
-        Whoever had no credit when it was his turn is held: he gets in line again, at its end, as
-        soon as he has credit.
-        """
-        passed, waiting = line, line[:0]
-        served = takers[turn % len(takers) :] + takers[: turn % len(takers)]
-        if turn <= len(takers):
-            position = line.index(takers[turn - 1]) + 1
-            passed, waiting = line[:position], line[position:]
-            served = takers[:turn]
-        present = set(self.consumers)
-        self.consumers = [
-            consumer
-            for consumer in dict.fromkeys([*waiting, *served, *passed, *self.consumers])
-            if consumer in present
-        ]
-        if len(passed) > len(served):
-            held = present.intersection(passed).difference(served)
-            self._held.update((consumer, None) for consumer in passed if consumer in held)
-
-    def _let_go(self) -> None:
-        """Those who were held, and have credit now, get in line."""
-        for consumer in list(self._held):
-            if consumer.credit() > 0:
-                del self._held[consumer]
-                others = [each for each in self.consumers if each is not consumer]
-                self.consumers = [*others, consumer]
+            line.rotate(before, [consumer for consumer, _ in takers], turn)
 
     def _call_watchers(self) -> None:
         if self._watchers and self.light.appended_count > self._watched_count:

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IDelayedCall
 from gateway.bindings import Arguments
 from gateway.dead_letters import REJECTED
 from gateway.errors import NotSupportedError, PreconditionFailedError
+from gateway.line import Line
 from gateway.messages import Value
 from gateway.queue_arguments import check_consumer_arguments
 from gateway.queues import Consumer, Delivery, Queue
@@ -96,7 +97,9 @@ class Stream(Queue):
         filters = [each for each in asked if each is not None]
         position = self._find_start(arguments.get("x-stream-offset", "next"))
         self._readers[consumer] = _Reader(consumer, position, filters)
-        self.consumers = [*self.consumers, consumer]
+        if self._line is None:
+            self._line = Line()
+        self._line.add(consumer)
         self._listen()
         self.wake()
 
@@ -170,7 +173,7 @@ class Stream(Queue):
                 return offset
         return light.max_offset
 
-    def _deliver(self) -> None:
+    def _deliver(self, line: Line) -> None:
         """Let each read one helping, and come again if there is more."""
         has_more = must_scan = False
         for reader in list(self._readers.values()):

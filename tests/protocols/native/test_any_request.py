@@ -84,4 +84,4 @@ def test_any_request(broker: NativeBroker, requests: list[RemotingCommand]) -> N
     assert sorted(answers) == opaques
     peer.lose()
     queue = broker.virtual_host.queues["T"]
-    assert not queue.consumers
+    assert not queue.is_consumed

@@ -232,7 +232,7 @@ class TestTheQueuesOwnGroup:
         broker.gateway.turn.end()
         (response,) = peer.received()
         assert bodies(response) == [b"0"]
-        assert not queue.consumers
+        assert not queue.is_consumed
         peer.request(PULL, pull_header("T", "T", 1, suspend_ms=15_000))
         broker.publish("", "T", b"1")
         assert bodies(peer.received()[0]) == [b"1"]
@@ -245,7 +245,7 @@ class TestTheQueuesOwnGroup:
         pull(peer, "T", 0)
         peer.request(PULL, pull_header("T", "T", 1, suspend_ms=15_000))
         peer.lose()
-        assert (queue.ready_count, queue.unsettled_count, queue.consumers) == (1, 0, [])
+        assert (queue.ready_count, queue.unsettled_count, queue.is_consumed) == (1, 0, False)
 
     def test_the_next_owner_of_the_queue_gets_what_the_last_did_not_commit(
         self, broker: NativeBroker, peer: Peer

@@ -28,7 +28,7 @@ def test_sending_and_not_subscribing(broker: StompBroker, ada: Peer) -> None:
     assert broker.virtual_host.queues["q"].ready_count == 1
     ada.frame("SUBSCRIBE", destination="/queue/q", id="0")
     assert "read access to queue 'q' in vhost '/' refused for user 'ada'" in refusal(ada)
-    assert not broker.virtual_host.queues["q"].consumers
+    assert not broker.virtual_host.queues["q"].is_consumed
 
 
 def test_permissions_that_go_while_routes_are_known(broker: StompBroker, ada: Peer) -> None:
