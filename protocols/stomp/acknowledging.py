@@ -112,14 +112,17 @@ class Acknowledger:
             )
 
     def apply(self, acknowledgement: Acknowledgement) -> None:
-        """Settle, requeue or reject."""
-        entries = self._unsettled.take(acknowledgement.delivery_tag)
+        """Settle, requeue or reject.
+
+        Raises `OSError` if the disk refuses a dead letter; the same can then be tried again.
+        """
+        tag = acknowledgement.delivery_tag
         if acknowledgement.requeue is None:
-            self._unsettled.settle(entries)
+            self._unsettled.settle(self._unsettled.take(tag))
         elif acknowledgement.requeue:
-            self._unsettled.release(entries)
+            self._unsettled.release(self._unsettled.take(tag))
         else:
-            self._unsettled.reject(entries)
+            self._unsettled.reject(tag)
 
     def remember(self, frame: Frame) -> None:
         """Let `take_acks` understand ACKs of this shape from now on."""

@@ -83,13 +83,7 @@ class Unsettled:
             del self.entries[tag]
             entry.subscription.unsettled_count -= 1
             return [entry]
-        tags = []
-        for earlier, other in self.entries.items():
-            if earlier > tag:
-                break
-            if self._covers_all or other.subscription is entry.subscription:
-                tags.append(earlier)
-        taken = [self.entries.pop(earlier) for earlier in tags]
+        taken = [self.entries.pop(earlier) for earlier in self._covered(tag, entry)]
         for one in taken:
             one.subscription.unsettled_count -= 1
         return taken
@@ -112,16 +106,38 @@ class Unsettled:
             queue.release(offsets)
             queue.wake()
 
-    def reject(self, entries: Iterable[Entry]) -> None:
-        """They are not wanted."""
-        for queue, offsets in self._by_queue(entries):
-            queue.reject(offsets)
+    def reject(self, tag: int) -> None:
+        """What `take` would remove is not wanted.
+
+        Raises `RequestRefusedError` if the tag is unknown. Raises `OSError` if the disk refuses a
+        dead letter; what is not rejected by then is unsettled still, and `tag` means it again.
+        """
+        entry = self.check(tag)
+        tags = self._covered(tag, entry) if entry.subscription.cumulative else [tag]
+        by_queue: dict[Source, list[int]] = {}
+        for each in tags:
+            by_queue.setdefault(self.entries[each].queue, []).append(each)
+        by_queue[entry.queue] = by_queue.pop(entry.queue)  # Last: `tag` is there until then.
+        for queue, theirs in by_queue.items():
+            queue.reject(sorted(self.entries[each].offset for each in theirs))
+            for each in theirs:
+                self.entries.pop(each).subscription.unsettled_count -= 1
             queue.wake()
 
     def release_all(self) -> None:
         """The connection is over."""
         entries, self.entries = self.entries, {}
         self.release(entries.values())
+
+    def _covered(self, tag: int, entry: Entry) -> list[int]:
+        """The tags that a cumulative one means; `entry` is its delivery."""
+        tags = []
+        for earlier, other in self.entries.items():
+            if earlier > tag:
+                break
+            if self._covers_all or other.subscription is entry.subscription:
+                tags.append(earlier)
+        return tags
 
     def _by_queue(self, entries: Iterable[Entry]) -> list[tuple[Source, list[int]]]:
         """Sorted offsets per queue."""

@@ -9,7 +9,9 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from gateway.gateway import Gateway
+from gateway.messages import Language
 from gateway.peers import Peer as PeerAddress
+from protocols.amqp.front_end import AmqpFrontEnd
 from protocols.stomp.codec import Frame, parse_header_block
 from protocols.stomp.config import StompConfig
 from protocols.stomp.front_end import StompFactory, StompFrontEnd, WebSocketFactory
@@ -19,11 +21,13 @@ from tests.support.disk import HeldDisk
 class StompBroker:
     """A gateway on a folder, with a STOMP front end; `connect` makes clients of it."""
 
+    languages: tuple[Language, ...] = tuple(StompFrontEnd.languages)
+
     def __init__(self, folder: Path, config: StompConfig | None = None) -> None:
         self.clock = Clock()
         self.disk = HeldDisk()
         self.gateway = Gateway(folder, self.clock, self.disk.run)
-        for language in StompFrontEnd.languages:
+        for language in self.languages:
             self.gateway.add_language(language)
         self.gateway.start()
         self.virtual_host = self.gateway.default_virtual_host
@@ -46,6 +50,12 @@ class StompBroker:
 
     def stop(self) -> None:
         self.gateway.stop()
+
+
+class BuryingBroker(StompBroker):
+    """One that can write dead letters: their language is AMQP's."""
+
+    languages = (*StompBroker.languages, *AmqpFrontEnd.languages)
 
 
 class Peer:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.support.disk import FullDisk
-from tests.support.stomp_peer import Peer, StompBroker, encode
+from tests.support.stomp_peer import BuryingBroker, Peer, StompBroker, encode
 
 
 @pytest.fixture
@@ -131,3 +133,23 @@ def test_a_peer_that_goes_is_forgotten(
     disk.room = 1 << 20
     broker.clock.advance(2)
     assert bodies(broker) == [b"first"]
+
+
+def test_a_nack_waits_for_its_dead_letter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = BuryingBroker(tmp_path)
+    peer = broker.connect()
+    broker.virtual_host.declare_queue("dead", durable=True)
+    arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
+    dying = broker.virtual_host.declare_queue("dying", durable=True, arguments=arguments)
+    peer.frame("SUBSCRIBE", destination="/amq/queue/dying", id="s", ack="client")
+    peer.frame("SEND", b"1", destination="/amq/queue/dying", persistent="true")
+    peer.frame("SEND", b"2", destination="/amq/queue/dying", persistent="true")
+    last = peer.receive_all()[-1]
+    disk = FullDisk(monkeypatch, room=0)
+    peer.frame("NACK", id=last.headers["ack"], requeue="false", receipt="nacked")
+    assert peer.octets() == b""
+    disk.room = 1 << 20
+    broker.clock.advance(1)
+    assert receipts(peer) == ["nacked"]
+    assert broker.virtual_host.queues["dead"].ready_count == 2
+    assert (dying.ready_count, dying.unsettled_count) == (0, 0)
