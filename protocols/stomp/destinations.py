@@ -118,6 +118,12 @@ def _unescape(name: str) -> str:
     return name.replace("%2F", "/")
 
 
+def show_destination(exchange: str, routing_key: str, *, shows_slashes: bool) -> str:
+    """As `format_destination`; for ActiveMQ's clients a slash in a name is a slash."""
+    text = format_destination(exchange, routing_key)
+    return text.replace("%2F", "/") if shows_slashes else text
+
+
 def format_destination(exchange: str, routing_key: str) -> str:
     """The `destination` header of a message that was sent to `exchange` with `routing_key`."""
     if exchange == "":

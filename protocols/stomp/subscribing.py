@@ -10,7 +10,13 @@ from core.errors import SelectorError
 from gateway.selectors import message_selector
 from protocols.stomp.codec import encode_frame
 from protocols.stomp.conventions import durable_subscription_queue, subscribe_headers
-from protocols.stomp.destinations import TEMP_QUEUE_PREFIX, Destination, Kind, parse_target
+from protocols.stomp.destinations import (
+    TEMP_QUEUE_PREFIX,
+    Destination,
+    Kind,
+    parse_target,
+    show_destination,
+)
 from protocols.stomp.errors import RequestRefusedError, processing_error
 from protocols.stomp.language import boolean_header, integer_header
 from protocols.stomp.outbox import Outbox
@@ -184,9 +190,12 @@ class Subscriptions:
 
     def _browsed(self, subscription: Subscription) -> None:
         """All was shown: say so, as ActiveMQ does."""
+        destination = show_destination(
+            "", subscription.queue.name, shows_slashes=self._facts.shows_slashes
+        )
         headers = [
             ("subscription", subscription.identifier or ""),
-            ("destination", f"/queue/{subscription.queue.name}"),
+            ("destination", destination),
             ("message-id", "0"),
             ("browser", "end"),
         ]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from gateway.connections import ConsumerFacts
 from gateway.messages import Envelope, Message
 from protocols.stomp.codec import encode_header, escape, to_octets
-from protocols.stomp.destinations import Kind, format_destination
+from protocols.stomp.destinations import Kind, show_destination
 from protocols.stomp.language import NUMBER, message_headers
 from protocols.stomp.outbox import Outbox
 from protocols.stomp.stamping import stamp_all
@@ -167,9 +167,9 @@ class Subscription:
         lines = ["MESSAGE\n"]
         if self.identifier is not None:
             lines.append(encode_header("subscription", self.identifier))
-        destination = format_destination(envelope.exchange, envelope.routing_key)
-        if self._shows_slashes:
-            destination = destination.replace("%2F", "/")
+        destination = show_destination(
+            envelope.exchange, envelope.routing_key, shows_slashes=self._shows_slashes
+        )
         lines += [encode_header("destination", destination), "message-id:"]
         if len(self._prefixes) >= _PREFIX_COUNT_MAX:
             self._prefixes.clear()

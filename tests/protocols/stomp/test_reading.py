@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -39,6 +40,18 @@ class TestBrowser:
         assert broker.virtual_host.queues["q"].ready_count == 3
         peer.frame("UNSUBSCRIBE", id="b", receipt="r")
         assert peer.receive().headers == {"receipt-id": "r"}
+
+    @pytest.mark.parametrize(
+        ("personality", "destination"),
+        [("rabbitmq", "/queue/a%2Fb"), ("activemq", "/queue/a/b")],
+    )
+    def test_the_end_has_the_destination_of_the_messages(
+        self, tmp_path: Path, personality: Literal["rabbitmq", "activemq"], destination: str
+    ) -> None:
+        peer = StompBroker(tmp_path, StompConfig(personality=personality)).connect()
+        peer.frame("SEND", b"m", destination=destination)
+        peer.frame("SUBSCRIBE", destination=destination, id="b", browser="true")
+        assert [each.headers["destination"] for each in peer.receive_all()] == [destination] * 2
 
     def test_shows_what_is_selected(self, broker: StompBroker) -> None:
         peer = broker.connect()
