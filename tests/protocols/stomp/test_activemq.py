@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.policies import Policy
 from protocols.stomp.config import StompConfig
-from tests.support.stomp_peer import Peer, StompBroker
+from tests.support.stomp_peer import BuryingBroker, Peer, StompBroker
 
 CONFIG = StompConfig(personality="activemq")
 
@@ -159,3 +160,20 @@ def test_spaces_of_stomp_1_0(broker: StompBroker) -> None:
     receipt, message = peer.receive_all()
     assert (message.body, message.headers["destination"]) == (b"m", "/queue/a/b")
     assert receipt.headers == {"receipt-id": "r"}
+
+
+def test_a_policy_makes_a_queue_of_dead_letters(tmp_path: Path) -> None:
+    """As docs/protocols/stomp.md has it for whoever expects `ActiveMQ.DLQ`."""
+    broker = BuryingBroker(tmp_path, CONFIG)
+    definition = {"dead-letter-exchange": "", "dead-letter-routing-key": "ActiveMQ.DLQ"}
+    broker.virtual_host.policies.put("policy", Policy("dlq", r"^(?!ActiveMQ\.DLQ$)", definition))
+    peer = broker.connect()
+    subscribe(peer, "/queue/ActiveMQ.DLQ", "dlq", ack="client")
+    subscribe(peer, "/queue/a", ack="client")
+    send(peer, "/queue/a", b"m")
+    peer.frame("NACK", id=peer.receive().headers["ack"])
+    dead = peer.receive()
+    assert (dead.headers["subscription"], dead.body) == ("dlq", b"m")
+    assert dead.headers["x-first-death-queue"] == "a"
+    peer.frame("NACK", id=dead.headers["ack"])
+    assert peer.octets() == b""
