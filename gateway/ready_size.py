@@ -22,7 +22,7 @@ class ReadySize:
             while position < lane.max_offset:
                 found, position = lane.ready_from(position, _READ_COUNT)
                 self.value += sum(len(message[2]) for _, message in found)
-            self.value += sum(_sizes(lane, lane.window.returned))
+        self.value += sum(_sizes(light, light.returned_offsets()))
 
     def count_new(self) -> None:
         """Count what was appended since; before anything is taken."""

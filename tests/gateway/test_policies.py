@@ -232,3 +232,16 @@ def test_a_stream_follows(live: LiveGateway) -> None:
     for number in range(64):
         live.publish("", "s", b"%d" % number * 50)
     assert stream.max_offset - stream.min_offset > 64
+
+
+def test_size_counts_what_came_back_to_a_quorum_queue(live: LiveGateway) -> None:
+    queue = live.host.declare_queue("q", durable=True, arguments={"x-queue-type": "quorum"})
+    for number in range(6):
+        live.publish("", "q", b"%d" % number * 10)
+    queue.release([delivery.offset for delivery in queue.take(4)])
+    put(live, "q", max_length_bytes=60)
+    queue.take(4)
+    put(live, "q", max_length_bytes=30)
+    live.publish("", "q", b"6" * 10)
+    live.publish("", "q", b"7" * 10)
+    assert bodies(queue) == [b"5" * 10, b"6" * 10, b"7" * 10]
