@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush
 from math import inf
 
-from core.lanes import AnyQueue, Lanes, level_of, offset_in_lane, offset_of_lane
+from core.lanes import AnyQueue, Lanes, offset_of_lane
 from core.light_queue import LightQueue
 from gateway.messages import Header
 
@@ -109,11 +109,7 @@ class HiddenDeadlines:
 
     def _forget_gone(self) -> None:
         """Drop the entries of messages that are not ready any more."""
-        lanes = self._light.lanes
-
-        def is_ready(offset: int) -> bool:
-            return lanes[level_of(offset)].is_ready(offset_in_lane(offset))
-
+        is_ready = self._light.is_ready
         kept = {step: array("Q", filter(is_ready, self._steps[step])) for step in self._steps}
         self._steps = {step: entries for step, entries in kept.items() if entries}
         self._order = list(self._steps)

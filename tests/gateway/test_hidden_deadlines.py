@@ -149,3 +149,20 @@ def test_the_argument_is_a_switch(broker: AmqpBroker) -> None:
         "PRECONDITION_FAILED - invalid arg 'x-expire-behind-head' for queue 'q' in vhost '/':"
         " {unacceptable_type,longstr}",
     )
+
+
+def test_those_in_the_line_of_a_quorum_queue_are_not_forgotten(
+    broker: AmqpBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = broker.connect()
+    peer.declare(durable=True, arguments={**BEHIND, "x-queue-type": "quorum"})
+    for body, time_ms in ((b"a", None), (b"b", 1000), (b"c", 1000)):
+        publish(peer, body, time_ms)
+    other = broker.connect()
+    for _ in range(3):
+        other.get()
+    other.lose()
+    monkeypatch.setattr("gateway.hidden_deadlines._SPARE_COUNT", -10)
+    publish(peer, b"d", 1500)
+    broker.clock.advance(1.2)
+    assert ready_count(broker) == 2
