@@ -82,7 +82,7 @@ class Indexing:
         if not self._loud.isdisjoint(routes):
             return False
         for route in set(routes) - self._quiet:
-            if any(queue.dispatcher is not None for queue in route.queues):
+            if any(queue.dispatcher is not None or queue.deleted for queue in route.queues):
                 self._loud.add(route)
                 return False
             self._note_quiet(route)

@@ -512,6 +512,7 @@ class LightQueue:
         """The queue is deleted: let go of all its messages."""
         self._indexing.changed()
         self.deleted = True
+        self.guarded = False  # Whoever still has a route need not ask: nothing is appended.
         self._dispatcher = None
         self._ready_count = 0
         for log_offset in self._index.log_offsets():

@@ -193,3 +193,14 @@ def test_the_last_reference_lets_a_transient_batch_go(live: LiveBroker) -> None:
         take_all(queue)
         queue.settle(0, 2)
     assert not live.broker._store._volatile
+
+
+@pytest.mark.usefixtures("grouped")
+def test_a_deleted_queue_gets_nothing_by_a_route_that_was_kept(live: LiveBroker) -> None:
+    queue = live.declare(durable=False)
+    route = live.broker.route([queue])
+    live.broker.delete_queue(queue)
+    publish(live, [(route, b"x")] * 4, durable=False)
+    live.broker._indexing.settle()
+    assert not live.broker._store._volatile
+    assert not queue.ready_count

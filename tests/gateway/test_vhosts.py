@@ -323,3 +323,18 @@ class TestTopics:
         live.host.delete_exchange("t")
         assert live.host.topic_route("t", "tag", None).queues == (queue.light,)
         assert live.host.topic_route("new", "tag", None).queues == (live.host.queues["new"].light,)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_transaction_may_lead_to_a_full_queue_that_is_gone(
+    live: LiveGateway, together: bool
+) -> None:
+    live.host.declare_queue("q", arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
+    made = header()
+    items = [(live.host.route("", "q", made), (Envelope("", "q"), made, b"x"), b"x")] * 2
+    live.host.delete_queue("q")
+    stored: list[bool] = []
+    publish = live.host.publish_together if together else live.host.publish
+    publish(items, lambda: stored.append(True))
+    live.gateway.turn.end()
+    assert stored
