@@ -8,7 +8,7 @@ kept the route and all that the log had by then is reclaimed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 from weakref import ref
@@ -41,6 +41,8 @@ class Routes:
         self._numbers_of: dict[int, dict[int, None]] = {}  # By the id of each of them.
         self.queue_ids: dict[int, tuple[int, ...]] = {}  # By number, for recovery.
         self._leaving: dict[int, _Leaving] = {}  # Numbers that lost a queue, not all.
+        # Routes that lost a queue which has no part in their number; somebody may have kept them.
+        self._orphans: dict[int, list[ref[Route]]] = {}
 
     def load(self) -> None:
         """Bring back the numbers; those that lost a queue are in old records only."""
@@ -73,8 +75,11 @@ class Routes:
             for other in key[0]:
                 if other is not queue and (keys := self._keys_of.get(other)) is not None:
                     keys.pop(key, None)
+        if not queue.durable:
+            self._orphan(kept)
+            return
         for number in list(self._numbers_of.get(queue.id, ())):
-            self._leave(number, kept.get(number, []))
+            self._leave(number, kept.get(number, []) + self._orphans.pop(number, []))
 
     def expire(self, log_start: int, log_end: int) -> None:
         """Let the numbers go that no record of the log, which is from here to there, bears."""
@@ -101,6 +106,15 @@ class Routes:
         self.queue_ids[number] = ids
         for id in ids:
             self._numbers_of.setdefault(id, {})[number] = None
+
+    def _orphan(self, kept: Mapping[int, list[ref[Route]]]) -> None:
+        """Remember who bears these numbers, which other routes have, too."""
+        for number, routes in kept.items():
+            if number:
+                known = [each for each in self._orphans.get(number, ()) if each() is not None]
+                self._orphans[number] = known + [each for each in routes if each() is not None]
+                if not self._orphans[number]:
+                    del self._orphans[number]
 
     def _leave(self, number: int, kept: list[ref[Route]]) -> None:
         ids = self.queue_ids[number]

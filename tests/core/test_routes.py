@@ -68,6 +68,28 @@ def test_a_route_that_somebody_keeps_stays_written_down(live: LiveBroker) -> Non
     assert documents(live) == []
 
 
+def test_also_one_that_lost_a_queue_which_is_not_durable_before(live: LiveBroker) -> None:
+    stays, goes, reply = live.declare(), live.declare(), live.declare(durable=False)
+    route = live.broker.route([stays, goes, reply])
+    live.broker.delete_queue(reply)
+    live.broker.delete_queue(goes)
+    live.broker._routes.expire(1000, 1000)
+    live.broker._routes.expire(1000, 1000)
+    live.append(route, b"late")
+    live = live.crash()
+    assert bodies(live.queue(stays.id)) == [b"late"]
+
+
+def test_routes_to_reply_queues_leave_nothing_behind(live: LiveBroker) -> None:
+    stays = live.declare()
+    for _ in range(3):
+        reply = live.declare(durable=False)
+        live.append(live.broker.route([stays, reply]), b"x")
+        live.broker.delete_queue(reply)
+    assert len(live.broker._routes._orphans.get(1, ())) <= 1
+    assert len(documents(live)) == 1
+
+
 def test_the_last_queue_takes_the_route_with_it_at_once(live: LiveBroker) -> None:
     queues = [live.declare(), live.declare()]
     live.append(live.broker.route(queues), b"a")
