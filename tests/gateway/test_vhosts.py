@@ -334,7 +334,7 @@ def test_a_transaction_may_lead_to_a_full_queue_that_is_gone(
     items = [(live.host.route("", "q", made), (Envelope("", "q"), made, b"x"), b"x")] * 2
     live.host.delete_queue("q")
     stored: list[bool] = []
-    publish = live.host.publish_together if together else live.host.publish
+    publish = live.host.intake.publish_together if together else live.host.intake.publish
     publish(items, lambda: stored.append(True))
     live.gateway.turn.end()
     assert stored

@@ -1,0 +1,293 @@
+"""The whole core against a model: queues, with and without lanes, are lists of messages.
+
+Batches to any queues by fresh and by kept routes, timers, rewinds, checkpoints, deleted queues; a
+crash or a restart at any point.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from core.lanes import AnyQueue, Lanes
+from core.light_queue import LightQueue
+from core.rewind import SinceOffset
+from core.route import Route
+from core.timer_record import Timer
+from core.timers import DueTimer
+from tests.support.live_broker import ORIGIN, LiveBroker
+
+_LEVEL_MAX = 2
+_COUNT = 3  # Of the queues; the last one has lanes.
+_FRESH, _IN_FLIGHT, _DONE = "fresh", "in flight", "done"
+
+PLACES = st.lists(
+    st.tuples(st.sets(st.integers(0, _COUNT - 1), min_size=1), st.integers(0, _LEVEL_MAX)),
+    min_size=1,
+    max_size=6,
+)
+
+
+@dataclass
+class Item:
+    """A message in one queue."""
+
+    serial: int
+    level: int
+    is_kept: bool
+    state: str = _FRESH
+    offset: int = -1  # While it is in flight.
+    is_unsure: bool = False  # Would a crash, now, forget how it came to its state?
+
+
+@dataclass
+class Modelled:
+    """A queue, and what it should be."""
+
+    queue: AnyQueue
+    items: list[Item] = field(default_factory=list)
+
+    def of(self, state: str) -> list[Item]:
+        found = [item for item in self.items if item.state == state]
+        return sorted(found, key=lambda item: (-item.level, item.serial))
+
+    def ready(self) -> list[int]:
+        """What is ready in fact, in order."""
+        return [
+            int(body)
+            for _, lane in sorted(self.queue.lanes.items(), reverse=True)
+            for offset, body in lane.read(lane.min_offset, 10_000)
+            if lane.is_ready(offset)
+        ]
+
+
+class Waiting:
+    """Somebody who waits for messages, and takes none."""
+
+    def dispatch(self) -> None:
+        """Nothing is wanted."""
+
+
+class BrokerMachine(RuleBasedStateMachine):
+    live: LiveBroker
+    owner = 0
+
+    @initialize(reclaims=st.booleans(), distance=st.sampled_from([1 << 11, 1 << 30]))
+    def begin(self, reclaims: bool, distance: int) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.reclaims = reclaims
+        self.live = LiveBroker(
+            self.folder / "data",
+            checkpoint_distance=distance,
+            retention_s=0.0 if reclaims else 1e9,
+        )
+        self.owner = self.live.broker.add_timer_owner("ours", self.fire)
+        self.queues = [self.declare(index) for index in range(_COUNT)]
+        self.kept: list[tuple[Route, list[Modelled], int]] = []
+        self.serial = 0
+        self.now_s = 0.0
+
+    def teardown(self) -> None:
+        if hasattr(self, "folder"):
+            self.live.kill()
+            shutil.rmtree(self.folder)
+
+    # Messages
+
+    @rule(places=PLACES, durable=st.booleans(), mixed=st.booleans(), repeat=st.sampled_from([1, 9]))
+    def publish(
+        self, places: list[tuple[set[int], int]], durable: bool, mixed: bool, repeat: int
+    ) -> None:
+        chosen = [([self.queues[index] for index in sorted(at)], level) for at, level in places]
+        found = [(*each, self.route(*each)) for each in chosen * repeat]
+        self.append([(route, to, level) for to, level, route in found], durable, mixed)
+
+    @rule(at=st.sets(st.integers(0, _COUNT - 1), min_size=1), level=st.integers(0, _LEVEL_MAX))
+    def keep_route(self, at: set[int], level: int) -> None:
+        to = [self.queues[index] for index in sorted(at)]
+        self.kept.append((self.route(to, level), to, level))
+
+    @precondition(lambda self: self.kept)
+    @rule(number=st.integers(0, 99), durable=st.booleans())
+    def publish_by_kept_route(self, number: int, durable: bool) -> None:
+        route, to, level = self.kept.pop(number % len(self.kept))
+        self.append([(route, to, level)] * 2, durable, False)
+
+    @rule(index=st.integers(0, _COUNT - 1), count=st.integers(1, 20))
+    def take(self, index: int, count: int) -> None:
+        modelled = self.queues[index]
+        got = [each for span in modelled.queue.take(count) for each in enumerate(span[1], span[0])]
+        expected = modelled.of(_FRESH)[:count]
+        assert [int(body) for _, body in got] == [item.serial for item in expected]
+        for item, (offset, _) in zip(expected, got, strict=True):
+            item.state, item.offset = _IN_FLIGHT, offset
+
+    @rule(index=st.integers(0, _COUNT - 1), number=st.integers(0, 99), settles=st.booleans())
+    def give_back(self, index: int, number: int, settles: bool) -> None:
+        modelled = self.queues[index]
+        in_flight = modelled.of(_IN_FLIGHT)
+        for item in in_flight[number % 7 :: 1 + number % 3]:
+            if settles:
+                modelled.queue.settle(item.offset, item.offset + 1)
+                item.state, item.is_unsure = _DONE, True
+            else:
+                modelled.queue.release([item.offset])
+                item.state = _FRESH
+
+    @rule(index=st.integers(0, _COUNT - 1))
+    def purge(self, index: int) -> None:
+        modelled = self.queues[index]
+        fresh = modelled.of(_FRESH)
+        assert modelled.queue.purge() == len(fresh)
+        for item in fresh:
+            item.state, item.is_unsure = _DONE, True
+
+    # Queues
+
+    @rule(index=st.integers(0, _COUNT - 1))
+    def declare_again(self, index: int) -> None:
+        self.live.broker.delete_queue(self.queues[index].queue)
+        self.queues[index].items.clear()
+        self.queues[index] = self.declare(index)
+
+    @rule(index=st.integers(0, _COUNT - 1), waits=st.booleans())
+    def watch(self, index: int, waits: bool) -> None:
+        self.queues[index].queue.dispatcher = Waiting() if waits else None
+
+    @precondition(lambda self: not self.live.disk.held)
+    @rule(index=st.integers(0, _COUNT - 1))
+    def rewind(self, index: int) -> None:
+        modelled = self.queues[index]
+        results: list[int | BaseException] = []
+        before = modelled.queue.ready_count
+        lanes = list(modelled.queue.lanes.values())
+        self.live.broker.rewind(lanes, SinceOffset(0), results.append)
+        while not results:
+            self.live.clock.advance(0)
+        for item in modelled.items:
+            item.is_unsure = False
+        found = set(modelled.ready())
+        assert results == [len(found) - before]
+        for item in modelled.of(_DONE):
+            if item.is_kept and (not self.reclaims or item.serial in found):
+                item.state = _FRESH
+
+    # Time
+
+    @rule(index=st.integers(0, _COUNT - 1), delay_s=st.integers(0, 3), count=st.integers(1, 3))
+    def delay(self, index: int, delay_s: int, count: int) -> None:
+        at_ms = int((self.now_s + delay_s) * 1000)
+        timers = [Timer(at_ms, self.owner, ORIGIN, b"%d" % index) for _ in range(count)]
+        self.live.broker.timers.append(timers)
+
+    @precondition(lambda self: not self.live.disk.held)
+    @rule(by_s=st.sampled_from([0.0, 1.0, 61.0]))
+    def advance(self, by_s: float) -> None:
+        self.now_s += by_s
+        self.live.clock.advance(by_s)
+        self.live.clock.advance(0)
+        self.end_turn()
+
+    # Ends
+
+    @rule()
+    def end_turn(self) -> None:
+        self.live.end_turn()
+        for modelled in self.queues:
+            for item in modelled.items:
+                item.is_unsure = False
+
+    @rule(held=st.booleans())
+    def hold_disk(self, held: bool) -> None:
+        if held:
+            self.live.disk.held = True
+        else:
+            self.live.disk.release()
+
+    @rule()
+    def checkpoint(self) -> None:
+        self.end_turn()
+        self.live.broker._begin_checkpoint()
+
+    @rule(ends_turn=st.booleans())
+    def crash(self, ends_turn: bool) -> None:
+        if ends_turn:
+            self.end_turn()
+        self.go_on(self.live.crash(ends_turn))
+
+    @rule()
+    def restart(self) -> None:
+        self.live.disk.release()
+        self.end_turn()
+        self.go_on(self.live.restart())
+
+    @invariant()
+    def counts_are_right(self) -> None:
+        for modelled in self.queues:
+            assert modelled.queue.in_flight_count == len(modelled.of(_IN_FLIGHT))
+
+    # The rest is no rule
+
+    def declare(self, index: int) -> Modelled:
+        return Modelled(self.arrange(self.live.declare(), index))
+
+    def arrange(self, light: LightQueue, index: int) -> AnyQueue:
+        return light if index < _COUNT - 1 else self.live.broker.lanes(light, _LEVEL_MAX)
+
+    def route(self, to: Sequence[Modelled], level: int) -> Route:
+        lights = [
+            each.queue.lane(level) if isinstance(each.queue, Lanes) else each.queue for each in to
+        ]
+        return self.live.broker.route(lights)
+
+    def append(
+        self, found: Sequence[tuple[Route, Sequence[Modelled], int]], durable: bool, mixed: bool
+    ) -> None:
+        routes, bodies = [], []
+        for position, (route, to, level) in enumerate(found):
+            is_kept = durable and not (mixed and position % 2)
+            routes.append(route if is_kept else route.without_restart)
+            bodies.append(b"%d" % self.serial)
+            for modelled in to:
+                if not modelled.queue.deleted:
+                    lane = level if isinstance(modelled.queue, Lanes) else 0
+                    modelled.items.append(Item(self.serial, lane, is_kept))
+            self.serial += 1
+        self.live.append(routes, *bodies, durable=durable)
+
+    def fire(self, due: Sequence[DueTimer], on_stored: Callable[[], None]) -> None:
+        found = []
+        for timer in due:
+            to = [self.queues[int(timer.stored)]]
+            found.append((self.route(to, 0), to, 0))
+        self.append(found, True, False)
+        self.live.broker.when_durable(on_stored)
+
+    def go_on(self, live: LiveBroker) -> None:
+        """It was started again: kept and not settled is ready, whatever is sure is so."""
+        self.live = live
+        self.kept.clear()
+        live.broker.timers.add_owner(self.owner, self.fire)
+        for index, modelled in enumerate(self.queues):
+            modelled.queue = self.arrange(live.queue(modelled.queue.id), index)
+            found = modelled.ready()
+            modelled.items = [item for item in modelled.items if item.is_kept]
+            for item in modelled.items:
+                if item.state == _IN_FLIGHT or (item.is_unsure and item.serial in found):
+                    item.state = _FRESH
+                item.is_unsure = False
+            assert found == [item.serial for item in modelled.of(_FRESH)]
+        live.clock.advance(self.now_s)
+        live.clock.advance(0)
+        self.end_turn()
+
+
+TestBroker = BrokerMachine.TestCase
+TestBroker.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
