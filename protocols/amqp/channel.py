@@ -465,6 +465,7 @@ class Channel:
             self.transaction.settle(taken, requeue)
 
     def _settle_all(self, outstanding: Iterable[Outstanding], requeue: bool | None) -> None:
+        refusal: OSError | None = None
         for holder, start, stop in _runs(outstanding):
             self._give_credit(holder, stop - start)
             if requeue is None:
@@ -472,7 +473,13 @@ class Channel:
             elif requeue:
                 holder.queue.release(range(start, stop))
             else:
-                holder.queue.reject(range(start, stop))
+                try:
+                    holder.queue.reject(range(start, stop))
+                except OSError as error:  # No room for a dead letter: this and the rest go back.
+                    holder.queue.release(range(start, stop))
+                    refusal, requeue = error, True
+        if refusal is not None:
+            raise refusal
 
     def _settle(self, holder: Holder, start: int, stop: int) -> None:
         self._give_credit(holder, stop - start)

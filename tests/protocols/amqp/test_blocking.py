@@ -184,6 +184,22 @@ class TestFull:
         assert "e" not in broker.virtual_host.exchanges
         assert not broker.virtual_host.exchanges["amq.direct"].bindings
 
+    def test_what_cannot_be_a_dead_letter_goes_back(
+        self, broker: AmqpBroker, peer: AmqpPeer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("a", "b"):
+            arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "q"}
+            peer.declare(name, durable=True, arguments=arguments)
+            peer.publish(name, b"m", PERSISTENT)
+            assert len(peer.consume(name, name)) == 1
+        disk = FullDisk(monkeypatch, room=0)
+        nack = commands.Basic.Nack(delivery_tag=0, multiple=True, requeue=False)
+        refused = ("Connection.Close", 506, "RESOURCE_ERROR - no space left on the disk")
+        assert peer.fail(nack) == refused
+        disk.room = 1 << 20
+        queues = broker.virtual_host.queues
+        assert [queues[name].ready_count for name in ("a", "b", "q")] == [1, 1, 0]
+
     def test_a_connection_that_is_closed_meanwhile(
         self, broker: AmqpBroker, peer: AmqpPeer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
