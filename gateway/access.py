@@ -235,9 +235,9 @@ class UserVirtualHost:
 
     def _check_binding(self, kind: str, destination: str, source: str, routing_key: str) -> None:
         destination, source = clean_name(destination), clean_name(source)
+        self._check("write", kind, destination)
         if not source or (kind == "exchange" and not destination):
             return  # Refused to everybody, in other words.
-        self._check("write", kind, destination)
         self._check("read", "exchange", source)
         found = self.exchanges.get(source)
         if found is not None and found.type == "topic":
