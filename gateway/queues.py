@@ -90,6 +90,7 @@ class Queue:
     This is a classic queue; the other types are its subclasses (`gateway.queue_classes`).
     """
 
+    heeds_shared_credit = True  # May consumers that share a limit of what is in flight use it?
     stamp: Stamp | None = None  # Most types add nothing: front ends ask once for each batch.
 
     def __init__(

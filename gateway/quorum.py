@@ -33,6 +33,8 @@ _NORMAL_PRIORITY_MAX = 4
 class QuorumQueue(Queue):
     """See the module's docstring."""
 
+    heeds_shared_credit = False
+
     _log = Logger()
 
     @classmethod

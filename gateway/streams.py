@@ -49,6 +49,8 @@ def _stamp(offset: int) -> Mapping[str, Value]:
 class Stream(Queue):
     """See above. The window of its own group knows only what is retained."""
 
+    heeds_shared_credit = False
+
     _scan_call: IDelayedCall | None = None
 
     # Life

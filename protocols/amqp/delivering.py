@@ -85,7 +85,7 @@ class Subscription:
         if self.no_ack:
             return _CREDIT_WITHOUT_ACK
         credit = self.prefetch - self.in_flight_count if self.prefetch else _CREDIT_WITHOUT_ACK
-        if channel.prefetch:
+        if channel.prefetch and self.queue.heeds_shared_credit:
             credit = min(credit, channel.prefetch - channel.in_flight_count)
         return credit
 

@@ -139,6 +139,14 @@ class TestConsuming:
             f"NOT_IMPLEMENTED - {NAME} does not support global qos",
         )
 
+    def test_a_later_prefetch_of_the_channel_is_not_about_it(self, broker: AmqpBroker) -> None:
+        peer = broker.connect()
+        declare(peer)
+        peer.consume(tag="t")
+        peer.call(commands.Basic.Qos(prefetch_count=1, global_=True))
+        publish(peer, "1", "2", "3")
+        assert peer.bodies() == [b"1", b"2", b"3"]
+
     def test_no_get_beside_a_single_active_consumer(self, broker: AmqpBroker) -> None:
         peer = broker.connect()
         declare(peer, x_single_active_consumer=True)
