@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -46,6 +46,7 @@ class Server:
     name: str
     port: int  # AMQP's.
     stomp_port: int
+    http_port: int  # Ours only.
     _process: subprocess.Popen[bytes] | None = None
 
     def __init__(self, directory: Path) -> None:
@@ -183,6 +184,7 @@ class RosettaMQ(Server):
                 ports = dict(word.split("=", 1) for word in line.split()[2:])
                 self.port = int(ports["amqp"].rsplit(":", 1)[1])
                 self.stomp_port = int(ports["stomp"].rsplit(":", 1)[1])
+                self.http_port = int(ports["http"].rsplit(":", 1)[1])
                 return True
         return False
 
@@ -200,9 +202,10 @@ def temporary_gateway(data_root: Path | None, settings: list[str]) -> Iterator[R
 class RabbitMQ(Server):
     """Debian's rabbitmq-server with its own settings, but for where it listens and writes.
 
-    Its only plugins, if any, are STOMP and STOMP over WebSocket. Erlang's port mapper is a process
-    of its own that would outlive the server, and one may be running already, so it gets its own: a
-    child, on a port of its own.
+    It has no plugins but those asked for, STOMP and STOMP over WebSocket among them, and begins
+    with the users and policies of `definitions`, a file, if there is one. Erlang's port mapper is
+    a process of its own that would outlive the server, and one may be running already, so it gets
+    its own: a child, on a port of its own.
     """
 
     name = "rabbitmq"
@@ -210,11 +213,19 @@ class RabbitMQ(Server):
     _port_mapper: subprocess.Popen[bytes] | None = None
 
     def __init__(
-        self, directory: Path, *, speaks_stomp: bool = False, speaks_web_stomp: bool = False
+        self,
+        directory: Path,
+        *,
+        speaks_stomp: bool = False,
+        speaks_web_stomp: bool = False,
+        plugins: Sequence[str] = (),
+        definitions: Path | None = None,
     ) -> None:
         super().__init__(directory)
         self._speaks_stomp = speaks_stomp or speaks_web_stomp  # That plugin needs the other.
         self._speaks_web_stomp = speaks_web_stomp
+        self._plugins = plugins
+        self._definitions = definitions
 
     @staticmethod
     def is_installed() -> bool:
@@ -241,16 +252,20 @@ class RabbitMQ(Server):
         home.mkdir(exist_ok=True)
         plugins, settings = home / "enabled_plugins", home / "rabbitmq-env.conf"
         enabled = {
+            **dict.fromkeys(self._plugins, True),
             "rabbitmq_stomp": self._speaks_stomp,
             "rabbitmq_web_stomp": self._speaks_web_stomp,
         }
         plugins.write_text(f"[{','.join(name for name, is_on in enabled.items() if is_on)}].\n")
-        (home / "rabbitmq.conf").write_text(
+        configuration = (
             f"stomp.listeners.tcp.1 = 127.0.0.1:{self.stomp_port}\n"
             "web_stomp.tcp.ip = 127.0.0.1\n"
             f"web_stomp.tcp.port = {self.web_stomp_port}\n"
             "web_stomp.ws_frame = binary\n"  # In text, a body that is no UTF-8 ends the session.
         )
+        if self._definitions is not None:
+            configuration += f"load_definitions = {self._definitions}\n"
+        (home / "rabbitmq.conf").write_text(configuration)
         settings.write_text("")
         return {
             "PATH": os.environ["PATH"],

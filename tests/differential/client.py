@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 import struct
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tests.differential import wire
 
 FRAME_MAX = 131072
 _TIMEOUT_S = 20.0
-_CAPABILITIES = ("consumer_cancel_notify", "basic.nack", "authentication_failure_close")
+CAPABILITIES = ("consumer_cancel_notify", "basic.nack", "authentication_failure_close")
 
 
 class Event(NamedTuple):
@@ -25,9 +26,14 @@ class Event(NamedTuple):
 
 
 class Connection:
-    """One open connection. It answers a server's close by itself, as every client must."""
+    """One connection. It answers a server's close by itself, as every client must.
 
-    def __init__(self, port: int) -> None:
+    It is open, unless there is no user: then the caller shakes hands.
+    """
+
+    def __init__(
+        self, port: int, user: str | None = "guest", capabilities: Sequence[str] = CAPABILITIES
+    ) -> None:
         self.alive = True
         self.open_channels: set[int] = set()
         self._socket = socket.create_connection(("127.0.0.1", port), _TIMEOUT_S)
@@ -36,19 +42,25 @@ class Connection:
         self._buffer = bytearray()
         self._events: deque[Event] = deque()
         self._content: dict[int, tuple[str, dict[str, Any], bytes, int, bytearray]] = {}
-        self._shake_hands()
+        if user is not None:
+            self._shake_hands(user, capabilities)
 
-    def _shake_hands(self) -> None:
+    @property
+    def unread(self) -> bytes:
+        """What has come and is no frame, or not all of one."""
+        return bytes(self._buffer)
+
+    def _shake_hands(self, user: str, names: Sequence[str]) -> None:
         self.send(wire.PROTOCOL_HEADER)
         self._expect("connection.start")
-        capabilities = tuple((name, ("t", True)) for name in _CAPABILITIES)
+        capabilities = tuple((name, ("t", True)) for name in names)
         self.send(
             wire.method(
                 0,
                 "connection.start-ok",
                 properties=(("capabilities", ("F", capabilities)),),
                 mechanism="PLAIN",
-                response=b"\0guest\0guest",
+                response=f"\0{user}\0{user}".encode(),
                 locale="en_US",
             )
         )

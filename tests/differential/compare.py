@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import replace
 
 from tests.differential.client import Connection
 from tests.differential.differences import TABLE
-from tests.differential.operations import Burst, Drop, Operation, Settle, Step
+from tests.differential.operations import Burst, Drop, Example, Operation, Settle, Step
 from tests.differential.session import Session
 from tests.differential.transcripts import Notes, check
 
@@ -20,15 +19,15 @@ class Pair:
         self._ports = {"RabbitMQ": reference_port, "RosettaMQ": our_port}
         self._janitors = {name: Connection(port) for name, port in self._ports.items()}
 
-    def run(self, steps: Sequence[Step]) -> None:
+    def run(self, example: Example) -> None:
         """Raises `DisagreementError`."""
-        prefix = f"d{secrets.token_hex(4)}-"
+        prefix = f"{example.policies}{secrets.token_hex(4)}-"
         theirs, ours = (
             Session(name, port, self._janitors[name], prefix) for name, port in self._ports.items()
         )
         transcript: list[str] = []
         try:
-            for number, step in enumerate(steps, 1):
+            for number, step in enumerate(example.steps, 1):
                 resolved = _resolve(step, step.operation, theirs, ours)
                 if resolved is None:
                     continue

@@ -7,10 +7,11 @@ or an hour: nothing depends on how fast anybody is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from tests.differential import wire
+from tests.differential.definitions import NO_POLICIES, POLICIES
 
 T = TypeVar("T")
 
@@ -21,6 +22,18 @@ _LENGTHS: tuple[wire.Field, ...] = (("I", 1), ("I", 2), ("l", 3), ("I", -1), ("S
 _OVERFLOWS = ("drop-head", "reject-publish", "reject-publish-dlx", "drop-tail")
 _EXPIRATIONS = ("0", "0", str(_HOUR_MS), "-1", "soon")
 _DEAD_LETTER_KEYS = ("~q1", "~q2", "~q3", "a", "~none")
+_NOT_FOR_QUORUM: tuple[tuple[str, wire.Field], ...] = (
+    ("x-max-priority", ("I", 5)),
+    ("x-queue-mode", ("S", "lazy")),
+    ("x-max-age", ("S", "1h")),
+    ("x-overflow", ("S", "drop-tail")),
+    ("x-quorum-initial-group-size", ("I", 0)),
+    ("x-dead-letter-strategy", ("S", "sometimes")),
+    ("x-max-in-memory-length", ("I", -1)),
+    ("x-single-active-consumer", ("S", "yes")),
+)
+# Where versions of quorum queues differ, or do later what a test cannot wait for.
+_NOT_WITH_QUORUM = ("times", "lengths", "consumer_priorities", "single_active")
 _PRIORITIES: tuple[wire.Field, ...] = (("I", 1), ("I", 2), ("b", -5), ("S", "1"), ("d", 1.0))
 
 
@@ -43,10 +56,23 @@ class Features:
     lengths: bool = False
     single_active: bool = False
     consumer_priorities: bool = False
+    locks: bool = False
+    permissions: bool = False
+    policies: bool = False
+    plugin_types: bool = False
+    quorum_queues: bool = False
+    replies: bool = False
+    incapable_client: bool = False
 
     def queue_arguments(self, author: Author) -> list[tuple[str, wire.Field]]:
         """For a queue that is declared."""
         drawn: list[tuple[str, wire.Field]] = []
+        if self.quorum_queues and author.happens(75):
+            drawn.append(("x-queue-type", ("S", "quorum")))
+            # Without a limit 3.10 puts back what returns at another place.
+            drawn.append(("x-delivery-limit", ("I", author.pick((1, 2, 20)))))
+            if author.happens(12):
+                drawn.append(author.pick(_NOT_FOR_QUORUM))
         if self.dead_letters and author.happens(70):
             exchange = author.pick(("", "", "amq.fanout", "~x1", "~none"))
             drawn.append(("x-dead-letter-exchange", ("S", exchange)))
@@ -86,6 +112,23 @@ class Features:
         keys = [("S", author.pick(("~q1", "~q2", "~q3", "a", "a.b"))) for _ in range(count)]
         return ("A", tuple(keys))
 
+    def queue_flags(self, author: Author) -> dict[str, bool]:
+        """For a queue that is declared."""
+        flags = {}
+        if self.locks and author.happens(60):
+            flags["exclusive"] = True
+        if self.quorum_queues and author.happens(90):
+            flags |= {"durable": True, "exclusive": False, "auto_delete": False}
+        return flags
+
+    def policy_set(self, author: Author) -> str:
+        """Which policies there are."""
+        if not self.policies:
+            return NO_POLICIES
+        if self.quorum_queues:
+            return "returns"
+        return author.pick(POLICIES)
+
     def consumer_arguments(self, author: Author) -> wire.Table:
         """For basic.consume."""
         if self.consumer_priorities and author.happens(60):
@@ -97,4 +140,7 @@ def draw(author: Author) -> Features:
     """Most examples have one or two, some have none."""
     names = tuple(Features.__dataclass_fields__)
     count = author.pick((0, 1, 1, 1, 2, 2, 3))
-    return Features(**{author.pick(names): True for _ in range(count)})
+    features = Features(**{author.pick(names): True for _ in range(count)})
+    if features.quorum_queues:
+        return replace(features, **dict.fromkeys(_NOT_WITH_QUORUM, False))
+    return features

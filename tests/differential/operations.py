@@ -1,13 +1,14 @@
 """What can be done to a broker, as values that hypothesis draws, shrinks and prints.
 
 A name that begins with `~` becomes one of this example's own; `$gen` is the queue that the server
-named last. To add an operation, add a `Call` (any method of `wire.METHODS`), or one more class and
-its case in `encode`; then let `sequences.py` draw it.
+named last, `$reply` the name that a direct reply would go to. To add an operation, add a `Call`
+(any method of `wire.METHODS`), or one more class and its case in `encode`; then let `sequences.py`
+draw it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -72,11 +73,22 @@ Operation: TypeAlias = "Call | Publish | Settle | Raw | Burst | Drop"
 
 @dataclass(frozen=True)
 class Step:
-    """An operation on a channel, both of which are opened if they are not open."""
+    """An operation on a channel of a connection, which are opened if they are not open.
+
+    Who is connected, the number of the connection says: see `definitions.LOGINS`.
+    """
 
     connection: int
     channel: int
     operation: Operation
+
+
+@dataclass(frozen=True)
+class Example:
+    """Steps, and which set of policies is there for the names in them: see `definitions`."""
+
+    policies: str
+    steps: Sequence[Step]
 
 
 def body_of(number: int, size: int) -> bytes:

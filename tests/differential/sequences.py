@@ -8,14 +8,16 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
-from tests.differential import features, wire
+from tests.differential import exchange_types, features, wire
 from tests.differential.client import FRAME_MAX
+from tests.differential.definitions import INCAPABLE, LIMITED
 from tests.differential.features import Features
 from tests.differential.operations import (
     WRONG,
     Burst,
     Call,
     Drop,
+    Example,
     Operation,
     Publish,
     Raw,
@@ -132,11 +134,14 @@ class _Author:
             return self.pick(("amq.direct", "amq.fanout", "amq.topic", "amq.match"))
         return self.pick(tuple(self.world.exchanges))
 
-    def write(self) -> list[Step]:
+    def write(self) -> Example:
         """A queue and a way into it, and then anything."""
-        self.shares_prefetch = self.happens(30)
-        self.has_priorities = self.happens(40)
         self.features = features.draw(self)
+        policies = self.features.policy_set(self)
+        # A global prefetch is not for quorum queues, but counts beside them: not drawn.
+        has_quorum_queues = self.features.quorum_queues
+        self.shares_prefetch = not has_quorum_queues and self.happens(30)
+        self.has_priorities = not has_quorum_queues and self.happens(40)
         steps = [Step(0, 1, self.declare_queue())]
         if self.happens(30):
             steps.append(Step(0, 1, self.declare_queue()))
@@ -149,12 +154,22 @@ class _Author:
             # Shrinking takes steps away by making them nothing.
             if self.happens(95):
                 steps.append(self.step(self.pick(_OPERATIONS)))
-        return steps
+        return Example(policies, steps)
+
+    def connection(self) -> int:
+        """Mostly the first one."""
+        if self.features.permissions and self.happens(60):
+            return LIMITED
+        if self.features.incapable_client and self.happens(50):
+            return INCAPABLE
+        return self.pick((0, 1) if self.features.locks else (0, 0, 0, 1))
 
     def step(self, operation: Callable[[_Author], Operation] | Callable[[], Operation]) -> Step:
-        where = self.pick((0, 0, 0, 1)), self.pick((1, 1, 1, 2))
+        where = self.connection(), self.pick((1, 1, 1, 2))
         if self.features.transactions and self.happens(15):
             operation = _Author.transact
+        if self.features.replies and self.happens(40):
+            operation = self.pick(_REPLYING)
         receivers = tuple(self.world.receivers)
         if operation is _Author.settle and receivers and self.happens(90):
             where = self.pick(receivers)
@@ -173,10 +188,15 @@ class _Author:
         if self.happens(5):
             type = self.pick(("direct", "strange", ""))
         fields: dict[str, Any] = {"exchange": name, "type": type}
+        if self.features.plugin_types and name.startswith("~x") and name in _EXCHANGES:
+            if not type.startswith("x-") and (name == exchange_types.CHOOSER or self.happens(60)):
+                type = fields["type"] = exchange_types.draw_type(self, name)
+            fields["arguments"] = exchange_types.draw_arguments(self, type)
         fields |= self.flags(passive=5, durable=20, auto_delete=10, internal=5, nowait=7)
         if self.happens(20):
             value: wire.Field = self.pick((("S", "~x2"), ("S", "~none"), ("S", ""), ("I", 5)))
-            fields["arguments"] = ((self.pick(("alternate-exchange", "unknown")), value),)
+            argument = self.pick(("alternate-exchange", "unknown")), value
+            fields["arguments"] = (*fields.get("arguments", ()), argument)
         if not fields.get("passive"):
             self.world.exchanges[name] = type
         return Call("exchange.declare", fields)
@@ -189,6 +209,7 @@ class _Author:
         if name in self.world.queues and self.happens(60):
             return Call("queue.declare", self.world.queues[name] | self.flags(passive=15))
         fields |= self.flags(passive=8, durable=25, exclusive=8, auto_delete=10, nowait=7)
+        fields |= self.features.queue_flags(self)
         arguments: list[tuple[str, wire.Field]] = []
         if self.happens(5):
             arguments.append(("unknown", ("S", "x")))
@@ -209,23 +230,35 @@ class _Author:
         return Call("queue.declare", fields)
 
     def bind_queue(self) -> Call:
-        fields = {"queue": self.queue(), **self._binding("exchange")}
-        return Call("queue.bind", fields | self.flags(nowait=7))
+        return Call("queue.bind", self._queue_binding() | self.flags(nowait=7))
 
     def unbind_queue(self) -> Call:
-        return Call("queue.unbind", {"queue": self.queue(), **self._binding("exchange")})
+        return Call("queue.unbind", self._queue_binding())
+
+    def _queue_binding(self) -> dict[str, Any]:
+        fields = {"queue": self.queue(), **self._binding("exchange")}
+        if self.features.plugin_types and fields["exchange"] == exchange_types.CHOOSER:
+            fields["queue"] = exchange_types.CHOSEN
+        return fields
 
     def bind_exchange(self) -> Call:
-        fields = {"destination": self.exchange(), **self._binding("source")}
-        return Call("exchange.bind", fields | self.flags(nowait=7))
+        return Call("exchange.bind", self._exchange_binding() | self.flags(nowait=7))
 
     def unbind_exchange(self) -> Call:
+        return Call("exchange.unbind", self._exchange_binding() | self.flags(nowait=7))
+
+    def _exchange_binding(self) -> dict[str, Any]:
         fields = {"destination": self.exchange(), **self._binding("source")}
-        return Call("exchange.unbind", fields | self.flags(nowait=7))
+        if self.features.plugin_types and fields["source"] == exchange_types.CHOOSER:
+            fields["source"] = "~x2"
+        return fields
 
     def _binding(self, source: str) -> dict[str, Any]:
         exchange = self.exchange()
         type = self.world.exchanges.get(exchange, exchange.removeprefix("amq."))
+        if type.startswith("x-"):
+            key, arguments = exchange_types.draw_binding(self, type)
+            return {source: exchange, "routing_key": key, "arguments": arguments}
         fields: dict[str, Any] = {source: exchange, "routing_key": self.pick(_KEYS)}
         if self.happens(60 if type == "topic" else 10):
             fields["routing_key"] = self.pick(_PATTERNS)
@@ -264,7 +297,8 @@ class _Author:
             key,
             size,
             self.properties(),
-            mandatory=self.happens(25),
+            # Of histories, see `differences`.
+            mandatory=self.happens(0 if exchange and self.features.plugin_types else 25),
             immediate=self.happens(1),
             # Large ones come singly: see `differences`.
             count=self.pick((1, 1, 1, 2, 3, 7)) if size <= 1000 else 1,
@@ -281,6 +315,11 @@ class _Author:
             drawn["headers"] = self.match_fields()
         if self.happens(15):
             drawn |= self.draw(any_properties)
+        if self.features.quorum_queues:
+            drawn.pop("priority", None)
+        if self.features.plugin_types and self.happens(10):
+            value: wire.Field = self.pick((("t", True), ("t", False), ("S", "true")))
+            drawn["headers"] = (("x-recent-history-no-store", value),)
         return drawn | self.features.properties(self)
 
     def match_fields(self) -> wire.Table:
@@ -333,6 +372,39 @@ class _Author:
 
     def confirm(self) -> Call:
         return Call("confirm.select", self.flags(nowait=10))
+
+    # Direct replies
+
+    def consume_replies(self) -> Call:
+        tag = self.pick(("t1", "r1", "r1", ""))
+        fields: dict[str, Any] = {"queue": "amq.rabbitmq.reply-to", "consumer_tag": tag}
+        fields |= self.flags(no_ack=93, exclusive=5)
+        return Call("basic.consume", fields | (self.flags(nowait=5) if tag else {}))
+
+    def request(self) -> Publish:
+        publish = self.publish()
+        if self.happens(70):
+            publish = replace(publish, exchange="", routing_key=self.queue(), count=1)
+        address = self.pick(("amq.rabbitmq.reply-to",) * 9 + ("$reply",))
+        return replace(publish, properties=publish.properties | {"reply_to": address})
+
+    def answer(self) -> Publish:
+        return replace(self.publish(), exchange="", routing_key=self.pick(_ADDRESSES))
+
+    def misuse_address(self) -> Call:
+        """What is no queue, used as one; it can be asked for only: by declaring it."""
+        queue = self.pick(("$reply", "$reply", "amq.rabbitmq.reply-to"))
+        return self.pick(
+            (
+                Call("queue.declare", {"queue": queue, **self.flags(passive=50, durable=20)}),
+                Call("queue.declare", {"queue": queue, "passive": True}),
+                Call("queue.delete", {"queue": queue}),
+                Call("queue.purge", {"queue": queue}),
+                Call("queue.bind", {"queue": queue, "exchange": "amq.fanout"}),
+                Call("basic.get", {"queue": queue}),
+                Call("basic.consume", {"queue": "$reply", "consumer_tag": "t2", "no_ack": True}),
+            )
+        )
 
     def burst(self) -> Burst:
         """What is given back in it may come again before the rest of it is read, or after.
@@ -392,6 +464,19 @@ _OPERATIONS = [
     for _ in range(weight)
 ]
 
+_ADDRESSES = ("$reply",) * 8 + ("amq.rabbitmq.reply-to", "amq.rabbitmq.reply-to.none")
+_REPLYING = [
+    operation
+    for weight, operation in (
+        (3, _Author.consume_replies),
+        (5, _Author.request),
+        (4, _Author.get),
+        (5, _Author.answer),
+        (1, _Author.misuse_address),
+    )
+    for _ in range(weight)
+]
+
 any_properties = st.fixed_dictionaries(
     {},
     optional={
@@ -413,6 +498,6 @@ any_properties = st.fixed_dictionaries(
 
 
 @st.composite
-def sequences(draw: Callable[[st.SearchStrategy[Any]], Any]) -> list[Step]:
-    """The steps of one example."""
+def examples(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Example:
+    """One example."""
     return _Author(draw).write()

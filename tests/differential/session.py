@@ -20,6 +20,7 @@ from pamqp import decode
 
 from tests.differential import wire
 from tests.differential.client import Connection, Event
+from tests.differential.definitions import LOGINS
 from tests.differential.operations import (
     WRONG,
     Burst,
@@ -37,13 +38,18 @@ from tests.differential.transcripts import Notes
 # A delivery, called the same on every server: its channel, its consumer, which one it was.
 Key: TypeAlias = "tuple[int, int, str, int]"
 
-_MADE_UP = re.compile(r"amq\.(?:ctag|gen)-[A-Za-z0-9_-]{22}")
+_REPLY_TO = "amq.rabbitmq.reply-to"
+_MADE_UP = re.compile(
+    r"amq\.(?:ctag|gen)-[A-Za-z0-9_-]{22}|amq\.rabbitmq\.reply-to\.[A-Za-z0-9+/=._-]+"
+)
 _PROBE_CHANNEL = 1000  # Above the channels that steps use.
 _ROUNDS_MAX = 30
 _CONFIRMS_TIMEOUT_S = 5.0
 # A process of RabbitMQ's dies, and others hear of it, in its own time.
 _DEATH_PAUSE_S = 0.005
 _DROP_PAUSE_S = 0.03
+# A quorum queue of RabbitMQ's answers when its log is written; a channel does not wait for that.
+_QUORUM_PAUSE_S = 0.008
 _DEADLY = ("channel.close", "connection.close", "queue.delete", "basic.cancel", "exchange.delete")
 
 
@@ -72,6 +78,10 @@ class Session:
         self._pending_consumes: dict[tuple[int, int], list[bool]] = defaultdict(list)
         self._made_up: dict[str, str] = {}
         self._generated = "amq.gen-none"
+        self._reply_to = f"{_REPLY_TO}.none"
+        self._new_replies: dict[str, str] = {}
+        self._has_quorum_queues = False
+        self._counts_gets = False
         self._queues: dict[str, None] = {}  # Those to probe.
         self._exchanges: set[str] = set()
         self._lasting: list[Mapping[str, Any]] = []  # Bindings between predeclared exchanges.
@@ -142,7 +152,9 @@ class Session:
     def _open(self, step: Step) -> None:
         connection = self._connections.get(step.connection)
         if connection is None or not connection.alive:
-            connection = self._connections[step.connection] = Connection(self._port)
+            connection = self._connections[step.connection] = Connection(
+                self._port, *LOGINS[step.connection]
+            )
         if step.channel not in connection.open_channels:
             connection.send(wire.method(step.channel, "channel.open"))
             self._read(step.connection, lambda event: event.name == "channel.open-ok")
@@ -193,8 +205,8 @@ class Session:
         """Remember what is needed to understand the answers."""
         if name in _DEADLY:
             self._pause_s = _DEATH_PAUSE_S
-        if name == "queue.declare" and fields.get("queue"):
-            self._queues.setdefault(fields["queue"].replace("\r", "").replace("\n", ""))
+        if name == "queue.declare":
+            self._foresee_queue(fields)
         elif name == "exchange.declare" and fields.get("exchange", "").startswith(self._prefix):
             self._exchanges.add(fields["exchange"])
         elif name == "exchange.bind":
@@ -204,6 +216,13 @@ class Session:
             self._confirms.setdefault(where, _Confirms())
         elif name.startswith("basic."):
             self._foresee_deliveries(where, name, fields)
+
+    def _foresee_queue(self, fields: Mapping[str, Any]) -> None:
+        queue = fields.get("queue", "")
+        if queue and not queue.startswith(_REPLY_TO):
+            self._queues.setdefault(queue.replace("\r", "").replace("\n", ""))
+        if ("x-queue-type", ("S", "quorum")) in fields.get("arguments", ()):
+            self._has_quorum_queues = True
 
     def _foresee_deliveries(
         self, where: tuple[int, int], name: str, fields: Mapping[str, Any]
@@ -216,6 +235,9 @@ class Session:
                 self._pending_consumes[where].append(no_ack)
         elif name == "basic.get":
             self._no_ack[*where, "get"] = bool(fields.get("no_ack"))
+            if self._has_quorum_queues and not fields.get("no_ack"):
+                # From now on such a queue of RabbitMQ's may count that as a consumer.
+                self._counts_gets = True
         elif name.startswith("basic.recover"):
             for key in [key for key in self.outstanding if key[:2] == where]:
                 del self.outstanding[key]
@@ -226,7 +248,8 @@ class Session:
     def _name(self, value: Any) -> Any:
         """A field with this example's names in it."""
         if isinstance(value, str):
-            return value.replace("~", self._prefix).replace("$gen", self._generated)
+            value = value.replace("~", self._prefix).replace("$gen", self._generated)
+            return value.replace("$reply", self._reply_to)
         if isinstance(value, tuple):
             return tuple(map(self._name, value))
         if isinstance(value, dict):
@@ -239,6 +262,8 @@ class Session:
         """Wait until nothing moves any more."""
         before: object = None
         for _ in range(_ROUNDS_MAX):
+            if self._has_quorum_queues:
+                time.sleep(_QUORUM_PAUSE_S)
             self._fence(*self._connections)
             self._await_confirms()
             if self._pause_s:
@@ -251,6 +276,10 @@ class Session:
             before = now
         else:
             self._notes["rest"].append("never")
+        if self._new_replies:
+            # Of several consumers the same one on every server.
+            self._reply_to = self._new_replies[max(self._new_replies)]
+            self._new_replies.clear()
         self._notes["queues"] = sorted(
             self._clean(f"{name}: {counts}") for name, counts in self._counts.items()
         )
@@ -310,10 +339,14 @@ class Session:
             stream = f"c{slot}.{event.channel} consumer {fields['consumer_tag']}"
         if name in ("basic.deliver", "basic.get-ok"):
             self._note_delivery(where, fields.pop("consumer_tag", "get"), fields)
+            if found := _MADE_UP.search(event.properties.decode("latin-1")):
+                self._new_replies[self._clean(stream)] = found[0]
         else:
             self._learn(where, event)
+        if name == "queue.declare-ok" and self._counts_gets:
+            del fields["consumer_count"]
         shown = " ".join(f"{key}={value}" for key, value in fields.items())
-        content = f" {_shown_content(event)}" if name in wire.CONTENT_METHODS else ""
+        content = f" {self._shown(event)}" if name in wire.CONTENT_METHODS else ""
         line = f"{event.channel} {name} {shown}{content}"
         self._notes[self._clean(stream)].append(self._clean(line))
 
@@ -329,7 +362,8 @@ class Session:
             self._no_ack[*where, event.fields["consumer_tag"]] = no_ack
         elif name == "queue.declare-ok":
             queue = event.fields["queue"]
-            self._queues.setdefault(queue)
+            if not queue.startswith(_REPLY_TO):
+                self._queues.setdefault(queue)
             if queue.startswith("amq.gen-"):
                 self._generated = queue
 
@@ -364,6 +398,9 @@ class Session:
         ):  # fmt: skip
             for key in [key for key in known if key[0] == slot and channel in (None, key[1])]:
                 del known[key]  # type: ignore[attr-defined]
+
+    def _shown(self, event: Event) -> str:
+        return _shown_content(event, decodes=self._has_quorum_queues)
 
     def _clean(self, text: str) -> str:
         """Without what differs from run to run."""
@@ -403,8 +440,9 @@ class Session:
                 self._note(slot, event)
             elif event.name == "queue.declare-ok":
                 counts = event.fields
+                consumers = "?" if self._counts_gets else counts["consumer_count"]
                 self._counts[asked.pop(event.channel)] = (
-                    f"{counts['message_count']} ready, {counts['consumer_count']} consumers"
+                    f"{counts['message_count']} ready, {consumers} consumers"
                 )
             elif event.name == "channel.close":
                 queue = asked.pop(event.channel)
@@ -425,27 +463,35 @@ class Session:
         while (event := self._ask("basic.get", queue=queue, no_ack=True)).name == "basic.get-ok":
             fields = {k: v for k, v in event.fields.items() if k != "delivery_tag"}
             shown = " ".join(f"{key}={value}" for key, value in fields.items())
-            line = f"{queue} holds {shown} {_shown_content(event)}"
+            line = f"{queue} holds {shown} {self._shown(event)}"
             self._notes["left"].append(self._clean(line))
 
 
-def _shown_content(event: Event) -> str:
+def _shown_content(event: Event, decodes: bool) -> str:
     body = event.body
     shown = repr(body)[1:] if len(body) <= 12 else f"{body[:8]!r}..., {len(body)} bytes,"
     if len(body) > 12:
         shown += f" crc {zlib.crc32(body):x}"
-    return f"| {_shown_properties(event.properties)} | {shown}"
+    return f"| {_shown_properties(event.properties, decodes)} | {shown}"
 
 
-def _shown_properties(octets: bytes) -> str:
-    """As they are; of a dead letter without when it died, and what RabbitMQ tells since 3.13."""
-    if b"\x07x-death" not in octets:
+def _shown_properties(octets: bytes, decodes: bool) -> str:
+    """As they are; those of a dead letter, an address for replies, and what `decodes`, as text.
+
+    Left out is when a letter died, what RabbitMQ tells of that since 3.13, and the count of 0 that
+    3.10 gives to what basic.get takes from a quorum queue for the first time.
+    """
+    is_dead = b"\x07x-death" in octets
+    if not (is_dead or decodes or _REPLY_TO.encode() in octets):
         return octets.hex()
     properties = wire.decode_properties(octets)
-    table = properties["headers"]
+    table = properties.pop("headers", b"")
     _, headers = decode.field_table(len(table).to_bytes(4, "big") + table)
     for name in [name for name in headers if name.startswith("x-last-death-")]:
         del headers[name]
-    for death in headers["x-death"]:
-        death["time"] = type(death["time"]).__name__
-    return repr(properties | {"headers": headers})
+    if is_dead:
+        for death in headers["x-death"]:
+            death["time"] = type(death["time"]).__name__
+    if headers.get("x-delivery-count") == 0:
+        del headers["x-delivery-count"]
+    return repr(properties | ({"headers": headers} if headers else {}))

@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 
 from bench.servers import RabbitMQ, RosettaMQ
 from tests.differential.compare import Pair
-from tests.differential.operations import Step
-from tests.differential.sequences import sequences
+from tests.differential.definitions import PLUGINS, define, write_definitions
+from tests.differential.operations import Example
+from tests.differential.sequences import examples
 from tests.differential.transcripts import DisagreementError
 
 _REPEATS = 3
@@ -31,12 +32,23 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
+    """RabbitMQ's, and ours."""
     folder: Path = tmp_path_factory.mktemp("differential")
-    with RabbitMQ(folder / "reference") as reference, RosettaMQ(folder / "ours") as ours:
-        pair = Pair(reference.port, ours.port)
-        yield pair
-        pair.close()
+    definitions = write_definitions(folder)
+    with (
+        RabbitMQ(folder / "reference", plugins=PLUGINS, definitions=definitions) as reference,
+        RosettaMQ(folder / "ours") as ours,
+    ):
+        define(ours.http_port, definitions)
+        yield reference.port, ours.port
+
+
+@pytest.fixture(scope="module")
+def pair(ports: tuple[int, int]) -> Iterator[Pair]:
+    pair = Pair(*ports)
+    yield pair
+    pair.close()
 
 
 @settings(
@@ -46,12 +58,12 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     suppress_health_check=list(HealthCheck),
     print_blob=False,
 )
-@given(steps=sequences())
-def test_agree(pair: Pair, steps: list[Step]) -> None:
+@given(example=examples())
+def test_agree(pair: Pair, example: Example) -> None:
     """A disagreement counts when it repeats: on a busy machine RabbitMQ's own answers vary, too."""
     for _ in range(_REPEATS):
         try:
-            pair.run(steps)
+            pair.run(example)
         except DisagreementError as disagreement:
             found = disagreement
         else:
