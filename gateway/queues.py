@@ -403,6 +403,7 @@ class Queue:
         """Messages in flight have died: dead letters, or dropped.
 
         They are settled when their dead letters are safe: a crash may double, never lose them.
+        Raises `OSError` if the disk refuses: then they still are in flight.
         """
 
         def settle() -> None:
@@ -414,6 +415,12 @@ class Queue:
             self.virtual_host.dead_letters.publish(self, letters, reason, settle)
         else:
             settle()
+
+    def give_back(self, offsets: Sequence[int]) -> None:
+        """Messages in flight, which nobody had, are ready again."""
+        self.light.release(offsets)
+        if self._selective is not None:
+            self._selective.returned(offsets)
 
     def wake(self) -> None:
         """A consumer has credit again: look at the end of the turn."""

@@ -1,8 +1,8 @@
 """The dead letters of a queue that loses none (`x-dead-letter-strategy: at-least-once`).
 
 What has died stays in flight until its dead letter is stored in every queue that it goes to. What
-finds no exchange, no queue, or a full one, is tried again now and then. Only offsets are kept here:
-a message is read again when it is tried again.
+finds no exchange, no queue, a full one, or no room on the disk, is tried again now and then. Only
+offsets are kept here: a message is read again when it is tried again.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from core.errors import is_disk_full
 from core.light_queue import Span
 from gateway.messages import Message
 
@@ -49,7 +50,13 @@ class UnsentLetters:
         def settle() -> None:
             queue.light.settle(offset, offset + 1)
 
-        if not queue.virtual_host.dead_letters.offer(queue, message, reason, settle):
+        try:
+            is_sent = queue.virtual_host.dead_letters.offer(queue, message, reason, settle)
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+            is_sent = False
+        if not is_sent:
             self._unsent[offset] = reason
 
     def _wait(self) -> None:

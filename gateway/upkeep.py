@@ -18,7 +18,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 
+from core.errors import is_disk_full
 from core.lanes import AnyQueue, level_of
 from core.light_queue import Head, Span
 from gateway.dead_letters import EXPIRED, MAXLEN
@@ -34,10 +36,13 @@ if TYPE_CHECKING:
 _COUNT_MAX = 512  # Messages that are buried at a time.
 _ROUNDING_MS = 0.01  # The clock counts in fractions of a second, which are not exact.
 _DELAY_MIN_S = 0.001
+_RETRY_INTERVAL_MS = 1000  # So often a full disk is tried again.
 
 
 class Upkeep:
     """The deadlines and limits of one queue."""
+
+    _log = Logger()
 
     def __init__(
         self, queue: Queue, light: AnyQueue, clock: IReactorTime, times_to_live: TimesToLive
@@ -75,7 +80,7 @@ class Upkeep:
         while count > 0 and (head := self._light.peek(min(count, _COUNT_MAX))) is not None:
             expired_count = self._count_expired(head)
             if expired_count:
-                self._queue.bury(self._take(expired_count), EXPIRED)
+                self._bury(self._take(expired_count), EXPIRED)
                 continue
             taken = self._take(self._count_good(head))
             spans += taken
@@ -117,10 +122,7 @@ class Upkeep:
 
     def returned(self, offsets: Sequence[int]) -> None:
         """These messages are ready again."""
-        if self._size is not None:
-            self._size.returned(offsets)
-        if self._hidden is not None:
-            self._hidden.returned(offsets)
+        self._count_returned(offsets)
         self.tidy()
 
     def purged(self) -> None:
@@ -137,12 +139,12 @@ class Upkeep:
             self._offered_ends = self._light.ends()
             self._offered_count = self._light.appended_count
             while self._drops_head and (excess := self._excess()) > 0:
-                self._queue.bury(self._take(min(excess, _COUNT_MAX)), MAXLEN)
+                self._bury(self._take(min(excess, _COUNT_MAX)), MAXLEN)
             while (head := self._light.peek(_COUNT_MAX)) is not None:
                 expired_count = self._count_expired(head)
                 if not expired_count:
                     break
-                self._queue.bury(self._take(expired_count), EXPIRED)
+                self._bury(self._take(expired_count), EXPIRED)
             if head is not None:
                 self._await_head(head)
             if self._hidden is not None:
@@ -157,6 +159,23 @@ class Upkeep:
             timer.cancel()
 
     # The rest is private
+
+    def _bury(self, dead: Sequence[Span], reason: str) -> None:
+        """Messages that were taken have died. Raises `OSError`: they are tried again soon."""
+        try:
+            self._queue.bury(dead, reason)
+        except OSError:
+            offsets = [start + at for start, messages, _ in dead for at in range(len(messages))]
+            self._queue.give_back(offsets)
+            self._count_returned(offsets)
+            self._await(self._now_ms + _RETRY_INTERVAL_MS)
+            raise
+
+    def _count_returned(self, offsets: Sequence[int]) -> None:
+        if self._size is not None:
+            self._size.returned(offsets)
+        if self._hidden is not None:
+            self._hidden.returned(offsets)
 
     def _take(self, count: int) -> list[Span]:
         """At most `count` messages go in flight; with their size, if that counts."""
@@ -190,7 +209,7 @@ class Upkeep:
                 if found == offset and self._light.is_ready(offset):
                     expired.append((offset, [message], self.take_at(offset, message)))
         if expired:
-            self._queue.bury(expired, EXPIRED)
+            self._bury(expired, EXPIRED)
         next_ms = hidden.next_ms if is_all else self._now_ms
         if next_ms is not None:
             self._await(next_ms)
@@ -244,4 +263,13 @@ class Upkeep:
 
     def _timed_out(self) -> None:
         self._timer = None
-        self._queue.work()
+        try:
+            self._queue.work()
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+            self._log.error(
+                "what is to go from {queue} waits for room on the disk: {error}",
+                queue=self._queue,
+                error=error,
+            )

@@ -1,0 +1,47 @@
+"""What dies while the disk is full is a dead letter when there is room again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from protocols.amqp.codec import encode_properties
+from tests.support.amqp_peer import AmqpBroker
+from tests.support.disk import FullDisk
+
+QUORUM = {"x-queue-type": "quorum"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"x-expire-behind-head": True, "x-max-length-bytes": 1000},
+        QUORUM,
+        {
+            **QUORUM,
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+        },
+    ],
+)
+def test_what_expires_waits_for_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any]
+) -> None:
+    broker = AmqpBroker(tmp_path)
+    peer = broker.connect()
+    peer.declare("dead", durable=True)
+    to_dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
+    peer.declare("q", durable=True, arguments={**arguments, **to_dead})
+    for number in range(3):
+        properties = encode_properties({"delivery_mode": 2, "expiration": "1000"})
+        peer.publish("q", b"%d" % number, properties)
+    with monkeypatch.context() as patch:
+        FullDisk(patch, 0)
+        broker.clock.pump([1.0] * 5)
+    broker.clock.pump([1.0] * 20)
+    assert sorted(peer.get("dead").body for _ in range(3)) == [b"0", b"1", b"2"]
+    light = broker.virtual_host.queues["q"].light
+    assert (light.ready_count, light.in_flight_count) == (0, 0)
