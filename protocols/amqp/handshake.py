@@ -119,7 +119,8 @@ def _credentials(mechanism: str, response: bytes) -> tuple[str, str]:
             return parts[1].decode("utf-8", "replace"), parts[2].decode("utf-8", "replace")
     elif mechanism == "AMQPLAIN":
         table, _ = decode_table(len(response).to_bytes(4, "big") + response)
-        return str(table.get("LOGIN", "")), str(table.get("PASSWORD", ""))
+        if "LOGIN" in table and "PASSWORD" in table:
+            return str(table["LOGIN"]), str(table["PASSWORD"])
     else:
         raise AmqpError("COMMAND_INVALID", f"unknown authentication mechanism '{mechanism}'")
     raise AmqpError("SYNTAX_ERROR", "the response is malformed")

@@ -158,6 +158,7 @@ class TestLogin:
             ("PLAIN", b""),
             ("AMQPLAIN", b"\x05LOGIN"),
             ("AMQPLAIN", b"\0guest\0guest"),
+            ("AMQPLAIN", b"\x05LOGINS\0\0\0\x05guest"),
         ],
     )
     def test_what_is_no_login_is_met_with_silence(
