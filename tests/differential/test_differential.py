@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from bench.servers import RabbitMQ, RosettaMQ
 from tests.differential.compare import Pair
 from tests.differential.definitions import PLUGINS, define, write_definitions
+from tests.differential.handshakes import CASES, answers
 from tests.differential.operations import Example
 from tests.differential.sequences import examples
 from tests.differential.transcripts import DisagreementError
@@ -49,6 +51,12 @@ def pair(ports: tuple[int, int]) -> Iterator[Pair]:
     pair = Pair(*ports)
     yield pair
     pair.close()
+
+
+def test_handshakes_agree(ports: tuple[int, int]) -> None:
+    with ThreadPoolExecutor() as threads:
+        theirs, ours = threads.map(answers, ports)
+    assert {case: ours[case] for case in CASES} == theirs
 
 
 @settings(
