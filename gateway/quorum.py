@@ -14,6 +14,7 @@ from dataclasses import replace
 from twisted.logger import Logger
 
 from core.broker import Broker
+from core.errors import is_disk_full
 from core.lanes import AnyQueue
 from core.light_queue import LightQueue, Span
 from gateway.bindings import Arguments
@@ -107,7 +108,12 @@ class QuorumQueue(Queue):
         self.stamp = self._count_of
         super().release(returned)
         if dead:
-            self.reject(dead, DELIVERY_LIMIT)
+            try:
+                self.reject(dead, DELIVERY_LIMIT)
+            except OSError as error:
+                if not is_disk_full(error):
+                    raise
+                super().release(dead)  # No room for dead letters: they die when returned again.
 
     def bury(self, dead: Sequence[Span], reason: str) -> None:
         """Messages in flight have died: dead letters, or dropped."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pamqp import commands
 
 from protocols.amqp.codec import encode_properties
 from tests.support.amqp_peer import AmqpBroker
@@ -45,3 +46,26 @@ def test_what_expires_waits_for_room(
     assert sorted(peer.get("dead").body for _ in range(3)) == [b"0", b"1", b"2"]
     light = broker.virtual_host.queues["q"].light
     assert (light.ready_count, light.in_flight_count) == (0, 0)
+
+
+@pytest.mark.parametrize("requeue", [False, True])
+def test_what_was_returned_too_often_is_ready_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requeue: bool
+) -> None:
+    broker = AmqpBroker(tmp_path)
+    peer = broker.connect()
+    peer.declare("dead", durable=True)
+    to_dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
+    peer.declare("q", durable=True, arguments={**QUORUM, **to_dead, "x-delivery-limit": 0})
+    peer.publish("q", b"x", encode_properties({"delivery_mode": 2}))
+    tag = peer.get("q").command.delivery_tag
+    with monkeypatch.context() as patch:
+        FullDisk(patch, 0)
+        peer.method(1, commands.Basic.Reject(delivery_tag=tag, requeue=requeue))
+        broker.clock.pump([1.0] * 5)
+    broker.clock.pump([1.0] * 5)
+    light = broker.virtual_host.queues["q"].light
+    assert (light.ready_count, light.in_flight_count) == (1, 0)
+    other = broker.connect()
+    other.method(1, commands.Basic.Reject(other.get("q").command.delivery_tag, requeue=True))
+    assert other.get("dead").body == b"x"
