@@ -218,13 +218,15 @@ def _basic_qos(connection: AmqpConnection, channel: Channel, command: Any) -> No
 
 def _basic_consume(connection: AmqpConnection, channel: Channel, command: Any) -> None:
     tag = command.consumer_tag
-    if tag in channel.subscriptions:
+    awaits_replies = command.queue == REPLY_TO
+    known = channel.subscriptions.get(tag)
+    # That there is a consumer of replies already is told before what tag it has.
+    if known is not None and not (awaits_replies and known.queue is channel.reply_queue):
         raise AmqpError("NOT_ALLOWED", f"attempt to reuse consumer tag '{tag}'", _ids(command))
-    name = _queue_name(channel, command.queue)
-    if name == REPLY_TO:
+    if awaits_replies:
         queue = _make_reply_queue(connection, channel, command.no_ack)
     else:
-        queue = _find_queue(connection, channel, name)
+        queue = _find_queue(connection, channel, command.queue)
     tag = tag or "amq.ctag-" + urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
     channel.subscribe(tag, queue, command.no_ack, command.exclusive, command.arguments or {})
     if not command.nowait:
@@ -233,10 +235,10 @@ def _basic_consume(connection: AmqpConnection, channel: Channel, command: Any) -
 
 def _make_reply_queue(connection: AmqpConnection, channel: Channel, no_ack: bool) -> Queue:
     """Direct replies: a queue without a declaration, of one consumer (RabbitMQ's reply-to)."""
-    if not no_ack:
-        raise PreconditionFailedError("reply consumer cannot acknowledge")
     if channel.reply_queue is not None:
         raise PreconditionFailedError("reply consumer already set")
+    if not no_ack:
+        raise PreconditionFailedError("reply consumer cannot acknowledge")
     queue = connection.virtual_host.make_reply_queue(REPLY_TO + ".", connection)
     channel.reply_queue = queue
     return queue

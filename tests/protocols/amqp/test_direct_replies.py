@@ -134,9 +134,15 @@ class TestRefusals:
         consume = Basic.Consume(queue=REPLY_TO, consumer_tag="s", no_ack=True)
         assert client.fail(consume) == refused("reply consumer already set")
 
-    def test_the_same_tag(self, client: AmqpPeer) -> None:
-        client.method(1, CONSUME)
-        close = client.receive().failure
+    @pytest.mark.parametrize("no_ack", [True, False])
+    def test_a_second_consumer_of_the_same_tag(self, client: AmqpPeer, no_ack: bool) -> None:
+        consume = Basic.Consume(queue=REPLY_TO, consumer_tag="r", no_ack=no_ack)
+        assert client.fail(consume) == refused("reply consumer already set")
+
+    def test_the_tag_of_another_consumer(self, server: AmqpPeer) -> None:
+        server.consume("rpc", "r")
+        server.method(1, CONSUME)
+        close = server.receive().failure
         assert close == ("Connection.Close", 530, "NOT_ALLOWED - attempt to reuse consumer tag 'r'")
 
     @pytest.mark.parametrize("times", [1, 2])
