@@ -68,6 +68,7 @@ def _header(language: HttpLanguage, raw: bytes, fields: Mapping[str, Any]) -> He
         language,
         raw,
         bool(fields.get("persistent")),
+        may_expire="expiration" in fields,
         may_delay=not SCHEDULE_HEADERS.isdisjoint(fields.get("headers", ())),
     )
 

@@ -294,6 +294,15 @@ class TestMessages:
         assert delivery.body == b"hi"
         assert b"text/x" in delivery.properties
 
+    def test_what_http_wrote_expires(self, broker: HttpBroker) -> None:
+        broker.call("PUT", "queues/%2F/q", {"durable": True})
+        for expiration in ("1000", "5000"):
+            body = {"routing_key": "q", "payload": expiration}
+            body["properties"] = {"expiration": expiration, "delivery_mode": 2}
+            broker.call("POST", "exchanges/%2F/amq.default/publish", body)
+        broker.clock.advance(2)
+        assert [each["payload"] for each in self.get(broker)] == ["5000"]
+
 
 class TestConnections:
     def test_who_is_there(self, broker: HttpBroker) -> None:
