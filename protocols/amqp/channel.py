@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from enum import Enum, auto
 from itertools import takewhile
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -32,6 +31,7 @@ from protocols.amqp.properties import Checked, check, needs_checks
 from protocols.amqp.publishing import Kind
 from protocols.amqp.replies import AmqpError
 from protocols.amqp.stamping import stamp
+from protocols.amqp.states import ChannelState
 from protocols.amqp.transaction import Publish, Transaction
 
 if TYPE_CHECKING:
@@ -42,13 +42,6 @@ _BASIC_ACK, _BASIC_NACK = 80, 120
 _ACK_FRAME = Struct(">11sQBB")  # Everything before the tag; tag; bits; end octet.
 assert _ACK_FRAME.size == 21
 _CONTENT = Struct(">HHQ")
-
-
-class State(Enum):
-    """What a channel can be, once it exists."""
-
-    OPEN = auto()
-    CLOSING = auto()  # We sent channel.close: ignore all until its answer.
 
 
 class Fetched:
@@ -78,7 +71,7 @@ class Channel:
     def __init__(self, connection: AmqpConnection, number: int) -> None:
         self.connection = connection
         self.number = number
-        self.state = State.OPEN
+        self.state = ChannelState.OPEN
         self.output = connection.output
         self.frame_max = connection.frame_max
         self.body_size_max = self.frame_max - FRAME_OVERHEAD if self.frame_max else 1 << 62
@@ -123,7 +116,7 @@ class Channel:
 
     def confirm(self, count: int) -> None:
         """All up to the `count`-th publish are safe, but for those that were refused."""
-        if count > self.confirmed_count and self.state is State.OPEN:
+        if count > self.confirmed_count and self.state is ChannelState.OPEN:
             while self._refused and self._refused[0] <= count:
                 number = self._refused.popleft()
                 self._confirm(number - 1, _BASIC_ACK)
@@ -178,7 +171,7 @@ class Channel:
             raise _unexpected(
                 f"expected content header for class 60, got one for class {class_id} instead"
             )
-        size_max = self.connection.message_size_max
+        size_max = self.connection.config.message_size_max
         if body_size > size_max:
             # RabbitMQ would take in all of it first; the answer is the same.
             raise AmqpError(
@@ -356,7 +349,7 @@ class Channel:
 
     def _add_to_transaction(self, transaction: Transaction, publish: Publish) -> None:
         connection = self.connection
-        size_max = connection.limits.transactions_size_max
+        size_max = connection.config.transactions_size_max
         if connection.transactions_size + publish.size > size_max:
             raise AmqpError(
                 "PRECONDITION_FAILED",
@@ -368,7 +361,7 @@ class Channel:
 
     def _committed(self) -> None:
         self.committing = False
-        if self.state is State.OPEN:
+        if self.state is ChannelState.OPEN:
             self.output.append(encode_method(self.number, 90, 21))
             self.wake()
 
@@ -397,7 +390,7 @@ class Channel:
             return
         if subscription.queue is self.reply_queue:
             self.reply_queue = None
-        if self.state is State.OPEN and self.connection.wants_cancel:
+        if self.state is ChannelState.OPEN and self.connection.wants_cancel:
             arguments = encode_short(encode_name(subscription.tag)) + b"\x01"
             self.output.append(encode_method(self.number, 60, 30, arguments))
             self.wake()
@@ -447,7 +440,7 @@ class Channel:
 
     def close(self) -> None:
         """Give everything back: the subscriptions end, what is outstanding is requeued."""
-        self.state = State.CLOSING
+        self.state = ChannelState.CLOSING
         self.content = None
         if self.transaction is not None:
             self.rollback()

@@ -1,16 +1,14 @@
 """One AMQP connection as pure state: frames in, frames out, time as an argument.
 
-It knows the life of the connection (AMQP 0-9-1, 2.2.4) and takes frames apart; channels and their
-methods are in modules of their own, and so are the handshake, the heartbeats and the hot paths.
-What arrives in one read is worked off together: publishes and acknowledgements in runs, everything
-else frame by frame. It is long because every state of the connection meets every kind of frame.
+It knows the life of the connection (AMQP 0-9-1, 2.2.4) and what one read brings: that is worked off
+together, publishes and acknowledgements in runs, everything else frame by frame. What a frame asks
+for, channels and their methods, the handshake, the heartbeats and the hot paths are in modules of
+their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import Enum, auto
 from math import inf
 from typing import Any
 
@@ -25,26 +23,23 @@ from gateway.peers import Peer
 from protocols.amqp import handshake
 from protocols.amqp.blocking import Blocking, Throttle
 from protocols.amqp.channel import Channel
-from protocols.amqp.channel import State as ChannelState
 from protocols.amqp.codec import (
-    ACCESS_REQUEST,
     ACK,
-    HEARTBEAT,
     HEARTBEAT_FRAME,
     METHOD,
-    METHOD_ID,
     PROTOCOL_HEADER,
     PUBLISH,
     UnknownMethodError,
-    decode_method,
     decode_publish,
     encode_method,
 )
+from protocols.amqp.config import AmqpConfig
 from protocols.amqp.confirms import Confirms
 from protocols.amqp.consumer_timeouts import check_interval_s
 from protocols.amqp.delivering import Subscription
+from protocols.amqp.dispatching import dispatch, method_ids
 from protocols.amqp.fields import FieldError
-from protocols.amqp.framing import Input, missing, read_frame
+from protocols.amqp.framing import Frame, Input, missing, read_frame
 from protocols.amqp.heartbeats import Heartbeats
 from protocols.amqp.language import AmqpLanguage
 from protocols.amqp.properties import Checked, check, needs_checks
@@ -54,44 +49,13 @@ from protocols.amqp.replies import (
     encode_close,
     from_gateway,
     show_binary,
-    unexpected_frame,
 )
+from protocols.amqp.states import ChannelState, ConnectionState
 
 _ACCEPTED_HEADERS = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09")
 _TX_COMMIT = (90, 20)
-_CLOSE = METHOD_ID.pack(10, 50)
-_CLOSE_OK = METHOD_ID.pack(10, 51)
-_CHANNEL_OPEN = METHOD_ID.pack(20, 10)
-_CHANNEL_CLOSE = METHOD_ID.pack(20, 40)
-_CHANNEL_CLOSE_OK = METHOD_ID.pack(20, 41)
 _REFUSAL_PAUSE_S = 3.0  # How long RabbitMQ lets a peer that it refused read why.
 _CLOSE_OK_TIMEOUT_S = 30.0
-
-
-class State(Enum):
-    """Where in its life a connection is."""
-
-    STARTING = auto()  # Nothing has come but, perhaps, a part of the protocol header.
-    SECURING = auto()  # We sent connection.start.
-    TUNING = auto()  # We sent connection.tune.
-    OPENING = auto()  # The peer has tuned; connection.open is next.
-    OPEN = auto()
-    CLOSING = auto()  # We sent connection.close: only its answer matters.
-    REFUSED = auto()  # We hang up soon; nothing that comes matters.
-    LEAVING = auto()  # Closed by both: we hang up when what was answered is durable.
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What the server proposes and accepts; `AmqpConfig` has the defaults."""
-
-    channel_max: int
-    frame_max: int
-    heartbeat_s: int
-    handshake_timeout_s: float
-    message_size_max: int
-    transactions_size_max: int
-    consumer_timeout_ms: int
 
 
 class AmqpConnection:
@@ -101,9 +65,8 @@ class AmqpConnection:
         self,
         gateway: Gateway,
         language: AmqpLanguage,
-        limits: Limits,
+        config: AmqpConfig,
         peer: Peer,
-        handle_method: Callable[[AmqpConnection, Channel, Any], None],
         wake: Callable[[], None],
         throttle: Throttle,
         now: float,
@@ -111,25 +74,24 @@ class AmqpConnection:
     ) -> None:
         self.gateway = gateway
         self.language = language
-        self.limits = limits
+        self.config = config
         self.peer = peer
         self.ends = ends or Ends(peer.host, peer.port)
         self.client_properties: dict[str, Any] = {}
         self.wake = wake
-        self.state = State.STARTING
+        self.state = ConnectionState.STARTING
         self.closed = False
         self.paused = False
         self.starved: dict[Subscription, None] = {}  # Asked for credit while paused.
         self.output: list[bytes] = []
         self.channels: dict[int, Channel] = {}
         self.frame_max = handshake.FRAME_MIN_SIZE
-        self.channel_max = limits.channel_max
-        self.message_size_max = limits.message_size_max
+        self.channel_max = config.channel_max
         self.transactions_size = 0  # Of what all channels hold until tx.commit.
         self.user = ""
+        self.mechanism = "PLAIN"  # With which the peer tried to log in.
         self.capabilities: dict[str, Any] = {}
         self.virtual_host: UserVirtualHost = gateway.nowhere()
-        self._handle_cold = handle_method
         self._blocking = Blocking(throttle, gateway.broker.when_relieved, self._send)
         self._input = Input()
         self._generation = gateway.generation
@@ -144,7 +106,7 @@ class AmqpConnection:
         self._confirms = Confirms(gateway.broker.when_durable)
         self._delayed: list[tuple[Route, Message, bytes]] = []  # By this read; not stored yet.
         self._holds_count = 0
-        self._hang_up_at: float | None = now + limits.handshake_timeout_s
+        self._hang_up_at: float | None = now + config.handshake_timeout_s
         self._heartbeats = Heartbeats()
         self._consumers_check_at = inf
         self._now = now
@@ -169,7 +131,7 @@ class AmqpConnection:
         if self._input.parts:
             data = self._input.gather(data)
         position = 0
-        if self.state is State.STARTING:
+        if self.state is ConnectionState.STARTING:
             position = self._receive_protocol_header(data)
         if self.gateway.generation != self._generation:
             self.forget_routes()
@@ -226,7 +188,7 @@ class AmqpConnection:
             self.output.append(HEARTBEAT_FRAME)
         if self._heartbeats.is_dead(now, self._is_read):
             self.closed = True
-            self._release()  # The socket may take its time to notice.
+            self.release()  # The socket may take its time to notice.
 
     def pause_delivery(self) -> None:
         """The peer does not read: its consumers have no credit."""
@@ -242,7 +204,7 @@ class AmqpConnection:
     def connection_lost(self) -> None:
         """Give everything back."""
         self.closed = True
-        self._release()
+        self.release()
 
     # What the gateway's registry asks for
 
@@ -255,7 +217,7 @@ class AmqpConnection:
             channel_max=self.channel_max,
             frame_max=self.frame_max,
             heartbeat_s=self._heartbeats.interval_s,
-            auth_mechanism=handshake.mechanism_of(self),
+            auth_mechanism=self.mechanism,
             client_properties=self.client_properties,
         )
 
@@ -269,7 +231,7 @@ class AmqpConnection:
 
     def shut_down(self, reason: str) -> None:
         """The broker stops: tell the peer."""
-        if self.state is State.OPEN:
+        if self.state is ConnectionState.OPEN:
             self._close(AmqpError("CONNECTION_FORCED", reason))
         else:
             self.closed = True
@@ -322,12 +284,12 @@ class AmqpConnection:
     def _receive_protocol_header(self, data: bytes) -> int:
         start = data[: len(PROTOCOL_HEADER)]
         if start in _ACCEPTED_HEADERS:
-            self.state = State.SECURING
+            self.state = ConnectionState.SECURING
             self.output.append(handshake.start(self.gateway.product_version, self.peer))
             return len(start)
         if not any(header.startswith(start) for header in _ACCEPTED_HEADERS):
             self.output.append(PROTOCOL_HEADER)
-            self.state = State.REFUSED
+            self.state = ConnectionState.REFUSED
             self.closed = True
         else:
             self._input.keep(data, 1)
@@ -337,7 +299,7 @@ class AmqpConnection:
         """Take what arrived apart, as far as it is whole. Raises `NotStoredError`."""
         size = len(data)
         while position < size:
-            if self.state is State.REFUSED or self.state is State.LEAVING:
+            if self.state is ConnectionState.REFUSED or self.state is ConnectionState.LEAVING:
                 break
             following = self._receive_run(data, position)
             if following == position and not self._publishing.missing_size:
@@ -371,7 +333,7 @@ class AmqpConnection:
     def _receive_run(self, data: bytes, position: int) -> int:
         """The hot paths: as many publishes or acknowledgements as stand here, if any do."""
         self._publishing.missing_size = 0
-        if self.state is not State.OPEN:
+        if self.state is not ConnectionState.OPEN:
             return position
         if data.startswith(PUBLISH, position + 7):
             return self._publishing.receive(data, position)
@@ -394,97 +356,31 @@ class AmqpConnection:
             return len(data)  # Where the next frame would begin cannot be known any more.
         if frame is None:
             return position
-        type, number, payload, octets = frame
-        self._try_frame(type, number, payload, octets)
-        return position + len(octets)
+        self._try_frame(frame)
+        return position + len(frame.octets)
 
-    def _try_frame(self, type: int, number: int, payload: bytes, frame: bytes) -> None:
-        """Handle a whole frame, and answer what goes wrong with it."""
-        method = _ids(payload[:4]) if type == METHOD else (60, 40)  # Content is of a publish.
+    def _try_frame(self, frame: Frame) -> None:
+        """Do what a whole frame asks for, and answer what goes wrong with it."""
+        number, method = frame.channel, method_ids(frame)
         try:
-            self._handle_frame(type, number, payload, frame)
+            dispatch(self, frame)
         except AmqpError as error:
             self._fail(error, number)
-        except LoginRefusedError as error:
-            self._refuse_login(str(error))
+        except LoginRefusedError:
+            self._refuse_login()
         except GatewayError as error:
             self._fail(from_gateway(error, method), number)
         except UnknownMethodError:
             self._fail(AmqpError("COMMAND_INVALID", "unimplemented method", method), 0)
         except FieldError:
-            self._fail(
-                AmqpError("FRAME_ERROR", f"cannot decode {show_binary(payload[4:])}", method), 0
-            )
+            text = f"cannot decode {show_binary(frame.payload[4:])}"
+            self._fail(AmqpError("FRAME_ERROR", text, method), 0)
         except OSError as error:
-            if not is_disk_full(error) or type != METHOD or method == _TX_COMMIT:
+            if not is_disk_full(error) or frame.type != METHOD or method == _TX_COMMIT:
                 raise  # A message waits until there is room for it, where there may be.
             self._fail(AmqpError("RESOURCE_ERROR", "no space left on the disk", method), 0)
         if self.gateway.generation != self._generation:
             self.forget_routes()
-
-    def _handle_frame(self, type: int, number: int, payload: bytes, frame: bytes) -> None:
-        if type == HEARTBEAT:
-            if number:
-                raise unexpected_frame(type, payload)
-            return
-        if number == 0 or self.state is not State.OPEN:
-            self._handle_connection_frame(type, number, payload, frame)
-            return
-        channel = self.channels.get(number)
-        id = payload[:4] if type == METHOD else b""
-        if channel is None:
-            if id != _CHANNEL_OPEN:
-                raise AmqpError("CHANNEL_ERROR", "expected 'channel.open'", _ids(id))
-            self._open_channel(number)
-        elif channel.state is ChannelState.CLOSING:
-            self._handle_closing_channel(channel, id)
-        elif type != METHOD or channel.content is not None:
-            channel.receive_content(type, payload)
-        else:
-            self._handle_method(channel, id, frame)
-
-    def _handle_method(self, channel: Channel, id: bytes, frame: bytes) -> None:
-        if id == PUBLISH and not channel.committing:
-            channel.begin_content(decode_publish(frame[11:-1]))
-        elif id == _CHANNEL_OPEN:
-            raise AmqpError("CHANNEL_ERROR", "second 'channel.open' seen", (20, 10))
-        elif id == _CHANNEL_CLOSE:
-            self._close_channel(channel)
-            self.output.append(encode_method(channel.number, 20, 41))
-        elif channel.committing:
-            text = "unexpected command while processing 'tx.commit'"
-            raise AmqpError("CHANNEL_ERROR", text, _ids(id))
-        elif id == ACCESS_REQUEST:
-            # Of AMQP 0-8; some clients still ask, and get the same ticket as all.
-            self.output.append(encode_method(channel.number, 30, 11, b"\x00\x01"))
-        else:
-            self._handle_cold(self, channel, decode_method(frame))
-
-    def _handle_closing_channel(self, channel: Channel, id: bytes) -> None:
-        if id == _CHANNEL_CLOSE_OK:
-            del self.channels[channel.number]
-        elif id == _CHANNEL_CLOSE:
-            del self.channels[channel.number]
-            self.output.append(encode_method(channel.number, 20, 41))
-
-    def _handle_connection_frame(
-        self, type: int, number: int, payload: bytes, frame: bytes
-    ) -> None:
-        id = payload[:4]
-        if self.state is State.CLOSING:
-            if type == METHOD and number == 0 and id == _CLOSE:
-                self.output.append(encode_method(0, 10, 51))
-            if type == METHOD and number == 0 and id in (_CLOSE, _CLOSE_OK):
-                self._leave()
-            return
-        if type != METHOD or number:
-            raise unexpected_frame(type, payload)
-        if id == _CLOSE and self.state is State.OPEN:
-            self._release()
-            self.output.append(encode_method(0, 10, 51))
-            self._leave()
-            return
-        handshake.handle(self, decode_method(frame))
 
     # Life
 
@@ -492,64 +388,65 @@ class AmqpConnection:
         """connection.tune-ok was acceptable."""
         self.channel_max = channel_max
         self.frame_max = frame_max
-        self._publishing.body_size_max = min(frame_max, self.message_size_max)
+        self._publishing.body_size_max = min(frame_max, self.config.message_size_max)
         self._heartbeats.agree(float(heartbeat_s))
-        self.state = State.OPENING
+        self.state = ConnectionState.OPENING
 
     def opened(self) -> None:
         """connection.open succeeded."""
-        self.state = State.OPEN
+        self.state = ConnectionState.OPEN
         self._hang_up_at = None
         self._opened_at = self._now
         self.gateway.connections.add(self, self.user, self.virtual_host.name)
         self._heartbeats.start(self._now)
-        self._consumers_check_at = self._now + check_interval_s(self.limits.consumer_timeout_ms)
+        self._consumers_check_at = self._now + check_interval_s(self.config.consumer_timeout_ms)
 
-    def _refuse_login(self, reason: str) -> None:
+    def _refuse_login(self) -> None:
         """Say so if the client understands it, and hang up after a pause."""
         if self.capabilities.get("authentication_failure_close"):
             text = (
                 "ACCESS_REFUSED - Login was refused using authentication mechanism "
-                f"{handshake.mechanism_of(self)}. For details see the broker logfile."
+                f"{self.mechanism}. For details see the broker logfile."
             )
             self.output.append(encode_close(0, 10, 403, text, (0, 0)))
-            self.state = State.CLOSING
+            self.state = ConnectionState.CLOSING
         else:
-            self.state = State.REFUSED
+            self.state = ConnectionState.REFUSED
         self._hang_up_at = self._now + _REFUSAL_PAUSE_S
 
     def _fail(self, error: AmqpError, number: int) -> None:
         """Close what the error closes: the channel, or the connection."""
-        if self.state is State.CLOSING:
+        if self.state is ConnectionState.CLOSING:
             return
         channel = self.channels.get(number)
         if not error.is_soft or channel is None:
             self._close(error)
             return
         if channel.state is ChannelState.OPEN:
-            self._close_channel(channel)
+            self.close_channel(channel)
             self.channels[number] = channel
             self.output.append(encode_close(number, 20, error.code, error.text, error.method))
 
     def _close(self, error: AmqpError) -> None:
         """Send connection.close, or hang up silently on one who has not even logged in."""
-        self._release()
-        if self.state in (State.STARTING, State.SECURING):
-            self.state = State.REFUSED
+        self.release()
+        if self.state in (ConnectionState.STARTING, ConnectionState.SECURING):
+            self.state = ConnectionState.REFUSED
             self._hang_up_at = self._now + _REFUSAL_PAUSE_S
             return
         self.output.append(encode_close(0, 10, error.code, error.text, error.method))
-        self.state = State.CLOSING
+        self.state = ConnectionState.CLOSING
         timeout_s = min(self._heartbeats.interval_s or _CLOSE_OK_TIMEOUT_S, _CLOSE_OK_TIMEOUT_S)
         self._hang_up_at = self._now + (_REFUSAL_PAUSE_S if error.code == 501 else timeout_s)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         """Nothing more will come: hang up when all that was answered is durable."""
-        self.state = State.LEAVING
+        self.state = ConnectionState.LEAVING
         self._hang_up_at = self._now + _CLOSE_OK_TIMEOUT_S
         self.closed = not self._holds_count
 
-    def _open_channel(self, number: int) -> None:
+    def open_channel(self, number: int) -> None:
+        """channel.open, of a channel that is not open. Raises `AmqpError` or `GatewayError`."""
         self.gateway.check_channel_limit(self.user)
         if len(self.channels) >= self.channel_max:
             raise AmqpError(
@@ -561,13 +458,15 @@ class AmqpConnection:
         self.channels[number] = Channel(self, number)
         self.output.append(encode_method(number, 20, 11, b"\x00\x00\x00\x00"))
 
-    def _close_channel(self, channel: Channel) -> None:
+    def close_channel(self, channel: Channel) -> None:
+        """A channel ends, and with it all that is its own."""
         channel.close()
         del self.channels[channel.number]
         self._confirms.due.pop(channel, None)
         self.forget_routes()
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Give back all that the connection holds; doing it again changes nothing."""
         if self._blocking.is_full:
             self._blocking.stored()  # Nobody waits for it any more, and its answer must be read.
         for channel in list(self.channels.values()):
@@ -610,7 +509,7 @@ class AmqpConnection:
 
     def _check_consumers(self, now: float) -> None:
         """Close the channels that have kept a delivery for too long."""
-        default_ms = self.limits.consumer_timeout_ms
+        default_ms = self.config.consumer_timeout_ms
         self._consumers_check_at = now + check_interval_s(default_ms)
         for channel in list(self.channels.values()):
             if not self._is_read:
@@ -636,7 +535,7 @@ class AmqpConnection:
 
     def _release_hold(self) -> None:
         self._holds_count -= 1
-        if self.state is State.LEAVING and not self._holds_count:
+        if self.state is ConnectionState.LEAVING and not self._holds_count:
             self.closed = True
         self.wake()
 
@@ -648,8 +547,3 @@ def _is_ready(channel: Channel) -> bool:
         and channel.content is None
         and channel.transaction is None
     )
-
-
-def _ids(id: bytes) -> tuple[int, int]:
-    class_id, method_id = METHOD_ID.unpack(id) if len(id) == 4 else (0, 0)
-    return class_id, method_id

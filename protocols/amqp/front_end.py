@@ -1,9 +1,8 @@
-"""The AMQP front end: its configuration, its ports, and its connections."""
+"""The AMQP front end: its ports, and its connections."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from twisted.internet.interfaces import IAddress, IReactorTime
@@ -14,35 +13,10 @@ from gateway.front_end import Listener
 from gateway.gateway import Gateway
 from gateway.messages import Language
 from gateway.peers import peer_at
-from protocols.amqp import methods
-from protocols.amqp.connection import AmqpConnection, Limits
+from protocols.amqp.config import AmqpConfig
+from protocols.amqp.connection import AmqpConnection
 from protocols.amqp.language import AmqpLanguage
 from protocols.transport import ConnectionTransport
-
-
-@dataclass(frozen=True, slots=True)
-class AmqpConfig:
-    """The section `amqp`; the defaults are RabbitMQ's."""
-
-    port: int = 5672
-    # The port for TLS, if `[tls]` has a certificate and `tls` is true here.
-    tls_port: int = 5671
-    tls: bool = True
-    # Channels per connection.
-    channel_max: int = 2047
-    # The largest frame that is accepted and sent, in bytes.
-    frame_max: int = 131072
-    # Proposed heartbeat, in seconds; 0 is none.
-    heartbeat_s: int = 60
-    # How long a connection may take until it is open.
-    handshake_timeout_s: float = 10.0
-    # The largest body, in bytes.
-    message_size_max: int = 16 << 20
-    # What all open transactions of a connection may hold, in bytes of memory.
-    transactions_size_max: int = 64 << 20
-    # How long a consumer may keep a delivery before its channel is closed, which is noticed up to
-    # two minutes later; 0 is for ever.
-    consumer_timeout_ms: int = 0
 
 
 class AmqpFrontEnd:
@@ -87,15 +61,7 @@ class AmqpFactory(Factory):
         self.address = ("", section.port)
         self._gateway = gateway
         self._clock = clock
-        self._limits = Limits(
-            channel_max=section.channel_max,
-            frame_max=section.frame_max,
-            heartbeat_s=section.heartbeat_s,
-            handshake_timeout_s=section.handshake_timeout_s,
-            message_size_max=section.message_size_max,
-            transactions_size_max=section.transactions_size_max,
-            consumer_timeout_ms=section.consumer_timeout_ms,
-        )
+        self._section = section
         (self._language,) = AmqpFrontEnd.languages
 
     def buildProtocol(self, addr: IAddress | None) -> ConnectionTransport:  # noqa: N802
@@ -106,9 +72,8 @@ class AmqpFactory(Factory):
         connection = AmqpConnection(
             self._gateway,
             language,
-            self._limits,
+            self._section,
             peer,
-            methods.handle,
             transport.wake,
             transport.throttle,
             self._clock.seconds(),

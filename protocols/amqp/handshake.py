@@ -9,6 +9,7 @@ from pamqp import commands
 from protocols.amqp.codec import encode_command, encode_method
 from protocols.amqp.fields import decode_table
 from protocols.amqp.replies import AmqpError
+from protocols.amqp.states import ConnectionState
 
 if TYPE_CHECKING:
     from gateway.peers import Peer
@@ -56,31 +57,24 @@ def start(product_version: str, peer: Peer) -> bytes:
 
 def handle(connection: AmqpConnection, command: Any) -> None:
     """One method on channel 0. Raises `AmqpError` or `GatewayError`."""
-    from protocols.amqp.connection import State
-
     state = connection.state
-    if state is State.SECURING and isinstance(command, commands.Connection.StartOk):
+    if state is ConnectionState.SECURING and isinstance(command, commands.Connection.StartOk):
         _log_in(connection, command)
-        connection.state = State.TUNING
-    elif state is State.TUNING and isinstance(command, commands.Connection.TuneOk):
+        connection.state = ConnectionState.TUNING
+    elif state is ConnectionState.TUNING and isinstance(command, commands.Connection.TuneOk):
         _tune(connection, command)
-    elif state is State.OPENING and isinstance(command, commands.Connection.Open):
+    elif state is ConnectionState.OPENING and isinstance(command, commands.Connection.Open):
         connection.virtual_host = connection.gateway.open_virtual_host(
             connection.user, command.virtual_host
         )
         connection.output.append(encode_method(0, 10, 41, b"\x00"))
         connection.opened()
-    elif state is State.OPEN and isinstance(command, commands.Connection.UpdateSecret):
+    elif state is ConnectionState.OPEN and isinstance(command, commands.Connection.UpdateSecret):
         connection.output.append(encode_method(0, 10, 71))
     else:
-        name = state.name.lower() if state is not State.OPEN else "running"
+        name = state.name.lower() if state is not ConnectionState.OPEN else "running"
         ids = command.index >> 16, command.index & 0xFFFF
         raise AmqpError("CHANNEL_ERROR", f"unexpected method in connection state {name}", ids)
-
-
-def mechanism_of(connection: AmqpConnection) -> str:
-    """The mechanism with which the peer tried to log in."""
-    return str(connection.capabilities.get("\0mechanism", "PLAIN"))
 
 
 def _log_in(connection: AmqpConnection, command: Any) -> None:
@@ -88,16 +82,16 @@ def _log_in(connection: AmqpConnection, command: Any) -> None:
     connection.client_properties = dict(client_properties)
     capabilities = client_properties.get("capabilities")
     connection.capabilities = dict(capabilities) if isinstance(capabilities, dict) else {}
-    connection.capabilities["\0mechanism"] = command.mechanism
+    connection.mechanism = command.mechanism
     connection.user = _find_user(connection, command)
-    limits = connection.limits
+    config = connection.config
     connection.output.append(
         encode_command(
             0,
             commands.Connection.Tune(
-                channel_max=limits.channel_max,
-                frame_max=limits.frame_max,
-                heartbeat=limits.heartbeat_s,
+                channel_max=config.channel_max,
+                frame_max=config.frame_max,
+                heartbeat=config.heartbeat_s,
             ),
         )
     )
@@ -127,15 +121,15 @@ def _credentials(mechanism: str, response: bytes) -> tuple[str, str]:
 
 
 def _tune(connection: AmqpConnection, command: Any) -> None:
-    limits = connection.limits
+    config = connection.config
     frame_max, channel_max = command.frame_max, command.channel_max
     if frame_max and frame_max < FRAME_MAX_ACCEPTED_MIN:
         _refuse(f"frame_max = {frame_max} is lower than the minimum", FRAME_MAX_ACCEPTED_MIN)
-    if not frame_max or frame_max > limits.frame_max:
-        _refuse(f"frame_max = {frame_max} is higher than the maximum", limits.frame_max)
-    if not channel_max or channel_max > limits.channel_max:
+    if not frame_max or frame_max > config.frame_max:
+        _refuse(f"frame_max = {frame_max} is higher than the maximum", config.frame_max)
+    if not channel_max or channel_max > config.channel_max:
         shown = f"{channel_max} (no limit)" if not channel_max else str(channel_max)
-        _refuse(f"channel_max = {shown} is higher than the maximum", limits.channel_max)
+        _refuse(f"channel_max = {shown} is higher than the maximum", config.channel_max)
     connection.tuned(channel_max, frame_max, command.heartbeat)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pamqp import commands
 
@@ -14,12 +14,14 @@ from gateway.queues import Queue
 from gateway.vhosts import clean_name
 from protocols.amqp.channel import Channel
 from protocols.amqp.codec import encode_method
-from protocols.amqp.connection import AmqpConnection
 from protocols.amqp.fields import encode_name, encode_short
 from protocols.amqp.properties import REPLY_TO
 from protocols.amqp.replies import AmqpError
 
-_Method = Callable[[AmqpConnection, Channel, Any], None]
+if TYPE_CHECKING:
+    from protocols.amqp.connection import AmqpConnection
+
+_Method: TypeAlias = "Callable[[AmqpConnection, Channel, Any], None]"
 
 
 def handle(connection: AmqpConnection, channel: Channel, command: Any) -> None:

@@ -18,11 +18,12 @@ from typing import Any
 from pamqp import commands
 
 from gateway.peers import Peer
-from protocols.amqp import methods
 from protocols.amqp.codec import HEARTBEAT_FRAME, PROTOCOL_HEADER, encode_method, encode_properties
-from protocols.amqp.connection import AmqpConnection, Limits, State
+from protocols.amqp.config import AmqpConfig
+from protocols.amqp.connection import AmqpConnection
 from protocols.amqp.front_end import AmqpFrontEnd
 from protocols.amqp.language import AmqpLanguage
+from protocols.amqp.states import ConnectionState
 from tests.fuzz.mutation import chunks, mutate
 from tests.support.amqp_peer import (
     PERSISTENT,
@@ -37,7 +38,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     RECOVER_ASYNC = commands.Basic.RecoverAsync(requeue=True)
 
-LIMITS = Limits(
+CONFIG = AmqpConfig(
     channel_max=8,
     frame_max=8192,
     heartbeat_s=60,
@@ -46,7 +47,7 @@ LIMITS = Limits(
     transactions_size_max=100_000,
     consumer_timeout_ms=0,
 )
-KEPT_SIZE_MAX = 4 * LIMITS.frame_max
+KEPT_SIZE_MAX = 4 * CONFIG.frame_max
 OPENING = [
     PROTOCOL_HEADER,
     start_ok_frame(b"\0guest\0guest", capabilities=("consumer_cancel_notify",)),
@@ -163,9 +164,8 @@ class Fuzzer:
         return AmqpConnection(
             self.broker.gateway,
             self._language,
-            LIMITS,
+            CONFIG,
             Peer("127.0.0.1"),
-            methods.handle,
             _do_nothing,
             _do_nothing,
             0.0,
@@ -224,10 +224,10 @@ def check_answers(connection: AmqpConnection, answers: bytes) -> None:
     closes = 0
     for type, channel, payload in split(answers):
         assert type in (1, 2, 3, 8)
-        assert len(payload) <= LIMITS.frame_max - 8
+        assert len(payload) <= CONFIG.frame_max - 8
         closes += (type, channel, payload[:4]) == (1, 0, b"\x00\x0a\x00\x32")
     assert closes <= 1
-    assert not closes or connection.closed or connection.state is State.CLOSING
+    assert not closes or connection.closed or connection.state is ConnectionState.CLOSING
 
 
 def _do_nothing() -> None:

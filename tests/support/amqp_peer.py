@@ -27,9 +27,10 @@ from protocols.amqp.codec import (
     encode_frame,
     encode_method,
 )
+from protocols.amqp.config import AmqpConfig
 from protocols.amqp.connection import AmqpConnection
 from protocols.amqp.fields import encode_short, encode_table
-from protocols.amqp.front_end import AmqpConfig, AmqpFrontEnd
+from protocols.amqp.front_end import AmqpFrontEnd
 from protocols.transport import ConnectionTransport
 from tests.support.disk import HeldDisk
 

@@ -11,7 +11,7 @@ from typing import Any
 from twisted.internet.address import IPv4Address
 from twisted.internet.testing import StringTransport
 
-from protocols.amqp.front_end import AmqpConfig
+from protocols.amqp.config import AmqpConfig
 from protocols.http.front_end import HttpConfig, HttpFrontEnd
 from protocols.http.language import HTTP
 from tests.support.amqp_peer import AmqpBroker

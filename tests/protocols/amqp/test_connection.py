@@ -2,8 +2,8 @@ import pytest
 from pamqp import commands
 
 from protocols.amqp.codec import BODY, HEADER, HEARTBEAT_FRAME, encode_frame, encode_method
+from protocols.amqp.config import AmqpConfig
 from protocols.amqp.connection import AmqpConnection
-from protocols.amqp.front_end import AmqpConfig
 from tests.support.amqp_peer import (
     FRAME_MAX,
     NO_PROPERTIES,

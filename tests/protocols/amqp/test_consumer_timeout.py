@@ -6,8 +6,8 @@ import pytest
 from pamqp import commands
 
 from gateway.policies import Policy
+from protocols.amqp.config import AmqpConfig
 from protocols.amqp.consumer_timeouts import DeliveryMarks
-from protocols.amqp.front_end import AmqpConfig
 from tests.support.amqp_peer import AmqpBroker, AmqpPeer
 
 TIMED_OUT = (

@@ -4,8 +4,9 @@ import pytest
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.testing import StringTransport
 
+from protocols.amqp.config import AmqpConfig
 from protocols.amqp.connection import AmqpConnection
-from protocols.amqp.front_end import AmqpConfig, AmqpFactory, AmqpFrontEnd
+from protocols.amqp.front_end import AmqpFactory, AmqpFrontEnd
 from protocols.amqp.language import AmqpLanguage
 from protocols.transport import ConnectionTransport
 from tests.support.amqp_peer import AmqpBroker

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pamqp import commands
 
-from protocols.amqp.front_end import AmqpConfig
+from protocols.amqp.config import AmqpConfig
 from protocols.amqp.publishing import Publishing
 from tests.support.amqp_peer import (
     FRAME_MAX,

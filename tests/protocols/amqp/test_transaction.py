@@ -1,7 +1,7 @@
 import pytest
 from pamqp import commands
 
-from protocols.amqp.front_end import AmqpConfig
+from protocols.amqp.config import AmqpConfig
 from tests.support.amqp_peer import (
     PERSISTENT,
     TRANSIENT,
