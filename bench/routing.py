@@ -19,7 +19,7 @@ from typing import NamedTuple
 from twisted.internet.task import Clock
 
 from bench.timers import rss_mib, run_at_once
-from gateway.bindings import Arguments
+from gateway.exchanges.bindings import Arguments
 from gateway.gateway import Gateway
 from gateway.messages import Header
 from protocols.amqp.codec import encode_properties

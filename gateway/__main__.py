@@ -53,7 +53,7 @@ def serve(
 
     Exit codes: 0 after a clean stop; 2 if a setting, the data folder or a port cannot be used.
     """
-    from gateway.foreground import serve_until_stopped
+    from gateway.service.foreground import serve_until_stopped
 
     sys.exit(serve_until_stopped(data_dir, config_file, settings, log_level))
 

@@ -16,7 +16,7 @@ from gateway.messages import Language
 class Listener:
     """One port that a front end wants opened; `name` is what the ready line calls it.
 
-    Its factory is given a `Peer`, or the plain address of one (`gateway.peers.peer_at`).
+    Its factory is given a `Peer`, or the plain address of one (`gateway.service.peers.peer_at`).
     """
 
     name: str

@@ -13,16 +13,16 @@ from core.broker import Broker, BrokerOptions
 from core.errors import CorruptRecordError
 from core.group_commit import RunBlocking
 from core.name_server import NameServer
-from gateway.access import UserVirtualHost
 from gateway.config import StoreConfig
 from gateway.connections import Connections
 from gateway.errors import NotAllowedError, NotFoundError, PreconditionFailedError
 from gateway.global_parameters import GlobalParameters
 from gateway.messages import Language, Message
-from gateway.permissions import EVERYTHING, Permission, Permissions
-from gateway.policies import KINDS as POLICY_KINDS
-from gateway.users import ADMINISTRATOR, DEFAULT_PASSWORD, DEFAULT_USER, Users
-from gateway.vhosts import VirtualHost
+from gateway.policies.policies import KINDS as POLICY_KINDS
+from gateway.security.access import UserVirtualHost
+from gateway.security.permissions import EVERYTHING, Permission, Permissions
+from gateway.security.users import ADMINISTRATOR, DEFAULT_PASSWORD, DEFAULT_USER, Users
+from gateway.vhosts.virtual_host import VirtualHost
 
 DEFAULT_VIRTUAL_HOST = "/"
 VIRTUAL_HOST_LIMITS = ("max-connections", "max-queues")

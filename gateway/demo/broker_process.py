@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gateway.addresses import parse_address
 from gateway.demo.sample import Address
+from gateway.service.addresses import parse_address
 
 READY_S = 20.0  # Includes recovery of whatever the data folder holds.
 STOP_S = 20.0

@@ -13,9 +13,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from gateway.addresses import format_address, parse_address
 from gateway.demo.broker_process import BrokerFailedError, BrokerProcess
 from gateway.demo.sample import Address, Client, Sample
+from gateway.service.addresses import format_address, parse_address
 
 EXIT_UNUSABLE = 2
 

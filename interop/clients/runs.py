@@ -8,8 +8,8 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gateway.addresses import format_address
 from gateway.demo.sample import Address
+from gateway.service.addresses import format_address
 from interop.clients.programs import Program
 
 TIMEOUT_S = 300.0

@@ -14,8 +14,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from gateway.addresses import format_address
 from gateway.demo.sample import Address
+from gateway.service.addresses import format_address
 
 FOLDER = Path(__file__).parent
 TIMEOUT_S = 120.0

@@ -8,10 +8,10 @@ from itertools import takewhile
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from gateway.bindings import Arguments
 from gateway.connections import ChannelFacts, ConsumerFacts
+from gateway.exchanges.bindings import Arguments
 from gateway.messages import Envelope, Header
-from gateway.queues import Delivery, Queue
+from gateway.queues.queue import Delivery, Queue
 from protocols.amqp.codec import (
     ACK,
     BODY,

@@ -14,12 +14,12 @@ from typing import Any
 
 from core.errors import is_disk_full
 from core.route import Route
-from gateway.access import UserVirtualHost
 from gateway.connections import ChannelFacts, ConnectionFacts, Ends
 from gateway.errors import GatewayError, LoginRefusedError
 from gateway.gateway import Gateway
 from gateway.messages import Envelope, Header, Message
-from gateway.peers import Peer
+from gateway.security.access import UserVirtualHost
+from gateway.service.peers import Peer
 from protocols.amqp import handshake
 from protocols.amqp.blocking import Blocking, Throttle
 from protocols.amqp.channel import Channel

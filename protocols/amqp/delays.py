@@ -5,7 +5,13 @@ All else stays as it is, octet for octet.
 
 from __future__ import annotations
 
-from gateway.schedules import DELAY, DELIVER_AT, EXCHANGE_DELAY, NEGATED_HEADERS, parse_number
+from gateway.delays.schedules import (
+    DELAY,
+    DELIVER_AT,
+    EXCHANGE_DELAY,
+    NEGATED_HEADERS,
+    parse_number,
+)
 from protocols.amqp.codec import locate_properties
 from protocols.amqp.fields import decode_table, encode_short, iterate_table
 

@@ -19,7 +19,7 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from gateway.messages import Envelope, Header, Message
-from gateway.queues import Queue
+from gateway.queues.queue import Queue
 from protocols.amqp.codec import (
     BODY,
     DELIVER,

@@ -12,7 +12,7 @@ from gateway.connections import Ends
 from gateway.front_end import Listener
 from gateway.gateway import Gateway
 from gateway.messages import Language
-from gateway.peers import peer_at
+from gateway.service.peers import peer_at
 from protocols.amqp.config import AmqpConfig
 from protocols.amqp.connection import AmqpConnection
 from protocols.amqp.language import AmqpLanguage

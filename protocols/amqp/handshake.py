@@ -12,7 +12,7 @@ from protocols.amqp.replies import AmqpError
 from protocols.amqp.states import ConnectionState
 
 if TYPE_CHECKING:
-    from gateway.peers import Peer
+    from gateway.service.peers import Peer
     from protocols.amqp.connection import AmqpConnection
 
 FRAME_MIN_SIZE = 8192  # The limit before tuning.

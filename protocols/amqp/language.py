@@ -11,8 +11,8 @@ import struct
 from typing import Any
 
 from core.errors import CorruptRecordError
+from gateway.delays.schedules import Schedule, find_schedule
 from gateway.messages import Envelope, Header, Message, Properties
-from gateway.schedules import Schedule, find_schedule
 from protocols.amqp.codec import (
     BODY,
     FRAME_HEAD,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pamqp import commands
 
 from gateway.errors import AccessRefusedError, NotFoundError, PreconditionFailedError
-from gateway.queues import Queue
-from gateway.vhosts import clean_name
+from gateway.queues.queue import Queue
+from gateway.vhosts.virtual_host import clean_name
 from protocols.amqp.channel import Channel
 from protocols.amqp.codec import encode_method
 from protocols.amqp.fields import encode_name, encode_short

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gateway.permissions import Permission, TopicPermission
+from gateway.security.permissions import Permission, TopicPermission
 from protocols.http import views
 from protocols.http.call import NO_CONTENT, Call, bad_request, not_found, put_answer, short_text
 
 if TYPE_CHECKING:
-    from gateway.users import User
+    from gateway.security.users import User
 
 # Virtual hosts
 

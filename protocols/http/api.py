@@ -28,7 +28,7 @@ from protocols.http.lists import arrange
 
 if TYPE_CHECKING:
     from gateway.gateway import Gateway
-    from gateway.users import User
+    from gateway.security.users import User
 
 _REFUSALS = (HttpError, CoreError, OSError)  # What a request may end with.
 _QUERY_COUNT_MAX = 100

@@ -11,10 +11,10 @@ import msgspec
 from gateway.errors import NotAllowedError
 
 if TYPE_CHECKING:
-    from gateway.access import UserVirtualHost
     from gateway.gateway import Gateway
-    from gateway.users import User
-    from gateway.vhosts import VirtualHost
+    from gateway.security.access import UserVirtualHost
+    from gateway.security.users import User
+    from gateway.vhosts.virtual_host import VirtualHost
 
 _Body = TypeVar("_Body")
 _DEPTH_MAX = 32

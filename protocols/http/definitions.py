@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 from twisted.logger import Logger
 
-from gateway.permissions import Permission, TopicPermission
-from gateway.policies import Policy
+from gateway.policies.policies import Policy
+from gateway.security.permissions import Permission, TopicPermission
 from protocols.http import parameters, views
 from protocols.http.access import VirtualHostBody, parse_tags
 from protocols.http.call import NO_CONTENT, Call, bad_request
@@ -20,7 +20,7 @@ from protocols.http.overview import RABBITMQ_VERSION
 
 if TYPE_CHECKING:
     from gateway.gateway import Gateway
-    from gateway.vhosts import VirtualHost
+    from gateway.vhosts.virtual_host import VirtualHost
 
 _log = Logger()
 

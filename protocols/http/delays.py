@@ -9,7 +9,7 @@ from protocols.http.call import NO_CONTENT, Answer, Call, bad_request, not_found
 from protocols.http.messages import show_properties
 
 if TYPE_CHECKING:
-    from gateway.delays import DelayedMessage
+    from gateway.delays.delays import DelayedMessage
 
 _COUNT = 100
 _COUNT_MAX = 1000

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from core.errors import CorruptRecordError
+from gateway.delays.schedules import SCHEDULE_HEADERS, Schedule, find_schedule, negate
 from gateway.messages import Envelope, Header, Message, Properties
-from gateway.schedules import SCHEDULE_HEADERS, Schedule, find_schedule, negate
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_stored = msgspec.msgpack.Decoder(tuple[str, str, bytes, bytes]).decode

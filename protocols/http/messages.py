@@ -17,7 +17,7 @@ from protocols.http.language import HTTP, encode_stored
 
 if TYPE_CHECKING:
     from gateway.messages import Message
-    from gateway.queues import Delivery, Queue
+    from gateway.queues.queue import Delivery, Queue
 
 _COUNT_MAX = 10_000
 

@@ -6,12 +6,12 @@ import resource
 import sys
 from typing import TYPE_CHECKING, Any
 
-from gateway.exchanges import TYPES
+from gateway.exchanges.exchange import TYPES
 from protocols.http import views
 from protocols.http.call import Answer, Call, has_role, not_found
 
 if TYPE_CHECKING:
-    from gateway.vhosts import VirtualHost
+    from gateway.vhosts.virtual_host import VirtualHost
 
 RABBITMQ_VERSION = "4.2.5"  # Whose API this is; clients switch on it.
 CLUSTER_NAME = "rosettamq"

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gateway.gateway import VIRTUAL_HOST_LIMITS
-from gateway.policies import check_priority
-from gateway.policy_keys import shown
+from gateway.policies.keys import shown
+from gateway.policies.policies import check_priority
 from protocols.http import views
 from protocols.http.call import (
     NO_CONTENT,
@@ -27,7 +27,7 @@ from protocols.http.policies import parse_policy
 
 if TYPE_CHECKING:
     from gateway.gateway import Gateway
-    from gateway.vhosts import VirtualHost
+    from gateway.vhosts.virtual_host import VirtualHost
 
 _LIMITS = "limits"  # The one parameter of the component of limits.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.policies import Policy
+from gateway.policies.policies import Policy
 from protocols.http import views
 from protocols.http.call import NO_CONTENT, Call, bad_request, not_found, put_answer, short_text
 

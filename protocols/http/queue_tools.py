@@ -10,8 +10,8 @@ import msgspec
 
 from core.browsing import Browsed, browse
 from core.rewind import SinceOffset, SinceTime, Target
-from gateway.put_back import Choice, Destination, Outcome
-from gateway.queues import Queue
+from gateway.queues.put_back import Choice, Destination, Outcome
+from gateway.queues.queue import Queue
 from protocols.http import topology
 from protocols.http.call import NO_CONTENT, Answer, Call, Pending, bad_request, short_text
 from protocols.http.messages import show_payload, show_properties

@@ -7,13 +7,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from gateway.bindings import Binding, Destination
-from gateway.exchanges import Exchange
+from gateway.exchanges.bindings import Binding, Destination
+from gateway.exchanges.exchange import Exchange
 from protocols.http import views
 from protocols.http.call import NO_CONTENT, Answer, Call, not_found, put_answer, short_text
 
 if TYPE_CHECKING:
-    from gateway.queues import Queue
+    from gateway.queues.queue import Queue
 
 DEFAULT_EXCHANGE = "amq.default"  # What the exchange without a name is called in paths.
 

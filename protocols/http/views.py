@@ -8,18 +8,18 @@ from hashlib import md5
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
-from gateway.delayed_exchanges import TYPE as DELAYED_TYPE
-from gateway.exchanges import Exchange
+from gateway.exchanges.delayed_exchanges import TYPE as DELAYED_TYPE
+from gateway.exchanges.exchange import Exchange
 
 if TYPE_CHECKING:
-    from gateway.bindings import Binding
     from gateway.connections import ChannelFacts, ConsumerFacts, Entry
+    from gateway.exchanges.bindings import Binding
     from gateway.gateway import Gateway
-    from gateway.permissions import Permission, TopicPermission
-    from gateway.policies import Policy
-    from gateway.queues import Queue
-    from gateway.users import User
-    from gateway.vhosts import VirtualHost
+    from gateway.policies.policies import Policy
+    from gateway.queues.queue import Queue
+    from gateway.security.permissions import Permission, TopicPermission
+    from gateway.security.users import User
+    from gateway.vhosts.virtual_host import VirtualHost
 
 NODE = "rosettamq@localhost"
 _MEMBERS = {"leader": NODE, "members": [NODE], "online": [NODE]}  # Of a replicated queue.

@@ -10,8 +10,8 @@ from core.light_queue import LightQueue
 from core.route import Route
 from gateway.gateway import Gateway
 from gateway.messages import Header
-from gateway.queues import Queue
-from gateway.vhosts import VirtualHost
+from gateway.queues.queue import Queue
+from gateway.vhosts.virtual_host import VirtualHost
 from rosettamq.remoting.codes import ResponseCode
 from rosettamq.remoting.ids import Address, UniqueKeys
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.errors import PreconditionFailedError
-from gateway.schedules import (
+from gateway.delays.schedules import (
     DELAY_MS_MAX,
     NEGATED_HEADERS,
     SCHEDULE_HEADERS,
     Schedule,
     parse_number,
 )
-from gateway.schedules import find_schedule as find_own_schedule
+from gateway.delays.schedules import find_schedule as find_own_schedule
+from gateway.errors import PreconditionFailedError
 from rosettamq.remoting.properties import DELAY, TIMER_DELAY_MS, TIMER_DELAY_SEC, TIMER_DELIVER_MS
 
 # RocketMQ's default table: levels 1 to 18; above it, all are the last.

@@ -15,7 +15,7 @@ from core.name_server import MASTER_ID, BrokerEntry
 from gateway.front_end import Listener
 from gateway.gateway import Gateway
 from gateway.messages import Language
-from gateway.peers import peer_at
+from gateway.service.peers import peer_at
 from protocols.transport import ConnectionTransport
 from rosettamq.remoting.codes import RequestCode
 from rosettamq.remoting.ids import Address

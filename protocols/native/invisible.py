@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.turn import Turn
-from gateway.queues import Queue
+from gateway.queues.queue import Queue
 
 from .progress import Progress
 

@@ -18,8 +18,8 @@ from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from core.errors import CorruptRecordError
+from gateway.delays.schedules import Schedule
 from gateway.messages import Envelope, Header, Message, Properties
-from gateway.schedules import Schedule
 from gateway.translation import NATIVE_HEADERS, NATIVE_NAMES, from_text, to_text, value_text
 from rosettamq.errors import ProtocolError
 from rosettamq.remoting.codes import SystemFlag

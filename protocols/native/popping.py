@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from gateway.queues import Queue
+from gateway.queues.queue import Queue
 from rosettamq.errors import ProtocolError
 from rosettamq.remoting.codes import ResponseCode
 from rosettamq.remoting.command import RemotingCommand

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from gateway.messages import Message
-from gateway.queues import Queue
+from gateway.queues.queue import Queue
 
 from .filters import MessageFilter
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from gateway.queues import Queue
+from gateway.queues.queue import Queue
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.ids import Address
 

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from gateway.connections import Ends
 from gateway.front_end import Listener
 from gateway.messages import Language
-from gateway.peers import Peer, peer_at
+from gateway.service.peers import Peer, peer_at
 from protocols.stomp.config import StompConfig
 from protocols.stomp.connection import StompConnection
 from protocols.stomp.language import STOMP

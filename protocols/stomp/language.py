@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from core.errors import CorruptRecordError
+from gateway.delays.schedules import Schedule
 from gateway.messages import Envelope, Header, Message, Properties, Value
-from gateway.schedules import Schedule
 from gateway.translation import STOMP_NAMES
 from protocols.stomp.codec import encode_header, find_header_end, parse_header_block, to_octets
 from protocols.stomp.destinations import format_reply_to, parse_destination

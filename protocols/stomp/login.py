@@ -11,8 +11,8 @@ from protocols.stomp.config import StompConfig
 from protocols.stomp.errors import RequestRefusedError
 
 if TYPE_CHECKING:
-    from gateway.access import UserVirtualHost
     from gateway.gateway import Gateway
+    from gateway.security.access import UserVirtualHost
 
 VERSIONS = ("1.0", "1.1", "1.2")
 VERSION_LIST = ",".join(VERSIONS)

@@ -36,8 +36,8 @@ from protocols.stomp.session_queues import SessionQueues
 
 if TYPE_CHECKING:
     from core.route import Route
-    from gateway.access import UserVirtualHost
     from gateway.gateway import Gateway
+    from gateway.security.access import UserVirtualHost
 
 _KNOWN_COUNT_MAX = 256
 _KNOWN_SIZE_MAX = 4_096  # Longer header blocks are looked at each time.

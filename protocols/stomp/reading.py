@@ -15,8 +15,8 @@ from gateway.values import Long
 from protocols.stomp.errors import processing_error
 
 if TYPE_CHECKING:
-    from gateway.queues import Queue
-    from gateway.selectors import Selects
+    from gateway.queues.queue import Queue
+    from gateway.queues.selectors import Selects
     from protocols.stomp.subscription import Subscription
 
 _READ_COUNT_MAX = 512  # Messages per round; a turn goes on with the next round.

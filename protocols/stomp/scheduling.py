@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.cron import Cron
+from gateway.delays.cron import Cron
+from gateway.delays.schedules import DELAY_MS_MAX, SCHEDULE_HEADERS, Schedule, negate, parse_number
+from gateway.delays.schedules import find_schedule as find_own_schedule
 from gateway.errors import PreconditionFailedError
-from gateway.schedules import DELAY_MS_MAX, SCHEDULE_HEADERS, Schedule, negate, parse_number
-from gateway.schedules import find_schedule as find_own_schedule
 from gateway.translation import value_text
 
 DELAY = "AMQ_SCHEDULED_DELAY"

@@ -27,8 +27,8 @@ from protocols.stomp.unsettled import Unsettled
 
 if TYPE_CHECKING:
     from core.route import Route
-    from gateway.access import UserVirtualHost
     from gateway.gateway import Gateway
+    from gateway.security.access import UserVirtualHost
 
 _ITEM_OVERHEAD_SIZE = 500
 

@@ -11,8 +11,8 @@ from protocols.stomp.language import boolean_header
 from protocols.stomp.queue_options import QueueOptions, queue_options, subscription_queue_name
 
 if TYPE_CHECKING:
-    from gateway.access import UserVirtualHost
-    from gateway.queues import Queue
+    from gateway.queues.queue import Queue
+    from gateway.security.access import UserVirtualHost
 
 
 class SessionQueues:

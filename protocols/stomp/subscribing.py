@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.errors import SelectorError
-from gateway.selectors import message_selector
+from gateway.queues.selectors import message_selector
 from protocols.stomp.codec import encode_frame
 from protocols.stomp.conventions import durable_subscription_queue, subscribe_headers
 from protocols.stomp.destinations import (
@@ -39,9 +39,9 @@ from protocols.stomp.subscription import (
 from protocols.stomp.unsettled import Source, Unsettled
 
 if TYPE_CHECKING:
-    from gateway.access import UserVirtualHost
-    from gateway.queues import Queue
-    from gateway.selectors import Selects
+    from gateway.queues.queue import Queue
+    from gateway.queues.selectors import Selects
+    from gateway.security.access import UserVirtualHost
 
 _PREFETCH_COUNT_MAX = 2**31 - 1
 START_HEADER = "x-rosetta-from"

@@ -22,7 +22,7 @@ from protocols.stomp.stamping import stamp_all
 from protocols.stomp.unsettled import Entry, Source, Unsettled
 
 if TYPE_CHECKING:
-    from gateway.selectors import Selects
+    from gateway.queues.selectors import Selects
 
 _PREFIX_COUNT_MAX = 256
 _FRAME_OVERHEAD_SIZE = 200  # About what a MESSAGE adds to its body.
@@ -57,7 +57,7 @@ class SubscriptionSettings:
 
 
 class Subscription:
-    """A consumer (see `gateway.queues.Consumer`) that writes MESSAGE frames."""
+    """A consumer (see `gateway.queues.queue.Consumer`) that writes MESSAGE frames."""
 
     counted = True
     shares_credit = False

@@ -17,7 +17,7 @@ from typing import Any
 
 from pamqp import commands
 
-from gateway.peers import Peer
+from gateway.service.peers import Peer
 from protocols.amqp.codec import HEARTBEAT_FRAME, PROTOCOL_HEADER, encode_method, encode_properties
 from protocols.amqp.config import AmqpConfig
 from protocols.amqp.connection import AmqpConnection

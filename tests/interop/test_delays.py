@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from stomp.utils import Frame
 
 from gateway.__main__ import main
-from gateway.addresses import format_address
 from gateway.demo.broker_process import BrokerProcess
+from gateway.service.addresses import format_address
 from rosettamq import Message, Producer, SimpleConsumer
 
 pytestmark = pytest.mark.interop

@@ -17,8 +17,8 @@ import pika
 import pytest
 from pika.exceptions import ChannelClosedByBroker, ConnectionClosedByBroker
 
-from gateway.addresses import format_address
 from gateway.demo.broker_process import BrokerProcess
+from gateway.service.addresses import format_address
 
 pytestmark = pytest.mark.interop
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import rosettamq
-from gateway.addresses import format_address
+from gateway.service.addresses import format_address
 from interop.servers import rosettamq_server
 from rosettamq import Message, Producer, PushConsumer, ReceivedMessage, SimpleConsumer, Sql
 

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 
 from core.turn import Turn
 from gateway.config import TlsConfig
-from gateway.tls import Tls
+from gateway.service.tls import Tls
 from protocols.transport import ConnectionTransport
 from tests.support.certificates import Authority
 from tests.support.wire import SlowSocket, TlsClient, client_context

@@ -14,7 +14,7 @@ from twisted.internet.testing import StringTransport
 
 from gateway.gateway import Gateway
 from gateway.messages import Language
-from gateway.peers import Peer
+from gateway.service.peers import Peer
 from protocols.amqp.codec import (
     BODY,
     END,

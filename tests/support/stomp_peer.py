@@ -10,7 +10,7 @@ from twisted.internet.testing import StringTransport
 
 from gateway.gateway import Gateway
 from gateway.messages import Language
-from gateway.peers import Peer as PeerAddress
+from gateway.service.peers import Peer as PeerAddress
 from protocols.amqp.front_end import AmqpFrontEnd
 from protocols.stomp.codec import Frame, parse_header_block
 from protocols.stomp.config import StompConfig

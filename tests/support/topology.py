@@ -7,11 +7,11 @@ from pathlib import Path
 
 from twisted.internet.task import Clock
 
+from gateway.delays.schedules import Schedule, find_schedule
 from gateway.gateway import Gateway
 from gateway.messages import Envelope, Header, Message, Properties, Value
-from gateway.queues import Queue
-from gateway.schedules import Schedule, find_schedule
-from gateway.vhosts import VirtualHost
+from gateway.queues.queue import Queue
+from gateway.vhosts.virtual_host import VirtualHost
 from tests.support.disk import HeldDisk
 
 

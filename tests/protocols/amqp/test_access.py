@@ -8,7 +8,7 @@ import pytest
 from pamqp import commands
 
 from gateway.errors import NotFoundError, PreconditionFailedError
-from gateway.permissions import Permission, TopicPermission
+from gateway.security.permissions import Permission, TopicPermission
 from protocols.amqp.codec import encode_properties
 from tests.support.amqp_peer import AmqpBroker, AmqpPeer
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pamqp import commands
 
-from gateway.policies import Policy
+from gateway.policies.policies import Policy
 from protocols.amqp.config import AmqpConfig
 from protocols.amqp.consumer_timeouts import DeliveryMarks
 from tests.support.amqp_peer import AmqpBroker, AmqpPeer

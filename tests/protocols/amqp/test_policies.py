@@ -6,7 +6,7 @@ from typing import Any
 
 from pamqp import commands
 
-from gateway.policies import Policy
+from gateway.policies.policies import Policy
 from tests.support.amqp_peer import AmqpBroker, AmqpPeer
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.permissions import Permission
+from gateway.security.permissions import Permission
 from protocols.http.api import Api, Request, Response
 from protocols.http.routes import _ROUTES, Route
 from tests.support.http_peer import HttpBroker

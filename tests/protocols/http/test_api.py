@@ -8,7 +8,7 @@ import pytest
 from pamqp import commands
 from twisted.python.failure import Failure
 
-from gateway.permissions import Permission
+from gateway.security.permissions import Permission
 from protocols.http.front_end import HttpConfig
 from tests.support.http_peer import HttpBroker, parse_reply
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.permissions import Permission
+from gateway.security.permissions import Permission
 from tests.support.http_peer import HttpBroker
 
 POLICY = {"pattern": "^q", "definition": {"max-length": 3}, "priority": 2, "apply-to": "queues"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pamqp import commands
 
-from gateway.permissions import Permission
+from gateway.security.permissions import Permission
 from protocols.amqp.codec import decode_properties, encode_properties
 from tests.support.amqp_peer import PERSISTENT, AmqpPeer
 from tests.support.disk import FullDisk

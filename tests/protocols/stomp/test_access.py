@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.permissions import Permission
+from gateway.security.permissions import Permission
 from tests.support.stomp_peer import Peer, StompBroker
 
 

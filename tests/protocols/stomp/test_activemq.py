@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.policies import Policy
+from gateway.policies.policies import Policy
 from protocols.stomp.config import StompConfig
 from tests.support.stomp_peer import BuryingBroker, Peer, StompBroker
 

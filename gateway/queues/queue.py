@@ -1,0 +1,566 @@
+"""A queue: a light queue of the core with a name, and the consumers that share its messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+from core.broker import Broker
+from core.lanes import AnyQueue
+from core.light_queue import LightQueue, Span
+from core.turn import Turn
+from gateway.errors import AccessRefusedError, PreconditionFailedError
+from gateway.exchanges.bindings import Arguments
+from gateway.messages import Message, Value
+from gateway.policies.keys import effective_arguments
+from gateway.policies.policies import NO_POLICIES, HeldPolicies
+from gateway.queues.arguments import (
+    QueueOptions,
+    check_consumer_arguments,
+    consumer_priority,
+    parse_options,
+)
+from gateway.queues.dead_letters import MAXLEN, REJECTED
+from gateway.queues.lease import Lease
+from gateway.queues.line import Line
+from gateway.queues.selective_consumers import SelectiveConsumers
+from gateway.queues.selectors import Selects, consumer_selector
+from gateway.queues.times_to_live import TimesToLive
+from gateway.queues.types import find_type
+from gateway.queues.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from gateway.vhosts.virtual_host import VirtualHost
+
+# What a queue adds to the headers of the message at an offset, whenever it is delivered.
+Stamp: TypeAlias = "Callable[[int], Mapping[str, Value]]"
+
+# A consumer's argument: while there are such, the first of them gets everything.
+IN_LINE_ARGUMENT = "x-rosetta-in-line"
+_TAKE_COUNT_MAX = 512  # Messages per consumer and round; a turn goes on with the next round.
+
+
+class Delivery(NamedTuple):
+    """One message in flight."""
+
+    offset: int
+    redelivered: bool
+    message: Message
+    delivery_count: int
+
+
+class Location(NamedTuple):
+    """Where a message is stored, and since when."""
+
+    log_offset: int
+    store_timestamp_ms: int
+
+
+class Consumer(Protocol):
+    """One subscriber of a queue, as a front end implements it.
+
+    With `no_ack` the queue settles what it delivers. `counted` is False for those who only wait
+    for one answer. `prefetch` is how many messages it has in flight at most, 0 for as many as
+    there are. With `shares_credit` a delivery to this one may leave less for others.
+    """
+
+    no_ack: bool
+    counted: bool
+    prefetch: int
+
+    @property
+    def shares_credit(self) -> bool:
+        """See above."""
+
+    def credit(self) -> int:
+        """How many more messages it takes right now."""
+
+    def deliver(
+        self, queue: Queue, first_offset: int, messages: Sequence[Message], redelivered: bool
+    ) -> None:
+        """Take these messages, whose queue offsets are consecutive from `first_offset` on."""
+
+    def cancelled(self) -> None:
+        """The queue is gone, and the subscription with it."""
+
+
+class Queue:
+    """One queue of a virtual host; see `core.light_queue` for what an offset's life is.
+
+    This is a classic queue; the other types are its subclasses (`gateway.queues.classes`).
+    """
+
+    heeds_shared_credit = True  # May consumers that share a limit of what is in flight use it?
+    stamp: Stamp | None = None  # Most types add nothing: front ends ask once for each batch.
+
+    def __init__(
+        self,
+        virtual_host: VirtualHost,
+        name: str,
+        light: AnyQueue,
+        turn: Turn,
+        exclusive_owner: object | None = None,
+        auto_delete: bool = False,
+        arguments: Arguments | None = None,
+        policies: HeldPolicies = NO_POLICIES,
+        ttl_history: Sequence[tuple[int, int | None]] = (),
+    ) -> None:
+        self.virtual_host = virtual_host
+        self.name = name
+        self.light = light
+        self.exclusive_owner = exclusive_owner
+        self.auto_delete = auto_delete
+        self.arguments = dict(arguments or {})
+        self.type = find_type(self.arguments)
+        self.policies = policies
+        self.options = self._options()
+        self.unequal_declaration: str | None = None  # The last one that a policy let pass.
+        self.paused = False  # Is nothing delivered, whoever asks?
+        self.expects_expiry = False  # Did a message with an expiration of its own come?
+        self._turn = turn
+        self._line: Line | None = None  # Of consumers; there is one once there was a consumer.
+        self._watchers: dict[Callable[[], None], None] = {}
+        self._watched_count = 0
+        self._selective: SelectiveConsumers | None = None  # Who want only some messages.
+        self._upkeep: Upkeep | None = None  # Most queues need none, and pay nothing for it.
+        self._lease = Lease(self, virtual_host.clock, self.options.expires_ms)
+        self._times_to_live = TimesToLive(self.options.message_ttl_ms, ttl_history)
+        light.keeps_all = self.type.must_last
+        self._begin()
+
+    @classmethod
+    def arrange(cls, broker: Broker, light: LightQueue, arguments: Arguments) -> AnyQueue:
+        """The light queue of a queue with these arguments, in lanes if it has priorities."""
+        max_priority = parse_options(arguments).max_priority
+        return light if max_priority is None else broker.lanes(light, max_priority)
+
+    def __str__(self) -> str:
+        return f"queue '{self.name}' in vhost '{self.virtual_host.name}'"
+
+    @property
+    def durable(self) -> bool:
+        """Does it survive a restart?"""
+        return self.light.durable
+
+    @property
+    def is_consumed(self) -> bool:
+        """Has it consumers of any kind?"""
+        return self._line is not None and bool(self._line.consumers)
+
+    @property
+    def has_dead_letters(self) -> bool:
+        """Does what dies here go on to an exchange?"""
+        return self.options.dead_letter_exchange is not None
+
+    @property
+    def exclusive(self) -> bool:
+        """Is it one connection's own?"""
+        return self.exclusive_owner is not None
+
+    @property
+    def ready_count(self) -> int:
+        """Messages that wait to be delivered."""
+        if self._upkeep is not None:
+            self._upkeep.refresh()
+        return self.light.ready_count
+
+    @property
+    def unsettled_count(self) -> int:
+        """Messages in flight."""
+        return self.light.in_flight_count
+
+    @property
+    def consumer_count(self) -> int:
+        """Subscribers, without those who only wait for one answer."""
+        if self._line is None:
+            return 0
+        return sum(consumer.counted for consumer in self._line.consumers)
+
+    @property
+    def min_offset(self) -> int:
+        """The queue offset of the oldest message that is still held."""
+        return self.light.min_offset
+
+    @property
+    def max_offset(self) -> int:
+        """The queue offset that the next message gets."""
+        return self.light.max_offset
+
+    def level(self, priority: int) -> int:
+        """The lane of messages of a priority, if there are lanes."""
+        return priority
+
+    # Life
+
+    def keep_up(self) -> None:
+        """From now on, look after deadlines and limits."""
+        if self._upkeep is None:
+            clock = self.virtual_host.clock
+            self._upkeep = Upkeep(self, self.light, clock, self._times_to_live)
+            self._listen()
+
+    def follow(self, policies: HeldPolicies) -> None:
+        """These policies hold from now on."""
+        self.policies = policies
+        self._reconsider()
+
+    def redefine(self, arguments: Arguments) -> None:
+        """It has these arguments from now on, which were checked before."""
+        self.arguments = dict(arguments)
+        self._reconsider()
+
+    def _reconsider(self) -> None:
+        """Other options may hold: at once, for all that is here but for deadlines."""
+        former, self.options = self.options, self._options()
+        options = self.options
+        if options == former:
+            return
+        if options.message_ttl_ms != former.message_ttl_ms:
+            is_empty = not (self.light.ready_count or self.unsettled_count)
+            now_ms = int(self.virtual_host.clock.seconds() * 1000)
+            self._times_to_live.change(options.message_ttl_ms, now_ms, is_empty)
+        self._lease.change(options.expires_ms)
+        self._set_limits()
+        self.restored()
+
+    @property
+    def ttl_history(self) -> list[tuple[int, int | None]]:
+        """Since when messages last how long, if that has changed while they were here."""
+        return self._times_to_live.history
+
+    def restored(self) -> None:
+        """What holds is not what held when it was last looked after: see to that."""
+        if self._upkeep is not None:
+            self._turn.dispatchers[self] = None
+
+    def rewound(self) -> None:
+        """Messages that all were done with are ready again."""
+        if self._selective is not None:
+            self._selective.look_again()
+        if self._upkeep is not None:
+            self._upkeep.stop()
+            self._upkeep = None
+            self.keep_up()
+        self.wake()
+
+    def touch(self) -> None:
+        """Somebody uses the queue: it does not expire for a while."""
+        self._lease.renew()
+
+    def work(self) -> None:
+        """A time has come: do what is due, in a turn of its own."""
+        self.dispatch()
+        self._turn.end()
+
+    def expire(self) -> None:
+        """Nobody has used the queue for as long as it may be unused."""
+        self.virtual_host.remove_queue(self)
+        self._turn.end()
+
+    def stop(self) -> None:
+        """Wait for no time any more."""
+        self._lease.stop()
+        if self._selective is not None:
+            self._selective.stop()
+        if self._upkeep is not None:
+            self._upkeep.stop()
+
+    def check_delete(self, if_unused: bool, if_empty: bool) -> int:
+        """How many ready messages go when it is deleted. Raises `PreconditionFailedError`."""
+        ready_count = self.ready_count
+        if if_empty and ready_count:
+            raise PreconditionFailedError(f"{self} not empty")
+        if if_unused and self.is_consumed:
+            raise PreconditionFailedError(f"{self} in use")
+        return ready_count
+
+    # Consuming, as the queue's own group
+
+    def subscribe(
+        self,
+        consumer: Consumer,
+        exclusive: bool = False,
+        arguments: Arguments | None = None,
+        selects: Selects | None = None,
+    ) -> None:
+        """Add a consumer; those of a lower priority get what the others have no credit for.
+
+        If it `selects`, or its arguments do, the rest of the messages stays for others. Raises
+        `AccessRefusedError` if it, or another one, wants to be alone, and
+        `PreconditionFailedError` or `NotSupportedError` for what this type of queue cannot do.
+        """
+        arguments = arguments or {}
+        check_consumer_arguments(self.type, arguments, str(self))
+        priority = consumer_priority(arguments)
+        selects = selects or consumer_selector(arguments, str(self))
+        is_single = self.options.single_active_consumer
+        waits_in_line = is_single or arguments.get(IN_LINE_ARGUMENT) is True
+        if self._line is None:
+            self._line = Line()
+        if self._line.exclusive is not None or (exclusive and (self.is_consumed or is_single)):
+            raise AccessRefusedError(f"{self} in exclusive use")
+        self._line.add(consumer, priority, exclusive, waits_in_line, chooses=selects is not None)
+        if selects is not None:
+            if self._selective is None:
+                clock = self.virtual_host.clock
+                self._selective = SelectiveConsumers(self, self.light, clock)
+            self._selective.add(consumer, selects, priority)
+        self._lease.stop()
+        self._listen()
+        self.wake()
+
+    def unsubscribe(self, consumer: Consumer) -> None:
+        """Remove a consumer; what it has in flight stays so. Does nothing if it is not there."""
+        if self._line is None or consumer not in self._line.consumers:
+            return
+        if self._selective is not None:
+            self._selective.remove(consumer)
+            self._selective = self._selective or None
+        if self._line.remove(consumer):
+            self.wake()
+        if not self.is_consumed:
+            self._lease.renew()
+        self._listen()
+        if self.auto_delete and consumer.counted and not self.consumer_count:
+            self.virtual_host.remove_queue(self)
+
+    def take(self, count: int) -> list[Delivery]:
+        """At most `count` ready messages, in flight from now on."""
+        self.touch()
+        if self._upkeep is not None:
+            self._upkeep.refresh()
+        deliveries: list[Delivery] = []
+        if self.paused:
+            return deliveries
+        delivery_count = self.light.delivery_count
+        while len(deliveries) < count:
+            spans = self._take(count - len(deliveries))
+            if not spans:
+                break
+            for first_offset, messages, redelivered in spans:
+                for offset, message in enumerate(messages, first_offset):
+                    count_before = delivery_count(offset)
+                    deliveries.append(Delivery(offset, redelivered, message, count_before))
+        return deliveries
+
+    def take_at(self, offset: int, message: Message) -> bool:
+        """One ready message, wherever it is, goes in flight; was it delivered before?"""
+        if self._upkeep is not None:
+            return self._upkeep.take_at(offset, message)
+        return self.light.take_at(offset)
+
+    def is_deliverable(self, offset: int, message: Message) -> bool:
+        """Is this message ready, and not past its time?"""
+        if not self.light.is_ready(offset):
+            return False
+        return self._upkeep is None or not self._upkeep.is_expired(offset, message)
+
+    def settle(self, start: int, end: int) -> None:
+        """Messages in flight, `start` up to not including `end`, are acknowledged."""
+        self.light.settle(start, end)
+
+    def release(self, offsets: Iterable[int]) -> None:
+        """Messages in flight go back to their places, to be delivered again."""
+        if self._upkeep is None and self._selective is None:
+            self.light.release(offsets)
+            return
+        if self._upkeep is not None:
+            self._upkeep.refresh()
+        offsets = list(offsets)
+        self.light.release(offsets)
+        if self._selective is not None:
+            self._selective.returned(offsets)
+        if self._upkeep is not None:
+            self._upkeep.returned(offsets)
+
+    def admits(self, message: Message) -> bool:
+        """May this message be appended? One that is refused may be a dead letter."""
+        if self._upkeep is None or self._upkeep.admits(len(message[2])):
+            return True
+        if self.has_dead_letters and self.options.overflow == "reject-publish-dlx":
+            self.virtual_host.dead_letters.publish(self, [message], MAXLEN, lambda: None)
+        return False
+
+    def admits_all(self, messages: Sequence[Message]) -> bool:
+        """May all of these messages be appended, one after the other? Nothing happens to them."""
+        if self._upkeep is None:
+            return True
+        return self._upkeep.admits(sum(len(body) for _, _, body in messages), len(messages))
+
+    def reject(self, offsets: Iterable[int], reason: str = REJECTED) -> None:
+        """Messages in flight are not wanted: dead letters, or dropped."""
+        dead: list[Span] = []
+        for offset in offsets:
+            found = self.light.read(offset, 1) if self.has_dead_letters else None
+            if found:
+                dead.append((offset, [found[0][1]], True))
+            else:
+                self.light.settle(offset, offset + 1)
+        if dead:
+            self.bury(dead, reason)
+
+    def bury(self, dead: Sequence[Span], reason: str) -> None:
+        """Messages in flight have died: dead letters, or dropped.
+
+        They are settled when their dead letters are safe: a crash may double, never lose them.
+        Raises `OSError` if the disk refuses: then they still are in flight.
+        """
+
+        def settle() -> None:
+            for start, messages, _ in dead:
+                self.light.settle(start, start + len(messages))
+
+        if self.has_dead_letters:
+            letters = [message for _, messages, _ in dead for message in messages]
+            self.virtual_host.dead_letters.publish(self, letters, reason, settle)
+        else:
+            settle()
+
+    def give_back(self, offsets: Sequence[int]) -> None:
+        """Messages in flight, which nobody had, are ready again."""
+        self.light.release(offsets)
+        if self._selective is not None:
+            self._selective.returned(offsets)
+
+    def wake(self) -> None:
+        """A consumer has credit again: look at the end of the turn."""
+        if self.light.ready_count and self.is_consumed:
+            self._turn.dispatchers[self] = None
+
+    def purge(self) -> int:
+        """Drop what is ready; return how many messages that were."""
+        if self._upkeep is not None:
+            self._upkeep.refresh()
+            self._upkeep.purged()
+        return self.light.purge()
+
+    def dispatch(self) -> None:
+        """Hand out what the consumers take: each in turn one message, as RabbitMQ does."""
+        if self._watchers:
+            self._call_watchers()
+        line = self._line
+        if line is not None and not self.paused:
+            if line.held:
+                line.let_go()
+            if self._selective is not None:
+                self._selective.deliver(line.active)
+            if line.members and self.light.ready_count:
+                self._deliver(line)
+        if self._upkeep is not None:
+            self._upkeep.tidy()
+
+    # Reading, without taking anything
+
+    def read(self, offset: int, count: int) -> list[tuple[int, Message]]:
+        """Messages from `offset` on, with their offsets; nothing changes."""
+        return self.light.read(offset, count)
+
+    def location(self, offset: int) -> Location:
+        """Where a held message is. Raises `OffsetOutOfRangeError`."""
+        return Location(*self.light.location(offset))
+
+    def search_timestamp(self, timestamp_ms: int) -> int:
+        """The offset of the first message stored at that time or later."""
+        return self.light.lanes[0].search_timestamp(timestamp_ms)
+
+    def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` once when the next message is appended; returns how to cancel that."""
+        if not self._watchers:
+            self._watched_count = self.light.appended_count
+        self._watchers[callback] = None
+        self._listen()
+
+        def cancel() -> None:
+            self._watchers.pop(callback, None)
+            self._listen()
+
+        return cancel
+
+    def is_own_group(self, group: str) -> bool:
+        """Is this the group of the queue's name, which is the queue itself?"""
+        return group == self.name
+
+    def group_offset(self, group: str) -> int | None:
+        """How far another group has come; None if it never said."""
+        return self.light.lanes[0].group_offsets.get(group)
+
+    def commit_group_offset(self, group: str, offset: int) -> None:
+        """Another group has come so far."""
+        self.virtual_host.commit_group_offset(self, group, offset)
+
+    def deleted(self) -> None:
+        """The queue is gone: tell those who waited."""
+        self.stop()
+        line, self._line, self._selective = self._line, None, None
+        for consumer in line.consumers if line is not None else ():
+            consumer.cancelled()
+        watchers, self._watchers = self._watchers, {}
+        for watcher in watchers:
+            watcher()
+
+    # The rest is private
+
+    def _begin(self) -> None:
+        """Look after what the options ask for, from the start."""
+        self._set_limits()
+
+    def _options(self) -> QueueOptions:
+        return parse_options(effective_arguments(self.arguments, self.policies.definition))
+
+    def _set_limits(self) -> None:
+        """From now on, look after what the options limit."""
+        options = self.options
+        self.light.guarded = options.may_refuse
+        if self._upkeep is not None:
+            self._upkeep.follow(options)
+        elif options.needs_upkeep or self.ttl_history:
+            self.keep_up()
+
+    def _listen(self) -> None:
+        """Have the core tell of new messages only if somebody waits for them."""
+        waited_for = self.is_consumed or self._watchers or self._upkeep is not None
+        self.light.dispatcher = self if waited_for else None
+
+    def _take(self, count: int) -> list[Span]:
+        return self.light.take(count) if self._upkeep is None else self._upkeep.take(count)
+
+    def _deliver(self, line: Line) -> None:
+        """Hand out one helping, and come again in the next round if there is more."""
+        takers = line.takers()
+        if not takers:
+            return
+        if len(takers) > 1:
+            self._deliver_in_turn(line, takers)
+        else:
+            consumer, credit = takers[0]
+            light = self.light
+            for first_offset, messages, redelivered in self._take(min(credit, _TAKE_COUNT_MAX)):
+                consumer.deliver(self, first_offset, messages, redelivered)
+                if consumer.no_ack:
+                    light.settle(first_offset, first_offset + len(messages))
+        if self.light.ready_count:
+            self._turn.dispatchers[self] = None
+
+    def _deliver_in_turn(self, line: Line, takers: list[tuple[Consumer, int]]) -> None:
+        before = line.equals(takers[0][0])
+        rounds = min(credit for _, credit in takers)
+        rounds = max(1, min(rounds, _TAKE_COUNT_MAX // len(takers)))
+        if any(consumer.shares_credit for consumer, _ in takers):
+            takers, rounds = takers[:1], 1  # Then all are asked again.
+        turn = 0
+        for first_offset, messages, redelivered in self._take(rounds * len(takers)):
+            for offset, message in enumerate(messages, first_offset):
+                consumer = takers[turn % len(takers)][0]
+                turn += 1
+                consumer.deliver(self, offset, [message], redelivered)
+                if consumer.no_ack:
+                    self.light.settle(offset, offset + 1)
+        if turn:
+            line.rotate(before, [consumer for consumer, _ in takers], turn)
+
+    def _call_watchers(self) -> None:
+        if self._watchers and self.light.appended_count > self._watched_count:
+            watchers, self._watchers = self._watchers, {}
+            self._listen()
+            for watcher in watchers:
+                watcher()

@@ -1,0 +1,159 @@
+"""The service in this process: the reactor, the signals, the ready line and the exit code.
+
+What a person can mend (a setting, the data folder, a port) is one line on stderr and exit code 2,
+never a traceback.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from core.errors import CoreError
+from gateway.config import ConfigError, load_config
+from gateway.service.front_ends import FrontEndLoadError, load_front_ends
+from gateway.service.listeners import ListenError
+from gateway.service.logs import start_logging
+from gateway.service.service import Service
+
+EXIT_CLEAN = 0
+EXIT_FAILED = 1
+EXIT_UNUSABLE = 2
+
+_GARBAGE_THRESHOLD = 50_000  # New containers, more made than freed, before the young are walked.
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_log = Logger()
+
+
+def serve_until_stopped(
+    data_dir: Path, config_file: Path | None, settings: Sequence[str], log_level: str
+) -> int:
+    """Run the broker until a signal stops it; returns the exit code."""
+    for number in _SIGNALS:  # Until the reactor runs, nobody needs a goodbye.
+        signal.signal(number, _exit_at_once)
+    reactor = _install_reactor()
+    start_logging(sys.stderr, log_level)
+    try:
+        front_ends = load_front_ends()
+        sections = {front_end.section: front_end.config_class for front_end in front_ends}
+        config = load_config(config_file, settings, sections)
+        service = Service(data_dir, config, front_ends, reactor, _die)
+        service.start()
+    except (ConfigError, CoreError, FrontEndLoadError, ListenError, OSError) as error:
+        print(f"rosettamq: {error}", file=sys.stderr)
+        return EXIT_UNUSABLE
+    return _Run(service, data_dir, reactor).until_stopped()
+
+
+def _die(error: BaseException) -> NoReturn:
+    """The disk refuses to flush: end as if killed, so that the next start recovers what is there.
+
+    A clean stop would write a checkpoint, and so vouch for what may be lost.
+    """
+    print(f"rosettamq: the disk refuses to flush, giving up: {error}", file=sys.stderr, flush=True)
+    os._exit(EXIT_FAILED)
+
+
+def _tune_garbage_collection() -> None:
+    """Look for cycles seldom, and not among what start-up made.
+
+    Messages come and go by reference counts; walking all of them 700 at a time, as is the default,
+    costs throughput, and a full walk costs latency.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_THRESHOLD)
+
+
+def _allow_many_connections() -> None:
+    """Each takes a file descriptor; as many as the system's administrator grants are ours."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _install_reactor() -> Any:
+    """Twisted's reactor, without the TLS that Twisted imports with it.
+
+    Its sockets import pyOpenSSL wherever that is installed, for a `startTLS` that nobody here
+    calls. `gateway.service.tls` imports it when there is a certificate.
+    """
+    hidden: dict[str, Any] = {"OpenSSL": None}
+    sys.modules.update(hidden)
+    try:
+        from twisted.internet import epollreactor
+
+        epollreactor.install()
+    finally:
+        del sys.modules["OpenSSL"]
+    from twisted.internet import reactor
+
+    return reactor
+
+
+def _exit_at_once(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(EXIT_CLEAN)
+
+
+class _Run:
+    """One started service, from its ready line to its end."""
+
+    def __init__(self, service: Service, data_dir: Path, reactor: Any) -> None:
+        self._service = service
+        self._data_dir = data_dir
+        self._reactor = reactor
+        self._stopping = False
+        self._exit_code = EXIT_CLEAN
+
+    def until_stopped(self) -> int:
+        _tune_garbage_collection()
+        _allow_many_connections()
+        self._reactor.callWhenRunning(self._take_signals)
+        self._reactor.callWhenRunning(self._announce)
+        # Twisted's handlers come first, for what comes with them: a signal wakes the reactor even
+        # if it arrives just before the reactor sleeps. Ours replace them at once.
+        self._reactor.run()
+        return self._exit_code
+
+    def _take_signals(self) -> None:
+        for number in _SIGNALS:
+            signal.signal(number, self._on_signal)
+        if self._service.has_tls:
+            signal.signal(signal.SIGHUP, self._on_hang_up)
+
+    def _announce(self) -> None:
+        print(self._service.ready_line(), flush=True)
+        if sys.stdout.isatty():
+            from gateway.service.welcome import show_welcome
+
+            show_welcome(self._service.addresses, self._data_dir)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._reactor.callFromThread(self._stop, signal.Signals(number).name)
+
+    def _on_hang_up(self, number: int, frame: FrameType | None) -> None:
+        self._reactor.callFromThread(self._service.reload_certificates)
+
+    def _stop(self, signal_name: str) -> None:
+        if self._stopping:
+            return
+        self._stopping = True
+        _log.info("stopping on {signal_name}", signal_name=signal_name)
+        self._service.stop().addErrback(self._on_failure).addCallback(self._end)
+
+    def _on_failure(self, failure: Failure) -> None:
+        _log.failure("could not stop cleanly", failure)
+        self._exit_code = EXIT_FAILED
+
+    def _end(self, _result: object) -> None:
+        self._reactor.stop()

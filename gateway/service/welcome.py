@@ -1,0 +1,36 @@
+"""What a person at a terminal sees when the broker is ready: where it is and what to try first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from gateway.service.addresses import format_address
+
+_FIRST_STEPS = """\
+import pika
+
+channel = pika.BlockingConnection(pika.URLParameters("amqp://guest:guest@{amqp}/")).channel()
+channel.queue_declare("orders", durable=True)
+channel.basic_publish("", "orders", b"hello")"""
+
+
+def show_welcome(addresses: Mapping[str, tuple[str, int]], data_dir: Path) -> None:
+    """Print the panel to stdout."""
+    console = Console(highlight=False)
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="bold")
+    for name, address in addresses.items():
+        facts.add_row(name.replace("_", " "), format_address(*address))
+    facts.add_row("data", str(data_dir.resolve()))
+    facts.add_row("login", "guest / guest")
+    facts.add_row("stop", "Ctrl-C")
+    console.print(Panel(facts, title="RosettaMQ", expand=False))
+    if "amqp" in addresses:
+        console.print("Try it in another terminal (pip install pika):\n", style="dim")
+        console.print(_FIRST_STEPS.format(amqp=format_address(*addresses["amqp"])), markup=False)
+        console.print("\n... or run `rosettamq demo`.", style="dim", markup=False)

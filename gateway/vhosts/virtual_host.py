@@ -1,0 +1,583 @@
+"""A virtual host: a namespace of exchanges, queues and bindings, and how they map onto the core.
+
+Durable ones are documents of the core's metadata; the rest is forgotten with the process. The words
+of the errors are RabbitMQ's (spec: the failure table of AMQP 0-9-1 as RabbitMQ serves it).
+"""
+
+from __future__ import annotations
+
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+
+from core.broker import Broker
+from core.light_queue import LightQueue
+from core.route import DependsOn, Route
+from gateway.delays.delays import Delays
+from gateway.errors import (
+    AccessRefusedError,
+    NotFoundError,
+    PreconditionFailedError,
+    ResourceLockedError,
+)
+from gateway.exchanges.bindings import Arguments, Binding, Destination
+from gateway.exchanges.delayed_exchanges import TYPE as DELAYED_TYPE
+from gateway.exchanges.delayed_exchanges import matching_type
+from gateway.exchanges.exchange import PREDECLARED, TYPES, Exchange
+from gateway.exchanges.keepers import Keepers
+from gateway.messages import Header, Language
+from gateway.policies.policies import Policies
+from gateway.policies.redeclaring import redeclare_exchange, redeclare_queue
+from gateway.queues.arguments import check_arguments
+from gateway.queues.classes import queue_class
+from gateway.queues.dead_letters import DeadLetters
+from gateway.queues.queue import Queue
+from gateway.queues.tools import QueueTools
+from gateway.queues.types import add_default_type, check_lasting, check_named, find_type
+from gateway.values import type_name, type_names, with_types
+from gateway.vhosts.intake import Intake
+from gateway.vhosts.missing import Missing
+from gateway.vhosts.route_table import RouteTable
+from gateway.vhosts.routing import find_queues
+from gateway.vhosts.topology import Topology
+
+
+class VirtualHost:
+    """One namespace. `changed` is called at every change of what a route depends on."""
+
+    def __init__(
+        self,
+        name: str,
+        broker: Broker,
+        changed: Callable[[], None],
+        clock: IReactorTime,
+        languages: Mapping[int, Language],
+    ) -> None:
+        self.name = name
+        self.description = ""
+        self.tags: tuple[str, ...] = ()
+        self.default_queue_type = "classic"
+        self.limits: dict[str, int] = {}  # Those below 0 are none.
+        self.policies = Policies(name, broker, self.follow_policies)
+        self.clock = clock
+        self.dead_letters = DeadLetters(self, languages)
+        self.delays = Delays(self, broker, languages)
+        self._keepers = Keepers(self, broker, languages)
+        self.exchanges: dict[str, Exchange] = {}
+        self.queues: dict[str, Queue] = {}
+        self._routes = RouteTable(broker)
+        self.intake = Intake(broker, self.delays, self._routes, self._store_queue)
+        self._broker = broker
+        self._changed = changed
+        self._missing = Missing()
+        self._owned: dict[object, dict[Queue, None]] = {}
+        self._topology = Topology(name, broker, changed)
+        self.queue_tools = QueueTools(name, broker, clock, languages)
+        for exchange, type in PREDECLARED.items():
+            self.exchanges[exchange] = Exchange(
+                name, exchange, type, True, False, exchange == "amq.rabbitmq.trace", {}
+            )
+
+    # Exchanges
+
+    def find_exchange(self, name: str) -> Exchange:
+        """The exchange of this name. Raises `NotFoundError`."""
+        exchange = self.exchanges.get(name)
+        if exchange is None:
+            raise NotFoundError(f"no exchange '{name}' in vhost '{self.name}'")
+        return exchange
+
+    def declare_exchange(
+        self,
+        name: str,
+        type: str,
+        *,
+        durable: bool = False,
+        auto_delete: bool = False,
+        internal: bool = False,
+        arguments: Arguments | None = None,
+    ) -> Exchange:
+        """Create an exchange, or find an equivalent one.
+
+        Raises `AccessRefusedError` or `PreconditionFailedError`.
+        """
+        name = clean_name(name)
+        arguments = arguments or {}
+        if not name:
+            raise AccessRefusedError("operation not permitted on the default exchange")
+        if type not in TYPES and type != DELAYED_TYPE:
+            raise PreconditionFailedError(f"unknown exchange type '{type}'")
+        exchange = self.exchanges.get(name)
+        if exchange is not None:
+            wanted = Exchange(self.name, name, type, durable, auto_delete, internal, arguments)
+            if (changed := redeclare_exchange(exchange, wanted)) is not None:
+                exchange.arguments = dict(changed)
+                self._store_exchange(exchange)
+                self._changed()
+            return exchange
+        if name.startswith("amq."):
+            raise AccessRefusedError(f"exchange name '{name}' contains reserved prefix 'amq.*'")
+        TYPES[matching_type(type, arguments, TYPES)].check(arguments)
+        exchange = Exchange(self.name, name, type, durable, auto_delete, internal, arguments)
+        alternate = arguments.get("alternate-exchange", "")
+        if not isinstance(alternate, str):
+            raise PreconditionFailedError(
+                f"invalid type '{type_name(alternate)}' for arg 'alternate-exchange' in {exchange}"
+            )
+        self._store_exchange(exchange)
+        self._add_exchange(exchange)
+        self._keepers.begin(exchange)
+        self._changed()
+        return exchange
+
+    def delete_exchange(self, name: str, *, if_unused: bool = False) -> None:
+        """Delete an exchange and its bindings; a missing one is no error.
+
+        Raises `AccessRefusedError` or `PreconditionFailedError`.
+        """
+        name = clean_name(name)
+        if not name:
+            raise AccessRefusedError("operation not permitted on the default exchange")
+        if name.startswith("amq."):
+            shown = f"exchange '{name}' in vhost '{self.name}'"
+            raise AccessRefusedError(f"deletion of system {shown} not allowed")
+        exchange = self.exchanges.get(name)
+        if exchange is None:
+            return
+        if if_unused and exchange.bindings:
+            raise PreconditionFailedError(f"{exchange} in use")
+        self._remove_exchange(exchange)
+
+    # Queues
+
+    def find_queue(self, name: str, owner: object | None = None) -> Queue:
+        """The queue of this name, for `owner`. Raises `NotFoundError`, `ResourceLockedError`."""
+        queue = self.queues.get(name)
+        if queue is None:
+            raise NotFoundError(f"no queue '{name}' in vhost '{self.name}'")
+        if queue.exclusive_owner is not None and queue.exclusive_owner is not owner:
+            raise _locked(queue)
+        return queue
+
+    def queue_named(self, name: str) -> Queue | None:
+        """The queue of this name, for a route; whoever keeps that hears if it comes to exist."""
+        queue = self.queues.get(name)
+        if queue is None:
+            self._missing.look(name)
+        return queue
+
+    def declare_queue(
+        self,
+        name: str,
+        *,
+        durable: bool = False,
+        exclusive_owner: object | None = None,
+        auto_delete: bool = False,
+        arguments: Arguments | None = None,
+        owner: object | None = None,
+    ) -> Queue:
+        """Create a queue, or find an equivalent one; an empty name makes one up.
+
+        Raises `AccessRefusedError`, `PreconditionFailedError` or `ResourceLockedError`.
+        """
+        name = clean_name(name)
+        owner = owner if owner is not None else exclusive_owner
+        durable = durable and exclusive_owner is None
+        arguments = add_default_type(
+            arguments or {},
+            self.default_queue_type,
+            durable=durable,
+            exclusive=exclusive_owner is not None,
+            auto_delete=auto_delete,
+        )
+        type = find_type(arguments)
+        check_named(type, name)
+        if name.startswith("amq."):
+            # RabbitMQ says so before it looks whether there is one.
+            raise AccessRefusedError(f"queue name '{name}' contains reserved prefix 'amq.*'")
+        name = name or "amq.gen-" + _random_name()
+        existing = self.queues.get(name)
+        if existing is not None:
+            if existing.exclusive_owner is not None and existing.exclusive_owner is not owner:
+                raise _locked(existing)
+            if existing.exclusive != (exclusive_owner is not None):
+                raise _locked(existing)
+            changed = redeclare_queue(
+                existing, durable=durable, auto_delete=auto_delete, arguments=arguments
+            )
+            if changed is not None:
+                existing.redefine(changed)
+                self._store_queue(existing)
+                self._changed()
+            existing.touch()
+            return existing
+        limit = self.limits.get("max-queues", -1)
+        if 0 <= limit <= len(self.queues):
+            raise PreconditionFailedError(
+                f"cannot declare queue '{name}':"
+                f" queue limit in vhost '{self.name}' ({limit}) is reached"
+            )
+        described = f"queue '{name}' in vhost '{self.name}'"
+        check_arguments(arguments, described)
+        check_lasting(
+            type,
+            described,
+            durable=durable,
+            exclusive=exclusive_owner is not None,
+            auto_delete=auto_delete,
+        )
+        document = self._queue_document(name, auto_delete, arguments) if durable else None
+        light = self._broker.declare_queue(document)
+        queue = self._add_queue(name, light, exclusive_owner, auto_delete, arguments)
+        queue.touch()
+        if exclusive_owner is not None:
+            self._owned.setdefault(exclusive_owner, {})[queue] = None
+        return queue
+
+    def make_reply_queue(self, prefix: str, owner: object) -> Queue:
+        """A queue for replies to `owner`, gone with its consumer; nobody can guess its name."""
+        name = prefix + _random_name()
+        light = self._broker.declare_queue(None)
+        queue = self._add_queue(name, light, owner, True, {})
+        self._owned.setdefault(owner, {})[queue] = None
+        return queue
+
+    def delete_queue(
+        self,
+        name: str,
+        *,
+        owner: object | None = None,
+        if_unused: bool = False,
+        if_empty: bool = False,
+    ) -> int:
+        """Delete a queue; return how many ready messages went with it, 0 if there is no queue.
+
+        Raises `PreconditionFailedError` or `ResourceLockedError`.
+        """
+        name = clean_name(name)
+        if name not in self.queues:
+            return 0
+        queue = self.find_queue(name, owner)
+        count = queue.check_delete(if_unused, if_empty)
+        self.remove_queue(queue)
+        return count
+
+    def remove_queue(self, queue: Queue) -> None:
+        """Remove a queue and its bindings, and tell its consumers."""
+        if self.queues.get(queue.name) is not queue:
+            return
+        self.queue_tools.resume(queue)  # A new one of this name is not paused.
+        del self.queues[queue.name]
+        self._routes.remove(queue)
+        if queue.exclusive_owner is not None:
+            self._owned.get(queue.exclusive_owner, {}).pop(queue, None)
+        self._remove_bindings_to(queue)
+        is_routed = self._broker.is_routed(queue.light)
+        self._broker.delete_queue(queue.light)
+        if is_routed:
+            self._changed()
+        queue.deleted()
+
+    def release_owner(self, owner: object) -> None:
+        """A connection is gone: so are its exclusive queues."""
+        for queue in list(self._owned.get(owner, ())):
+            self.remove_queue(queue)
+        self._owned.pop(owner, None)
+
+    def remove_everything(self) -> None:
+        """Remove all queues and exchanges: the virtual host is being deleted."""
+        for queue in list(self.queues.values()):
+            self.remove_queue(queue)
+        for exchange in list(self.exchanges.values()):
+            self._remove_exchange(exchange)
+        self.delays.drop_all()
+        self.policies.delete_all()
+
+    def follow_policies(self) -> None:
+        """Others may hold than before: have every queue and exchange follow those that do."""
+        for queue in self.queues.values():
+            held = self.policies.for_queue(queue.name, queue.type.name)
+            if held == queue.policies:
+                continue
+            history = queue.ttl_history
+            queue.follow(held)
+            if queue.ttl_history != history:
+                self._store_queue(queue)
+        for exchange in self.exchanges.values():
+            exchange.policies = self.policies.for_exchange(exchange.name)
+        self._changed()
+
+    # Bindings
+
+    def bind_queue(
+        self,
+        queue: str,
+        exchange: str,
+        routing_key: str,
+        arguments: Arguments | None = None,
+        owner: object | None = None,
+    ) -> Queue:
+        """Bind a queue to an exchange, and return it; doing it again changes nothing."""
+        source = self._find_bindable(exchange)
+        destination = self.find_queue(clean_name(queue), owner)
+        if self._topology.bind(source, destination, routing_key, arguments or {}):
+            self._keepers.replay(source, destination)
+        return destination
+
+    def unbind_queue(
+        self,
+        queue: str,
+        exchange: str,
+        routing_key: str,
+        arguments: Arguments | None = None,
+        owner: object | None = None,
+    ) -> None:
+        """Undo `bind_queue`; what is not there is no error."""
+        queue, exchange = clean_name(queue), clean_name(exchange)
+        if not exchange:
+            raise AccessRefusedError("operation not permitted on the default exchange")
+        if queue in self.queues and exchange in self.exchanges:
+            binding = Binding.make(self.queues[queue], routing_key, arguments or {})
+            if binding in self.exchanges[exchange].bindings:
+                self.find_queue(queue, owner)
+                self._unbind(self.exchanges[exchange], binding)
+
+    def bind_exchange(
+        self, destination: str, source: str, routing_key: str, arguments: Arguments | None = None
+    ) -> None:
+        """Bind an exchange to another one, the source."""
+        if not destination:
+            raise AccessRefusedError("operation not permitted on the default exchange")
+        found = self._find_bindable(source)
+        target = self._find_bindable(destination)
+        if self._topology.bind(found, target, routing_key, arguments or {}):
+            self._keepers.replay(found, target)
+
+    def unbind_exchange(
+        self, destination: str, source: str, routing_key: str, arguments: Arguments | None = None
+    ) -> None:
+        """Undo `bind_exchange`; what is not there is no error."""
+        destination, source = clean_name(destination), clean_name(source)
+        if not destination or not source:
+            raise AccessRefusedError("operation not permitted on the default exchange")
+        if destination in self.exchanges and source in self.exchanges:
+            binding = Binding.make(self.exchanges[destination], routing_key, arguments or {})
+            self._unbind(self.exchanges[source], binding)
+
+    # Messages
+
+    def route(
+        self,
+        exchange: str,
+        routing_key: str,
+        header: Header | None,
+        more_keys: Sequence[str] = (),
+    ) -> Route:
+        """Where a message goes that is published so; `more_keys` lead there as well.
+
+        Raises `NotFoundError`, or `AccessRefusedError` for an internal exchange.
+        """
+        found = self.find_exchange(exchange)
+        if found.internal:
+            raise AccessRefusedError(f"cannot publish to internal {found}")
+        if header is not None and header.may_delay:
+            delayed = self.delays.route(found, more_keys, header)
+            if delayed is not None:
+                return delayed
+        queues, depends_on = self.find_targets(found, (routing_key, *more_keys), header)
+        return self.route_to(queues, depends_on, header)
+
+    def find_targets(
+        self, exchange: Exchange, routing_keys: Sequence[str], header: Header | None
+    ) -> tuple[list[Queue], DependsOn]:
+        """The queues that an exchange leads to, and what of the message had a say in it."""
+        return find_queues(self, exchange, routing_keys, header)
+
+    def route_to(
+        self, queues: Iterable[Queue], depends_on: DependsOn, header: Header | None
+    ) -> Route:
+        """The route of a message to these queues; in some its priority has a say."""
+        return self._routes.route(queues, depends_on, header)
+
+    # Topics, as native clients see them
+
+    def topic_queue(self, topic: str, create: bool) -> Queue | None:
+        """What a native reader of a topic reads.
+
+        The queue of that name; else, for an exchange of that name, its tap: a queue that from now
+        on gets a copy of everything published there; else, with `create`, a new durable queue.
+        """
+        queue = self.queues.get(topic)
+        if queue is not None:
+            return queue
+        exchange = self.exchanges.get(topic) if topic else None
+        if exchange is None:
+            return self.declare_queue(topic, durable=True) if create else None
+        if exchange.tap is None:
+            exchange.tap = self._keepers.make_tap(exchange)
+            self._changed()
+        return exchange.tap
+
+    def topic_route(self, topic: str, tag: str, header: Header | None) -> Route:
+        """Where a native send goes: to the exchange of that name, else to the queue."""
+        if topic and topic in self.exchanges:
+            return self.route(topic, tag, header)
+        self.topic_queue(topic, create=True)
+        return self.route("", topic, header)
+
+    def commit_group_offset(self, queue: Queue, group: str, offset: int) -> None:
+        """Another group than the queue's own has come so far."""
+        self._broker.commit_group_offset(queue.light.lanes[0], group, offset)
+
+    # Recovery
+
+    def restore_exchange(self, document: list[Any]) -> None:
+        """Bring back a durable exchange."""
+        _, name, type, auto_delete, internal, arguments = document
+        self._add_exchange(Exchange(self.name, name, type, True, auto_delete, internal, arguments))
+
+    def restore_queue(self, document: list[Any], light: LightQueue) -> None:
+        """Bring back a durable queue, or the tap of an exchange."""
+        _, name, auto_delete, arguments, more = document
+        if self._keepers.restore(self.exchanges.get(name), more, light):
+            return
+        arguments = with_types(arguments, more["types"])
+        history = [(since, time) for since, time in more.get("ttl_history", ())]
+        queue = self._add_queue(name, light, None, auto_delete, arguments, history)
+        if "may_expire" in more:
+            queue.expects_expiry = True
+            queue.keep_up()
+
+    def restore_binding(self, document: list[Any]) -> None:
+        """Bring back a durable binding."""
+        self._topology.restore(document, self.exchanges, self.queues)
+
+    def restored(self) -> None:
+        """Everything is back: see to what happened to the queues meanwhile."""
+        for exchange in self.exchanges.values():
+            self._keepers.begin(exchange)
+        self.queue_tools.restore(self.queues.values())
+        for exchange in self.exchanges.values():
+            exchange.policies = self.policies.for_exchange(exchange.name)
+        for queue in self.queues.values():
+            queue.restored()
+            queue.touch()
+
+    def stop(self) -> None:
+        """Wait for no time any more."""
+        for queue in self.queues.values():
+            queue.stop()
+
+    # The rest is private
+
+    def _store_exchange(self, exchange: Exchange) -> None:
+        if exchange.durable:
+            document = [
+                self.name,
+                exchange.name,
+                exchange.type,
+                exchange.auto_delete,
+                exchange.internal,
+                exchange.arguments,
+            ]
+            self._broker.put_document("exchange", _key(self.name, exchange.name), document)
+
+    def _add_exchange(self, exchange: Exchange) -> None:
+        exchange.policies = self.policies.for_exchange(exchange.name)
+        self.exchanges[exchange.name] = exchange
+
+    def _add_queue(
+        self,
+        name: str,
+        light: LightQueue,
+        owner: object | None,
+        auto_delete: bool,
+        arguments: Arguments,
+        ttl_history: Sequence[tuple[int, int | None]] = (),
+    ) -> Queue:
+        type = find_type(arguments)
+        policies = self.policies.for_queue(name, type.name)
+        make, turn = queue_class(type), self._broker.turn
+        lanes = make.arrange(self._broker, light, arguments)
+        queue = make(self, name, lanes, turn, owner, auto_delete, arguments, policies, ttl_history)
+        self.queues[name] = queue
+        self._routes.add(queue)
+        if name in self._missing:
+            self._missing.clear()
+            self._changed()
+        return queue
+
+    def _store_queue(self, queue: Queue) -> None:
+        """What a restart has to know of a queue has changed, if it has to know of it at all."""
+        if not queue.durable:
+            return
+        more: dict[str, Any] = {}
+        if queue.expects_expiry:
+            more["may_expire"] = True
+        if queue.ttl_history:
+            more["ttl_history"] = queue.ttl_history
+        document = self._queue_document(queue.name, queue.auto_delete, queue.arguments, more)
+        self._broker.update_queue(queue.light, document)
+
+    def _queue_document(
+        self,
+        name: str,
+        auto_delete: bool,
+        arguments: Arguments,
+        more: Mapping[str, Any] | None = None,
+    ) -> list[Any]:
+        more = {"types": type_names(arguments), **(more or {})}
+        return [self.name, name, auto_delete, dict(arguments), more]
+
+    def _find_bindable(self, exchange: str) -> Exchange:
+        exchange = clean_name(exchange)
+        if not exchange:
+            raise AccessRefusedError("operation not permitted on the default exchange")
+        return self.find_exchange(exchange)
+
+    def _unbind(self, source: Exchange, binding: Binding) -> None:
+        if not self._topology.unbind(source, binding):
+            return
+        if source.auto_delete and not source.bindings:
+            self._remove_exchange(source)
+
+    def _remove_bindings_to(self, destination: Destination) -> None:
+        bindings = self._topology.bound_to(destination)
+        self._topology.unbind_all(bindings)
+        for source in dict.fromkeys(source for source, _ in bindings):
+            if source.auto_delete and not source.bindings:
+                self._remove_exchange(source)
+
+    def _remove_exchange(self, exchange: Exchange) -> None:
+        if self.exchanges.pop(exchange.name, None) is None:
+            return
+        self._changed()
+        self._broker.delete_document("exchange", _key(self.name, exchange.name))
+        self._topology.unbind_all([(exchange, binding) for binding in exchange.bindings])
+        self._remove_bindings_to(exchange)
+        self.delays.drop(exchange.name)
+        self._keepers.end(exchange)
+
+
+def _key(*parts: str) -> str:
+    return "\0".join(parts)
+
+
+def _random_name() -> str:
+    return urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+
+
+def clean_name(name: str) -> str:
+    """RabbitMQ strips line breaks from the names in declarations."""
+    return name.replace("\r", "").replace("\n", "")
+
+
+def _locked(queue: Queue) -> ResourceLockedError:
+    return ResourceLockedError(
+        f"cannot obtain exclusive access to locked {queue}. It could be originally declared on"
+        " another connection or the exclusive property value does not match that of the original"
+        " declaration."
+    )

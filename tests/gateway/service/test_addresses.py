@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway.service.addresses import format_address, parse_address
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "text"),
+    [("127.0.0.1", 5672, "127.0.0.1:5672"), ("::1", 0, "[::1]:0"), ("mq", 65535, "mq:65535")],
+)
+def test_there_and_back(host: str, port: int, text: str) -> None:
+    assert format_address(host, port) == text
+    assert parse_address(text) == (host, port)
+
+
+@pytest.mark.parametrize("text", ["", "mq", ":5672", "mq:", "mq:x"])
+def test_not_an_address(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 (int's own words will do)
+        parse_address(text)

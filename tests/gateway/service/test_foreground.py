@@ -1,0 +1,108 @@
+"""The command as a process: what it prints, how it ends. All on free ports of the loopback."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.demo.broker_process import BrokerProcess
+from gateway.service import foreground
+
+TIMEOUT_S = 60
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+def test_version() -> None:
+    assert re.fullmatch(r"rosettamq, version \d+\.\d+\.\d+\n", run("--version").stdout)
+
+
+def test_the_ready_line_and_a_clean_stop(tmp_path: Path) -> None:
+    data_dir = tmp_path / "new" / "data"
+    with BrokerProcess(data_dir) as broker:
+        assert list(broker.addresses) == ["amqp", "stomp", "native", "name_server", "http", "ws"]
+        for address in broker.addresses.values():
+            socket.create_connection(address, TIMEOUT_S).close()
+        assert broker.stop() == 0
+        assert "Traceback" not in broker.log()
+    assert (data_dir / "lock").exists()
+
+
+def test_sigint_is_a_clean_stop_too(tmp_path: Path) -> None:
+    with BrokerProcess(tmp_path) as broker:
+        broker.process.send_signal(signal.SIGINT)
+        assert broker.process.wait(TIMEOUT_S) == 0
+
+
+def test_a_data_folder_in_use(tmp_path: Path) -> None:
+    with BrokerProcess(tmp_path) as broker:
+        second = run("serve", "--data-dir", str(tmp_path), "--set", "amqp.port=0")
+        assert second.returncode == 2
+        assert second.stdout == ""
+        assert (
+            second.stderr == f"rosettamq: the data folder {tmp_path} is in use by another process\n"
+        )
+        assert broker.stop() == 0
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = run("serve", "--data-dir", str(tmp_path), "--set", f"amqp.port={port}")
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines()[-1] == (
+        f"rosettamq: cannot listen on 127.0.0.1:{port} for amqp: Address already in use"
+    )
+    with BrokerProcess(tmp_path) as broker:
+        assert broker.stop() == 0
+
+
+def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "metadata").mkdir()
+    refused = run("serve", "--data-dir", str(tmp_path))
+    assert refused.returncode == 2
+    assert refused.stderr == f"rosettamq: [Errno 21] Is a directory: '{tmp_path}/metadata'\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--set", "amqp.prot=1"), "rosettamq: --set unknown key amqp.prot (there are: "),
+        (("--set", "amqp.port=many"), "rosettamq: --set amqp.port: expected int, got str ('many')"),
+        (("--config", "missing.toml"), "rosettamq: cannot read missing.toml: No such file"),
+    ],
+)
+def test_a_bad_setting_is_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    refused = run("serve", "--data-dir", str(tmp_path / "data"), *arguments)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(message)
+    assert refused.stderr.count("\n") == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_disk_that_refuses_to_flush_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At once, without the checkpoint of a clean stop."""
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    foreground._die(OSError(5, "Input/output error"))
+    assert codes == [1]
+    assert "the disk refuses to flush" in capsys.readouterr().err
