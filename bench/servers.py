@@ -46,7 +46,7 @@ class Server:
     name: str
     port: int  # AMQP's.
     stomp_port: int
-    http_port: int  # Ours only.
+    http_port: int  # RabbitMQ's only if it has `rabbitmq_management`.
     _process: subprocess.Popen[bytes] | None = None
 
     def __init__(self, directory: Path) -> None:
@@ -202,10 +202,9 @@ def temporary_gateway(data_root: Path | None, settings: list[str]) -> Iterator[R
 class RabbitMQ(Server):
     """Debian's rabbitmq-server with its own settings, but for where it listens and writes.
 
-    It has no plugins but those asked for, STOMP and STOMP over WebSocket among them, and begins
-    with the users and policies of `definitions`, a file, if there is one. Erlang's port mapper is
-    a process of its own that would outlive the server, and one may be running already, so it gets
-    its own: a child, on a port of its own.
+    It has no plugins but those asked for, STOMP and STOMP over WebSocket among them. Erlang's port
+    mapper is a process of its own that would outlive the server, and one may be running already, so
+    it gets its own: a child, on a port of its own.
     """
 
     name = "rabbitmq"
@@ -219,13 +218,11 @@ class RabbitMQ(Server):
         speaks_stomp: bool = False,
         speaks_web_stomp: bool = False,
         plugins: Sequence[str] = (),
-        definitions: Path | None = None,
     ) -> None:
         super().__init__(directory)
         self._speaks_stomp = speaks_stomp or speaks_web_stomp  # That plugin needs the other.
         self._speaks_web_stomp = speaks_web_stomp
         self._plugins = plugins
-        self._definitions = definitions
 
     @staticmethod
     def is_installed() -> bool:
@@ -239,8 +236,8 @@ class RabbitMQ(Server):
         return libraries[-1].name.removeprefix("rabbitmq_server-") if libraries else "unknown"
 
     def _spawn(self) -> None:
-        ports = free_ports(5)
-        self.port, self.stomp_port, self.web_stomp_port, distribution_port, mapper_port = ports
+        self.port, self.stomp_port, self.web_stomp_port, self.http_port, *own_ports = free_ports(6)
+        distribution_port, mapper_port = own_ports
         environment = self._environment(distribution_port, mapper_port)
         self._port_mapper = self._popen(
             ["epmd", "-address", "127.0.0.1", "-port", str(mapper_port)], environment
@@ -261,10 +258,10 @@ class RabbitMQ(Server):
             f"stomp.listeners.tcp.1 = 127.0.0.1:{self.stomp_port}\n"
             "web_stomp.tcp.ip = 127.0.0.1\n"
             f"web_stomp.tcp.port = {self.web_stomp_port}\n"
+            "management.tcp.ip = 127.0.0.1\n"
+            f"management.tcp.port = {self.http_port}\n"
             "web_stomp.ws_frame = binary\n"  # In text, a body that is no UTF-8 ends the session.
         )
-        if self._definitions is not None:
-            configuration += f"load_definitions = {self._definitions}\n"
         (home / "rabbitmq.conf").write_text(configuration)
         settings.write_text("")
         return {
@@ -298,6 +295,8 @@ class RabbitMQ(Server):
                 socket.create_connection(("127.0.0.1", self.stomp_port), timeout=1).close()
             if self._speaks_web_stomp:
                 socket.create_connection(("127.0.0.1", self.web_stomp_port), timeout=1).close()
+            if "rabbitmq_management" in self._plugins:
+                socket.create_connection(("127.0.0.1", self.http_port), timeout=1).close()
             return True
         except OSError:
             time.sleep(0.1)

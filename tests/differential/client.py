@@ -25,14 +25,26 @@ class Event(NamedTuple):
     body: bytes = b""
 
 
+class RefusedError(Exception):
+    """A server does not let this user in, or not there; says the event why."""
+
+    def __init__(self, event: Event) -> None:
+        super().__init__(str(event))
+        self.event = event
+
+
 class Connection:
     """One connection. It answers a server's close by itself, as every client must.
 
-    It is open, unless there is no user: then the caller shakes hands.
+    It is open, unless there is no user: then the caller shakes hands. Raises `RefusedError`.
     """
 
     def __init__(
-        self, port: int, user: str | None = "guest", capabilities: Sequence[str] = CAPABILITIES
+        self,
+        port: int,
+        user: str | None = "guest",
+        capabilities: Sequence[str] = CAPABILITIES,
+        virtual_host: str = "/",
     ) -> None:
         self.alive = True
         self.open_channels: set[int] = set()
@@ -43,14 +55,14 @@ class Connection:
         self._events: deque[Event] = deque()
         self._content: dict[int, tuple[str, dict[str, Any], bytes, int, bytearray]] = {}
         if user is not None:
-            self._shake_hands(user, capabilities)
+            self._shake_hands(user, capabilities, virtual_host)
 
     @property
     def unread(self) -> bytes:
         """What has come and is no frame, or not all of one."""
         return bytes(self._buffer)
 
-    def _shake_hands(self, user: str, names: Sequence[str]) -> None:
+    def _shake_hands(self, user: str, names: Sequence[str], virtual_host: str) -> None:
         self.send(wire.PROTOCOL_HEADER)
         self._expect("connection.start")
         capabilities = tuple((name, ("t", True)) for name in names)
@@ -68,13 +80,14 @@ class Connection:
         tuning = {"channel_max": 2047, "frame_max": FRAME_MAX, "heartbeat": 0}
         self.send(
             wire.method(0, "connection.tune-ok", **tuning)
-            + wire.method(0, "connection.open", virtual_host="/")
+            + wire.method(0, "connection.open", virtual_host=virtual_host)
         )
         self._expect("connection.open-ok")
 
     def _expect(self, name: str) -> None:
         event = self.receive()
-        assert event.name == name, f"{name} expected, not {event}"
+        if event.name != name:
+            raise RefusedError(event)
 
     def send(self, data: bytes) -> None:
         """Write it all; a server that has hung up meanwhile is noticed when we read."""

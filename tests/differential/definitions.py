@@ -6,30 +6,41 @@ eight hexadecimal digits.
 
 from __future__ import annotations
 
-import base64
-import json
-import urllib.request
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.differential.client import CAPABILITIES
+from tests.differential.management import Management
 
-PLUGINS = (
-    "rabbitmq_consistent_hash_exchange",
-    "rabbitmq_random_exchange",
-    "rabbitmq_recent_history_exchange",
-    "rabbitmq_jms_topic_exchange",
-)
+HOME, ELSEWHERE = "/", "elsewhere"
 
-LIMITED, INCAPABLE = 2, 3
-# Connection -> its user, and what the client announces that it can.
-LOGINS: dict[int, tuple[str, Sequence[str]]] = {
-    0: ("guest", CAPABILITIES),
-    1: ("guest", CAPABILITIES),
-    LIMITED: ("limited", CAPABILITIES),
-    INCAPABLE: ("guest", ()),
+
+class Login(NamedTuple):
+    """Who connects, what the client announces that it can, and where to."""
+
+    user: str = "guest"
+    capabilities: Sequence[str] = CAPABILITIES
+    virtual_host: str = HOME
+
+
+LIMITED, INCAPABLE, STRANGER = 2, 3, 4
+# By connection.
+LOGINS: dict[int, Login] = {
+    0: Login(),
+    1: Login(),
+    LIMITED: Login("limited"),
+    INCAPABLE: Login(capabilities=()),
+    STRANGER: Login(virtual_host=ELSEWHERE),
 }
+
+_ALL = {"configure": ".*", "write": ".*", "read": ".*"}
+# Of the user `limited`.
+PERMISSIONS = {
+    "configure": r"-[qx][12]$|^amq\.gen",
+    "write": r"-[qx][13]$|^amq\.(gen|default|topic)",
+    "read": r"-[qx][23]$|^amq\.topic",
+}
+TOPIC_PERMISSIONS = {"exchange": "amq.topic", "write": "^a", "read": "b$"}
 
 NO_POLICIES = "d"
 _HOUR_MS = 3_600_000
@@ -62,50 +73,31 @@ _POLICIES: dict[str, dict[str, dict[str, Any]]] = {
 POLICIES = tuple(_POLICIES)
 
 
-def write_definitions(folder: Path) -> Path:
-    """The document that both read, as a file."""
-    path = folder / "definitions.json"
-    path.write_text(json.dumps(_definitions()))
-    return path
-
-
-def define(http_port: int, path: Path) -> None:
-    """Have our broker read it; RabbitMQ reads it when it starts."""
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{http_port}/api/definitions",
-        path.read_bytes(),
-        {
-            "Authorization": f"Basic {base64.b64encode(b'guest:guest').decode()}",
-            "Content-Type": "application/json",
-        },
-    )
-    urllib.request.urlopen(request, timeout=20).close()
+def define(http_port: int) -> None:
+    """Have a broker begin with it."""
+    management = Management(http_port)
+    answer = management.call("POST", ("definitions",), _definitions())
+    management.close()
+    assert answer in ("200", "204"), answer
 
 
 def _definitions() -> dict[str, Any]:
     return {
-        "vhosts": [{"name": "/"}, {"name": "private"}],
+        "vhosts": [{"name": HOME}, {"name": ELSEWHERE}, {"name": "private"}],
         "users": [
             {"name": "guest", "password": "guest", "tags": "administrator"},
             {"name": "limited", "password": "limited", "tags": ""},
         ],
         "permissions": [
-            {"user": "guest", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"},
-            {
-                "user": "limited",
-                "vhost": "/",
-                "configure": r"-[qx][12]$|^amq\.gen",
-                "write": r"-[qx][13]$|^amq\.(gen|default|topic)",
-                "read": r"-[qx][23]$|^amq\.topic",
-            },
+            {"user": "guest", "vhost": HOME, **_ALL},
+            {"user": "guest", "vhost": ELSEWHERE, **_ALL},
+            {"user": "limited", "vhost": HOME, **PERMISSIONS},
         ],
-        "topic_permissions": [
-            {"user": "limited", "vhost": "/", "exchange": "amq.topic", "write": "^a", "read": "b$"}
-        ],
+        "topic_permissions": [{"user": "limited", "vhost": HOME, **TOPIC_PERMISSIONS}],
         "policies": _policies(is_operator=False),
         "parameters": [
             {
-                "vhost": "/",
+                "vhost": HOME,
                 "component": "operator_policy",
                 "name": each["name"],
                 "value": {name: each[name] for name in _POLICY_FIELDS},
@@ -121,7 +113,7 @@ _POLICY_FIELDS = ("pattern", "definition", "priority", "apply-to")
 def _policies(*, is_operator: bool) -> list[dict[str, Any]]:
     return [
         {
-            "vhost": "/",
+            "vhost": HOME,
             "name": f"{group}-{name}",
             "pattern": f"^{group}[0-9a-f]{{8}}-{name.removeprefix('!')}$",
             "definition": definition,

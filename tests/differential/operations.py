@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from tests.differential import wire
 from tests.differential.client import FRAME_MAX
+from tests.differential.steps import Burst, Drop, body_of
 
 
 @dataclass(frozen=True)
@@ -57,18 +58,17 @@ class Raw:
 
 
 @dataclass(frozen=True)
-class Burst:
-    """Several operations of one channel in one write."""
+class Manage:
+    """A request of an administrator to the HTTP API; then the step's connection may be dropped."""
 
-    operations: tuple[Operation, ...]
+    method: str
+    path: tuple[str, ...]
+    body: Mapping[str, Any] | None = None
+    undone_by: Mapping[str, Any] | None = None  # What to PUT there in the end; or it is deleted.
+    drops: bool = False
 
 
-@dataclass(frozen=True)
-class Drop:
-    """The client hangs up without a word."""
-
-
-Operation: TypeAlias = "Call | Publish | Settle | Raw | Burst | Drop"
+Operation: TypeAlias = "Call | Publish | Settle | Raw | Burst[Operation] | Drop | Manage"
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,6 @@ class Example:
 
     policies: str
     steps: Sequence[Step]
-
-
-def body_of(number: int, size: int) -> bytes:
-    """The body of the `number`-th message: recognisable, of exactly this size."""
-    return (b"m%d." % number * (size // 3 + 1))[:size]
 
 
 def encode_publish(publish: Publish, channel: int, number: int) -> bytes:

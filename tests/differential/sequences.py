@@ -14,9 +14,7 @@ from tests.differential.definitions import INCAPABLE, LIMITED
 from tests.differential.features import Features
 from tests.differential.operations import (
     WRONG,
-    Burst,
     Call,
-    Drop,
     Example,
     Operation,
     Publish,
@@ -24,6 +22,7 @@ from tests.differential.operations import (
     Settle,
     Step,
 )
+from tests.differential.steps import Burst, Drop
 
 T = TypeVar("T")
 
@@ -406,7 +405,7 @@ class _Author:
             )
         )
 
-    def burst(self) -> Burst:
+    def burst(self) -> Burst[Operation]:
         """What is given back in it may come again before the rest of it is read, or after.
 
         And what is urgent in it may come too late to overtake the rest.

@@ -9,23 +9,21 @@ the replies of a connection, the deliveries of a consumer, the confirms of a cha
 
 from __future__ import annotations
 
-import re
 import time
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from pamqp import decode
-
 from tests.differential import wire
-from tests.differential.client import Connection, Event
+from tests.differential.brokers import Access
+from tests.differential.client import Connection, Event, RefusedError
 from tests.differential.definitions import LOGINS
+from tests.differential.janitor import PROBE_CHANNEL
+from tests.differential.names import REPLY_TO, Names, find_made_up
 from tests.differential.operations import (
     WRONG,
-    Burst,
     Call,
-    Drop,
+    Manage,
     Operation,
     Publish,
     Raw,
@@ -33,21 +31,20 @@ from tests.differential.operations import (
     Step,
     encode_publish,
 )
+from tests.differential.probe import Place, Probe, shown_place
+from tests.differential.shown import shown_content
+from tests.differential.steps import Burst, Drop
 from tests.differential.transcripts import Notes
 
 # A delivery, called the same on every server: its channel, its consumer, which one it was.
 Key: TypeAlias = "tuple[int, int, str, int]"
 
-_REPLY_TO = "amq.rabbitmq.reply-to"
-_MADE_UP = re.compile(
-    r"amq\.(?:ctag|gen)-[A-Za-z0-9_-]{22}|amq\.rabbitmq\.reply-to\.[A-Za-z0-9+/=._-]+"
-)
-_PROBE_CHANNEL = 1000  # Above the channels that steps use.
 _ROUNDS_MAX = 30
 _CONFIRMS_TIMEOUT_S = 5.0
 # A process of RabbitMQ's dies, and others hear of it, in its own time.
 _DEATH_PAUSE_S = 0.005
 _DROP_PAUSE_S = 0.03
+_CHANGE_PAUSE_S = 0.02
 # A quorum queue of RabbitMQ's answers when its log is written; a channel does not wait for that.
 _QUORUM_PAUSE_S = 0.008
 _DEADLY = ("channel.close", "connection.close", "queue.delete", "basic.cancel", "exchange.delete")
@@ -64,48 +61,44 @@ class _Confirms:
 class Session:
     """What one server is told and says during one example."""
 
-    def __init__(self, name: str, port: int, janitor: Connection, prefix: str) -> None:
-        self.name = name
+    def __init__(self, access: Access, prefix: str) -> None:
         self.outstanding: dict[Key, int] = {}  # Delivery tags.
-        self._port = port
-        self._janitor = janitor
-        self._prefix = prefix
+        self._access = access
+        self._names = Names(prefix)
         self._connections: dict[int, Connection] = {}
+        self._probe = Probe(access.janitors, self._connections, self._note)
         self._notes: Notes = defaultdict(list)
         self._confirms: dict[tuple[int, int], _Confirms] = {}
         self._no_ack: dict[tuple[int, int, str], bool] = {}
         self._delivered_counts: dict[tuple[int, int, str], int] = defaultdict(int)
         self._pending_consumes: dict[tuple[int, int], list[bool]] = defaultdict(list)
-        self._made_up: dict[str, str] = {}
-        self._generated = "amq.gen-none"
-        self._reply_to = f"{_REPLY_TO}.none"
         self._new_replies: dict[str, str] = {}
         self._has_quorum_queues = False
-        self._counts_gets = False
-        self._queues: dict[str, None] = {}  # Those to probe.
-        self._exchanges: set[str] = set()
-        self._lasting: list[Mapping[str, Any]] = []  # Bindings between predeclared exchanges.
-        self._counts: dict[str, str] = {}
+        self._exchanges: set[Place] = set()
+        # Bindings between predeclared exchanges, and where.
+        self._lasting: list[tuple[str, Mapping[str, Any]]] = []
+        self._undoing: dict[tuple[str, ...], Mapping[str, Any] | None] = {}
         self._message_number = 0
         self._pause_s = 0.0
 
     # Steps
 
-    def run(self, step: Step) -> Notes:
+    def run(self, step: Step, operation: Operation) -> Notes:
         """Do one step, and note everything that follows from it."""
         self._notes = defaultdict(list)
-        self._open(step)
         self._pause_s = 0.0
-        connection = self._connections[step.connection]
-        if isinstance(step.operation, Drop):
-            connection.close()
-            self._forget(step.connection)
-            self._pause_s = _DROP_PAUSE_S
-        else:
-            connection.send(self._encode(step, step.operation))
-        if isinstance(step.operation, Call) and step.operation.name == "channel.close":
-            # What comes on a channel between close and close-ok, RabbitMQ takes in either way.
-            self._read(step.connection, lambda event: event.name == "channel.close-ok")
+        if isinstance(operation, Manage):
+            self._manage(operation)
+            if operation.drops and step.connection in self._connections:
+                self._drop(step.connection)
+        elif self._open(step):
+            if isinstance(operation, Drop):
+                self._drop(step.connection)
+            else:
+                self._connections[step.connection].send(self._encode(step, operation))
+            if isinstance(operation, Call) and operation.name == "channel.close":
+                # What comes on a channel between close and close-ok, RabbitMQ takes in either way.
+                self._read(step.connection, lambda event: event.name == "channel.close-ok")
         self._settle()
         return self._notes
 
@@ -118,24 +111,28 @@ class Session:
                 self._read(slot, lambda event: event.name == "connection.close-ok")
                 self._pause_s = _DEATH_PAUSE_S
                 self._settle()
-        for queue in list(self._queues):
-            if queue in self._counts and "ready" in self._counts[queue]:
-                self._drain(queue)
-        for exchange in sorted(self._exchanges):
-            event = self._ask("exchange.declare", exchange=exchange, passive=True)
-            self._notes["exchanges"].append(self._clean(f"{exchange} {event.name}"))
+        for place in list(self._probe.readable()):
+            for told, event in self._access.janitors[place[0]].take_all(place[1]):
+                line = f"{shown_place(place)} holds {told} {self._shown(event)}"
+                self._notes["left"].append(self._names.take_out(line))
+        for place in sorted(self._exchanges):
+            janitor = self._access.janitors[place[0]]
+            event = janitor.ask("exchange.declare", exchange=place[1], passive=True)
+            line = f"{shown_place(place)} {event.name}"
+            self._notes["exchanges"].append(self._names.take_out(line))
         return self._notes
 
     def clean_up(self) -> None:
         """Delete all that the example may have made."""
         for connection in self._connections.values():
             connection.close()
-        for queue in self._queues:
-            self._ask("queue.delete", queue=queue)
-        for exchange in self._exchanges:
-            self._ask("exchange.delete", exchange=exchange)
-        for binding in self._lasting:
-            self._ask("exchange.unbind", **binding)
+        for path, body in self._undoing.items():
+            self._access.management.call("DELETE" if body is None else "PUT", path, body)
+        self._probe.delete_all()
+        for virtual_host, exchange in self._exchanges:
+            self._access.janitors[virtual_host].ask("exchange.delete", exchange=exchange)
+        for virtual_host, binding in self._lasting:
+            self._access.janitors[virtual_host].ask("exchange.unbind", **binding)
 
     def outstanding_on(self, step: Step) -> list[Key]:
         """The deliveries that a step's channel could acknowledge, oldest first."""
@@ -149,15 +146,34 @@ class Session:
 
     # Saying things
 
-    def _open(self, step: Step) -> None:
+    def _open(self, step: Step) -> bool:
+        """Whether the channel is open, now if not before; a refusal is noted."""
         connection = self._connections.get(step.connection)
         if connection is None or not connection.alive:
-            connection = self._connections[step.connection] = Connection(
-                self._port, *LOGINS[step.connection]
-            )
+            try:
+                connection = Connection(self._access.port, *LOGINS[step.connection])
+            except RefusedError as refused:
+                self._note(step.connection, refused.event)
+                return False
+            self._connections[step.connection] = connection
         if step.channel not in connection.open_channels:
             connection.send(wire.method(step.channel, "channel.open"))
             self._read(step.connection, lambda event: event.name == "channel.open-ok")
+        return connection.alive
+
+    def _drop(self, slot: int) -> None:
+        self._connections[slot].close()
+        self._forget(slot)
+        self._pause_s = _DROP_PAUSE_S
+
+    def _manage(self, request: Manage) -> None:
+        path = self._names.put_in(request.path)
+        answer = self._access.management.call(
+            request.method, path, self._names.put_in(request.body)
+        )
+        self._notes["api"].append(self._names.take_out(answer))
+        self._undoing[path] = request.undone_by
+        self._pause_s = _CHANGE_PAUSE_S
 
     def _encode(self, step: Step, operation: Operation) -> bytes:
         where = step.connection, step.channel
@@ -167,11 +183,12 @@ class Session:
             self._pause_s = _DEATH_PAUSE_S
             return WRONG[operation.wrong](step.channel)
         if isinstance(operation, Publish):
-            return self._encode_publish(where, self._named(operation))
+            named = Publish(**{k: self._names.put_in(v) for k, v in vars(operation).items()})
+            return self._encode_publish(where, named)
         if isinstance(operation, Settle):
             return self._encode_settle(where, operation)
         assert isinstance(operation, Call)
-        fields = {name: self._name(value) for name, value in operation.fields.items()}
+        fields = {name: self._names.put_in(value) for name, value in operation.fields.items()}
         self._foresee(where, operation.name, fields)
         number = 0 if operation.name.startswith("connection.") else step.channel
         return wire.method(number, operation.name, **fields)
@@ -203,24 +220,28 @@ class Session:
 
     def _foresee(self, where: tuple[int, int], name: str, fields: Mapping[str, Any]) -> None:
         """Remember what is needed to understand the answers."""
+        virtual_host = LOGINS[where[0]].virtual_host
         if name in _DEADLY:
             self._pause_s = _DEATH_PAUSE_S
         if name == "queue.declare":
-            self._foresee_queue(fields)
-        elif name == "exchange.declare" and fields.get("exchange", "").startswith(self._prefix):
-            self._exchanges.add(fields["exchange"])
+            self._foresee_queue(virtual_host, fields)
+        elif name == "exchange.declare" and fields.get("exchange", "").startswith(
+            self._names.prefix
+        ):
+            self._exchanges.add((virtual_host, fields["exchange"]))
         elif name == "exchange.bind":
             if all(fields.get(end, "").startswith("amq.") for end in ("source", "destination")):
-                self._lasting.append({key: fields[key] for key in fields if key != "nowait"})
+                binding = {key: fields[key] for key in fields if key != "nowait"}
+                self._lasting.append((virtual_host, binding))
         elif name == "confirm.select":
             self._confirms.setdefault(where, _Confirms())
         elif name.startswith("basic."):
             self._foresee_deliveries(where, name, fields)
 
-    def _foresee_queue(self, fields: Mapping[str, Any]) -> None:
+    def _foresee_queue(self, virtual_host: str, fields: Mapping[str, Any]) -> None:
         queue = fields.get("queue", "")
-        if queue and not queue.startswith(_REPLY_TO):
-            self._queues.setdefault(queue.replace("\r", "").replace("\n", ""))
+        if queue and not queue.startswith(REPLY_TO):
+            self._probe.add(virtual_host, queue.replace("\r", "").replace("\n", ""))
         if ("x-queue-type", ("S", "quorum")) in fields.get("arguments", ()):
             self._has_quorum_queues = True
 
@@ -237,24 +258,10 @@ class Session:
             self._no_ack[*where, "get"] = bool(fields.get("no_ack"))
             if self._has_quorum_queues and not fields.get("no_ack"):
                 # From now on such a queue of RabbitMQ's may count that as a consumer.
-                self._counts_gets = True
+                self._probe.counts_consumers = False
         elif name.startswith("basic.recover"):
             for key in [key for key in self.outstanding if key[:2] == where]:
                 del self.outstanding[key]
-
-    def _named(self, publish: Publish) -> Publish:
-        return Publish(**{k: self._name(v) for k, v in vars(publish).items()})
-
-    def _name(self, value: Any) -> Any:
-        """A field with this example's names in it."""
-        if isinstance(value, str):
-            value = value.replace("~", self._prefix).replace("$gen", self._generated)
-            return value.replace("$reply", self._reply_to)
-        if isinstance(value, tuple):
-            return tuple(map(self._name, value))
-        if isinstance(value, dict):
-            return {name: self._name(item) for name, item in value.items()}
-        return value
 
     # Hearing things
 
@@ -269,8 +276,8 @@ class Session:
             if self._pause_s:
                 time.sleep(self._pause_s)
                 self._pause_s = 0.0
-            self._probe()
-            now = self._counts, sum(map(len, self._notes.values()))
+            self._probe.look()
+            now = self._probe.counts, sum(map(len, self._notes.values()))
             if now == before:
                 break
             before = now
@@ -278,18 +285,16 @@ class Session:
             self._notes["rest"].append("never")
         if self._new_replies:
             # Of several consumers the same one on every server.
-            self._reply_to = self._new_replies[max(self._new_replies)]
+            self._names.reply_to = self._new_replies[max(self._new_replies)]
             self._new_replies.clear()
-        self._notes["queues"] = sorted(
-            self._clean(f"{name}: {counts}") for name, counts in self._counts.items()
-        )
+        self._notes["queues"] = sorted(map(self._names.take_out, self._probe.show()))
 
     def _fence(self, *slots: int) -> None:
         """Have everything that was said on these connections worked off by their channels."""
         waiting: dict[int, set[int]] = {}
         for slot in slots:
             connection = self._connections[slot]
-            numbers = {number for number in connection.open_channels if number < _PROBE_CHANNEL}
+            numbers = {number for number in connection.open_channels if number < PROBE_CHANNEL}
             waiting[slot] = numbers
             connection.send(
                 b"".join(wire.method(number, "channel.flow", active=True) for number in numbers)
@@ -321,7 +326,7 @@ class Session:
         connection = self._connections[slot]
         while connection.alive:
             event = connection.receive()
-            if event.channel < _PROBE_CHANNEL:
+            if event.channel < PROBE_CHANNEL:
                 self._note(slot, event)
             if is_done(event):
                 return
@@ -339,16 +344,16 @@ class Session:
             stream = f"c{slot}.{event.channel} consumer {fields['consumer_tag']}"
         if name in ("basic.deliver", "basic.get-ok"):
             self._note_delivery(where, fields.pop("consumer_tag", "get"), fields)
-            if found := _MADE_UP.search(event.properties.decode("latin-1")):
-                self._new_replies[self._clean(stream)] = found[0]
+            if found := find_made_up(event.properties.decode("latin-1")):
+                self._new_replies[self._names.take_out(stream)] = found
         else:
             self._learn(where, event)
-        if name == "queue.declare-ok" and self._counts_gets:
+        if name == "queue.declare-ok" and not self._probe.counts_consumers:
             del fields["consumer_count"]
         shown = " ".join(f"{key}={value}" for key, value in fields.items())
         content = f" {self._shown(event)}" if name in wire.CONTENT_METHODS else ""
         line = f"{event.channel} {name} {shown}{content}"
-        self._notes[self._clean(stream)].append(self._clean(line))
+        self._notes[self._names.take_out(stream)].append(self._names.take_out(line))
 
     def _learn(self, where: tuple[int, int], event: Event) -> None:
         """What a reply means for those to come."""
@@ -362,17 +367,17 @@ class Session:
             self._no_ack[*where, event.fields["consumer_tag"]] = no_ack
         elif name == "queue.declare-ok":
             queue = event.fields["queue"]
-            if not queue.startswith(_REPLY_TO):
-                self._queues.setdefault(queue)
+            if not queue.startswith(REPLY_TO):
+                self._probe.add(LOGINS[where[0]].virtual_host, queue)
             if queue.startswith("amq.gen-"):
-                self._generated = queue
+                self._names.generated = queue
 
     def _note_delivery(self, where: tuple[int, int], tag: str, fields: dict[str, Any]) -> None:
         """Tags are given to two consumers' deliveries in whatever order the queues were faster."""
         delivery_tag = fields.pop("delivery_tag")
         number = self._delivered_counts[*where, tag] = self._delivered_counts[*where, tag] + 1
         if not self._no_ack.get((*where, tag)):
-            self.outstanding[(*where, self._clean(tag), number)] = delivery_tag
+            self.outstanding[(*where, self._names.take_out(tag), number)] = delivery_tag
 
     def _note_confirm(self, where: tuple[int, int], event: Event) -> None:
         confirms = self._confirms.get(where)
@@ -400,98 +405,4 @@ class Session:
                 del known[key]  # type: ignore[attr-defined]
 
     def _shown(self, event: Event) -> str:
-        return _shown_content(event, decodes=self._has_quorum_queues)
-
-    def _clean(self, text: str) -> str:
-        """Without what differs from run to run."""
-
-        def replace(match: re.Match[str]) -> str:
-            kind = match[0][:8]
-            return self._made_up.setdefault(match[0], f"{kind}#{len(self._made_up) + 1}")
-
-        return _MADE_UP.sub(replace, text.replace(self._prefix, "~"))
-
-    # Looking from outside
-
-    def _probe(self) -> None:
-        """Ask every queue for its counts: the janitor, or else the connection that owns it."""
-        self._counts = {}
-        for slot in (None, *(slot for slot, each in self._connections.items() if each.alive)):
-            locked = [queue for queue in self._queues if queue not in self._counts]
-            if locked:
-                self._probe_from(slot, locked)
-        for queue in self._queues:
-            self._counts.setdefault(queue, "locked")
-
-    def _probe_from(self, slot: int | None, queues: list[str]) -> None:
-        connection = self._janitor if slot is None else self._connections[slot]
-        data = b""
-        asked = {}
-        for number, queue in enumerate(queues, _PROBE_CHANNEL):
-            asked[number] = queue
-            if number not in connection.open_channels:
-                data += wire.method(number, "channel.open")
-            data += wire.method(number, "queue.declare", queue=queue, passive=True)
-        connection.send(data)
-        while asked and connection.alive:
-            event = connection.receive()
-            if event.channel < _PROBE_CHANNEL:
-                assert slot is not None, f"the janitor was told {event}"
-                self._note(slot, event)
-            elif event.name == "queue.declare-ok":
-                counts = event.fields
-                consumers = "?" if self._counts_gets else counts["consumer_count"]
-                self._counts[asked.pop(event.channel)] = (
-                    f"{counts['message_count']} ready, {consumers} consumers"
-                )
-            elif event.name == "channel.close":
-                queue = asked.pop(event.channel)
-                if event.fields["code"] != 405:
-                    self._counts[queue] = "missing"
-
-    def _ask(self, name: str, **fields: Any) -> Event:
-        """Call a method on a channel of the janitor's."""
-        data = wire.method(_PROBE_CHANNEL, name, **fields)
-        if _PROBE_CHANNEL not in self._janitor.open_channels:
-            data = wire.method(_PROBE_CHANNEL, "channel.open") + data
-        self._janitor.send(data)
-        while (event := self._janitor.receive()).name == "channel.open-ok":
-            pass
-        return event
-
-    def _drain(self, queue: str) -> None:
-        while (event := self._ask("basic.get", queue=queue, no_ack=True)).name == "basic.get-ok":
-            fields = {k: v for k, v in event.fields.items() if k != "delivery_tag"}
-            shown = " ".join(f"{key}={value}" for key, value in fields.items())
-            line = f"{queue} holds {shown} {self._shown(event)}"
-            self._notes["left"].append(self._clean(line))
-
-
-def _shown_content(event: Event, decodes: bool) -> str:
-    body = event.body
-    shown = repr(body)[1:] if len(body) <= 12 else f"{body[:8]!r}..., {len(body)} bytes,"
-    if len(body) > 12:
-        shown += f" crc {zlib.crc32(body):x}"
-    return f"| {_shown_properties(event.properties, decodes)} | {shown}"
-
-
-def _shown_properties(octets: bytes, decodes: bool) -> str:
-    """As they are; those of a dead letter, an address for replies, and what `decodes`, as text.
-
-    Left out is when a letter died, what RabbitMQ tells of that since 3.13, and the count of 0 that
-    3.10 gives to what basic.get takes from a quorum queue for the first time.
-    """
-    is_dead = b"\x07x-death" in octets
-    if not (is_dead or decodes or _REPLY_TO.encode() in octets):
-        return octets.hex()
-    properties = wire.decode_properties(octets)
-    table = properties.pop("headers", b"")
-    _, headers = decode.field_table(len(table).to_bytes(4, "big") + table)
-    for name in [name for name in headers if name.startswith("x-last-death-")]:
-        del headers[name]
-    if is_dead:
-        for death in headers["x-death"]:
-            death["time"] = type(death["time"]).__name__
-    if headers.get("x-delivery-count") == 0:
-        del headers["x-delivery-count"]
-    return repr(properties | ({"headers": headers} if headers else {}))
+        return shown_content(event, decodes=self._has_quorum_queues)

@@ -7,10 +7,10 @@ prefetch and automatic acknowledgement.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -19,18 +19,13 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionClosedByBroker
 
-from bench.servers import RabbitMQ, RosettaMQ
+from tests.differential.brokers import Brokers
 
-pytestmark = [
-    pytest.mark.differential,
-    pytest.mark.skipif(
-        not RabbitMQ.is_installed(),
-        reason="needs RabbitMQ to compare with: apt-get install rabbitmq-server",
-    ),
-]
+pytestmark = pytest.mark.differential
 
 STREAM = {"x-queue-type": "stream"}
 COUNT = 7
+_AT_ONCE = 8
 _WAIT_S = 0.6  # For what RabbitMQ delivers; nothing says that no more comes.
 
 Case = Callable[[BlockingChannel], Any]
@@ -137,15 +132,18 @@ CASES: dict[str, Case] = {
     "consumer priority": consume(x_priority=5),
     "ha failover": consume(x_cancel_on_ha_failover=True),
     "credit": consume(x_credit=5),
-    "deleted if unused": lambda channel: channel.queue_delete("s", if_unused=True).method,
 }
 
 
-def answer(port: int, case: Case) -> object:
+def delete(channel: BlockingChannel) -> Any:
+    return channel.queue_delete("s", if_unused=True).method
+
+
+def answer(port: int, case: Case) -> str:
     """What a case comes to, on a connection of its own."""
     connection = pika.BlockingConnection(pika.ConnectionParameters(port=port))
     try:
-        result = case(connection.channel())
+        result: object = case(connection.channel())
     except (ChannelClosedByBroker, ConnectionClosedByBroker) as closed:
         result = (closed.reply_code, closed.reply_text)
     with suppress(AMQPError):
@@ -164,16 +162,22 @@ def fill(channel: BlockingChannel) -> None:
         channel.basic_publish(exchange, key, b"%d" % number, properties)
 
 
+def answers(port: int) -> dict[str, str]:
+    """What all cases come to. Those that only ask are put at once, since most of it is waiting."""
+    answer(port, fill)
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        heard = threads.map(lambda case: answer(port, case), CASES.values())
+        return dict(zip(CASES, heard, strict=True)) | {"deleted if unused": answer(port, delete)}
+
+
 @pytest.fixture(scope="module")
-def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
-    folder: Path = tmp_path_factory.mktemp("streams")
-    with RabbitMQ(folder / "reference") as reference, RosettaMQ(folder / "ours") as ours:
-        for port in (reference.port, ours.port):
-            answer(port, fill)
-        yield reference.port, ours.port
+def both(brokers: Brokers) -> list[dict[str, str]]:
+    """Theirs and ours."""
+    with ThreadPoolExecutor() as threads:
+        return list(threads.map(answers, (broker.port for broker in brokers)))
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_agree(ports: tuple[int, int], name: str) -> None:
-    theirs, ours = (answer(port, CASES[name]) for port in ports)
-    assert ours == theirs
+@pytest.mark.parametrize("name", [*CASES, "deleted if unused"])
+def test_agree(both: list[dict[str, str]], name: str) -> None:
+    theirs, ours = both
+    assert ours[name] == theirs[name]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from tests.differential.steps import Burst, Drop
 from tests.differential.stomp.client import Headers
 
 
@@ -57,19 +58,7 @@ class Raw:
     wrong: str
 
 
-@dataclass(frozen=True)
-class Burst:
-    """Several operations of one connection in one write."""
-
-    operations: tuple[Operation, ...]
-
-
-@dataclass(frozen=True)
-class Drop:
-    """The client hangs up without a word."""
-
-
-Operation: TypeAlias = "Say | Send | Settle | Connect | Raw | Burst | Drop"
+Operation: TypeAlias = "Say | Send | Settle | Connect | Raw | Burst[Operation] | Drop"
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,11 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
+from tests.differential.steps import Burst, Drop
 from tests.differential.stomp.client import Headers
 from tests.differential.stomp.operations import (
     WRONG,
-    Burst,
     Connect,
-    Drop,
     Operation,
     Raw,
     Say,
@@ -212,7 +211,7 @@ class _Author:
         headers: Headers = (("transaction", name),) if self.happens(95) else ()
         return Say(command, headers + self.receipt())
 
-    def burst(self, slot: int) -> Burst:
+    def burst(self, slot: int) -> Burst[Operation]:
         """Frames in one write. Only the last may end the session.
 
         RabbitMQ may have looked at what follows such a frame before its channel has died.

@@ -15,14 +15,14 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from tests.differential import client as amqp
 from tests.differential import wire
+from tests.differential.brokers import Access
+from tests.differential.definitions import HOME
+from tests.differential.steps import Burst, Drop, body_of
 from tests.differential.stomp.client import Connection, Event, Headers, encode
 from tests.differential.stomp.operations import (
     WRONG,
-    Burst,
     Connect,
-    Drop,
     Operation,
     Raw,
     Say,
@@ -42,7 +42,6 @@ _MADE_UP = re.compile(
 _DELIVERY_TAG = re.compile(r"(@@session#\d+@@)\d+")
 _FENCE = "fence-"
 _FENCE_DESTINATION = "/exchange/amq.match/fence"
-_PROBE_CHANNEL = 1
 _ROUNDS_MAX = 30
 _PAUSE_S = 0.01  # A process of RabbitMQ's dies, and others hear of it, in its own time.
 _DEADLY = ("DISCONNECT", "UNSUBSCRIBE", "SUBSCRIBE")
@@ -51,13 +50,10 @@ _DEADLY = ("DISCONNECT", "UNSUBSCRIBE", "SUBSCRIBE")
 class Session:
     """What one server is told and says during one example."""
 
-    def __init__(
-        self, name: str, port: int, janitor: amqp.Connection, prefix: str, queues: list[str]
-    ) -> None:
-        self.name = name
+    def __init__(self, access: Access, prefix: str, queues: list[str]) -> None:
         self.outstanding: dict[Key, tuple[int, str]] = {}  # Delivery tags, and what to ACK with.
-        self._port = port
-        self._janitor = janitor
+        self._port = access.stomp_port
+        self._janitor = access.janitors[HOME]
         self._prefix = prefix
         self._queues = [prefix + queue for queue in queues]
         self._connections: dict[int, Connection] = {}
@@ -73,10 +69,9 @@ class Session:
 
     # Steps
 
-    def run(self, step: Step) -> Notes:
+    def run(self, step: Step, operation: Operation) -> Notes:
         """Do one step, and note everything that follows from it."""
         self._notes = defaultdict(list)
-        operation = step.operation
         if isinstance(operation, Connect):
             self._connect(step.connection, operation.command, operation.headers)
         else:
@@ -111,7 +106,7 @@ class Session:
         for connection in self._connections.values():
             connection.close()
         for queue in self._queues:
-            self._ask("queue.delete", queue=queue)
+            self._janitor.ask("queue.delete", queue=queue)
 
     def outstanding_on(self, slot: int) -> list[Key]:
         """The deliveries that a connection could acknowledge, oldest first."""
@@ -169,7 +164,7 @@ class Session:
         frames = []
         for _ in range(send.count):
             self._message_number += 1
-            body = (b"m%d." % self._message_number * (send.size // 3 + 1))[: send.size]
+            body = body_of(self._message_number, send.size)
             headers = self._named((("destination", send.destination), *send.headers))
             if send.receipt:
                 headers += (("receipt", f"r{self._message_number}"),)
@@ -179,7 +174,7 @@ class Session:
         return b"".join(frames)
 
     def _encode_settle(self, slot: int, settle: Settle) -> bytes:
-        """`compare` has put the delivery in the headers, and it is settled from now on."""
+        """`StompPair` has put the delivery in the headers, and it is settled from now on."""
         if not any(name == "transaction" for name, _ in settle.headers):
             acknowledged = {value for _, value in settle.headers}
             for key, (_, value) in list(self.outstanding.items()):
@@ -303,29 +298,17 @@ class Session:
     def _probe(self) -> None:
         """Ask every queue for its counts."""
         for queue in self._queues:
-            event = self._ask("queue.declare", queue=queue, passive=True)
+            event = self._janitor.ask("queue.declare", queue=queue, passive=True)
             if event.name == "queue.declare-ok":
                 ready, consumers = event.fields["message_count"], event.fields["consumer_count"]
                 self._counts[queue] = f"{ready} ready, {consumers} consumers"
             else:
                 self._counts[queue] = "missing" if event.fields["code"] == 404 else "locked"
 
-    def _ask(self, name: str, **fields: Any) -> amqp.Event:
-        """Call a method on a channel of the janitor's."""
-        octets = wire.method(_PROBE_CHANNEL, name, **fields)
-        if _PROBE_CHANNEL not in self._janitor.open_channels:
-            octets = wire.method(_PROBE_CHANNEL, "channel.open") + octets
-        self._janitor.send(octets)
-        while (event := self._janitor.receive()).name == "channel.open-ok":
-            pass
-        return event
-
     def _drain(self, queue: str) -> None:
         """Note what is left, as AMQP shows it: so what a SEND was made into is compared, too."""
-        while (event := self._ask("basic.get", queue=queue, no_ack=True)).name == "basic.get-ok":
-            fields = {k: v for k, v in event.fields.items() if k != "delivery_tag"}
-            shown = " ".join(f"{key}={value}" for key, value in fields.items())
-            line = f"{queue} holds {shown} |{_shown_properties(event.properties)}"
+        for told, event in self._janitor.take_all(queue):
+            line = f"{queue} holds {told} |{_shown_properties(event.properties)}"
             self._notes["left"].append(self._clean(f"{line} | {_shown_body(event.body)}"))
 
 
