@@ -22,8 +22,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 
-from core.broker import Broker, BrokerOptions
+from core.broker import Broker
 from core.group_commit import Done
+from core.options import BrokerOptions
 from core.timer_record import Timer
 from core.timers import DueTimer
 

@@ -6,34 +6,29 @@ Everything happens in one thread, in turns (see `turn`); only flushing files run
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from core.checkpoint import (
-    Checkpoint,
-    QueueCheckpoint,
-    encode_checkpoint,
-    read_checkpoint,
-    replace_checkpoint,
-)
-from core.commit_log import Segment
+from core.checkpoint import Checkpoint, QueueCheckpoint
+from core.checkpointing import Checkpointing
 from core.consume_queue import VOLATILE_BASE
-from core.errors import CorruptRecordError
 from core.fair_lanes import FairLanes
-from core.group_commit import GroupCommit, RunBlocking, sync_files
+from core.flushing import Flushing
+from core.group_commit import RunBlocking
+from core.housekeeping import Housekeeping
+from core.ids import Ids
 from core.indexing import Indexing
 from core.lanes import AnyQueue, Lanes
 from core.light_queue import LightQueue
+from core.log_marks import LogMarks
 from core.metadata import Metadata, sync_directory
+from core.options import BrokerOptions
 from core.progress import Progress
-from core.reclaim import find_reclaimable
-from core.record import HEADER_SIZE, Buffer, decode, decode_header
+from core.record import Buffer
 from core.recovery import Recovery
 from core.rewind import Rewind, SinceTime, Target
 from core.route import DependsOn, Route
@@ -45,27 +40,7 @@ from core.timer_recovery import TimerRecovery
 from core.timers import Publish, Timers
 from core.turn import Turn
 
-_ID_BLOCK = 1000  # Ids are reserved so many at a time; a restart skips the unused ones.
 _ROOM_INTERVAL_S = 1.0  # So often a full disk is tried again.
-_MARK_DISTANCE = 1 << 20  # A search by log offset scans at most about so many bytes.
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerOptions:
-    """How the store behaves; see `gateway.config.StoreConfig` for what users set."""
-
-    segment_size: int = 1 << 30
-    cache_size: int = 48 << 20
-    volatile_size: int = 64 << 20
-    sync_flush: bool = True
-    async_flush_interval_s: float = 0.2
-    progress_flush_interval_s: float = 1.0  # A crash of the machine forgets so much of it.
-    checkpoint_distance: int = 64 << 20
-    unflushed_size_max: int = 64 << 20
-    retention_s: float = 72 * 3600.0
-    retained_size_max: int = 10 << 30
-    housekeeping_interval_s: float = 60.0
-    timers_in_memory: int = 1 << 15  # The nearest; the others are in files.
 
 
 class Broker:
@@ -85,7 +60,6 @@ class Broker:
         self.turn = Turn()
         self.queues: dict[int, LightQueue] = {}
         self._clock = clock
-        self._run_blocking = run_blocking
         self._options = options
         self._directory = directory
         self._metadata = Metadata(directory / "metadata")
@@ -99,23 +73,26 @@ class Broker:
             self._append_timers, self.turn.end,
         )  # fmt: skip
         self._indexing = Indexing(self._store)
-        self._commit = GroupCommit(self._begin_sync, run_blocking, self.turn.end, failed)
-        self._routes = Routes(self._metadata, lambda: self._new_id("route"))
-        self._next_ids: dict[str, tuple[int, int]] = {}  # By kind: next id, end of the block.
+        self._marks = LogMarks(self._store)
+        self._flushing = Flushing(
+            self._store.commit_log, self._metadata, self._progress, self._timer_index, clock,
+            run_blocking, options, self.turn.end, failed,
+        )  # fmt: skip
+        self._commit = self._flushing.commit
+        self._checkpointing = Checkpointing(
+            directory / "checkpoint", options.checkpoint_distance, self._capture, self._covered,
+            self._store.commit_log, self._progress, self._timer_index, self._commit, run_blocking,
+        )  # fmt: skip
+        self._rewinds: dict[Rewind, None] = {}
+        self._housekeeping = Housekeeping(
+            self._store.commit_log, self.queues, self._timer_index, self._rewinds.keys(), clock,
+            options, self._checkpointing.begin,
+        )  # fmt: skip
+        self._ids = Ids(self._metadata)
+        self._routes = Routes(self._metadata, lambda: self._ids.new("route"))
         self._lane_ids: dict[int, dict[int, int]] = {}  # By queue and level.
         self._group_ids: dict[int, dict[str, int]] = {}  # By queue id.
-        self._marks: list[int] = []
-        self._checkpointed_at = 0
-        self._checkpoint_size = 0
-        self._checkpointing = False
-        self._when_checkpointed: list[Callable[[BaseException | None], None]] = []
-        self._rewinds: dict[Rewind, None] = {}
-        self._flush_call: IDelayedCall | None = None
-        self._housekeeping_call: IDelayedCall | None = None
         self._room_call: IDelayedCall | None = None
-        self._progress_synced_at = 0.0
-        self._synced_at = 0
-        self._relief: list[Callable[[], None]] = []
 
     # Life
 
@@ -123,7 +100,7 @@ class Broker:
         """Recover everything. `parsers` read stored messages, by origin."""
         self._store.parsers = parsers
         self._load_metadata()
-        checkpoint = read_checkpoint(self._directory / "checkpoint")
+        checkpoint = self._checkpointing.restore()
         self._timer_index.restore(checkpoint.timers, map(int, self.documents("timer_owner")))
         timer_recovery = TimerRecovery(self._timer_index)
         known_queues = self._metadata.items("queue")
@@ -133,12 +110,10 @@ class Broker:
             self._routes.queue_ids,
             lambda id: str(id) in known_queues or str(id) in known_lanes,
             timer_recovery,
-            _MARK_DISTANCE,
+            self._marks,
         )
         recovered = recovery.run(checkpoint, self._progress)
         self._report_damage()
-        self._marks = recovered.record_marks
-        self._checkpointed_at = checkpoint.log_offset
         for key in (*known_queues, *known_lanes):
             id = int(key)
             self.queues[id] = self._new_queue(id, True)
@@ -156,18 +131,18 @@ class Broker:
                 found.durable_end,
                 found.return_counts,
             )
-        self._reserve_ids(recovered.ids_seen)
+        self._ids.skip(recovered.ids_seen)
         for queue in self.queues.values():
             for group, offset in queue.group_offsets.items():
                 if offset > queue.max_offset:  # Of messages that power loss took away.
                     self.commit_group_offset(queue, group, queue.max_offset)
         for folder in (self._directory, self._directory.parent):
             sync_directory(folder)  # Files that are new here must not be lost with their names.
-        self._synced_at = self._store.commit_log.end
+        self._flushing.start()
         self.turn.journals.append(self._end_turn)
         self.turn.wait_for_room = self._wait_for_room
         self.timers.start(timer_recovery.fired)
-        self._keep_house()
+        self._housekeeping.start()
 
     def stop(self) -> None:
         """Flush, checkpoint and close."""
@@ -176,18 +151,15 @@ class Broker:
         self.turn.journals.remove(self._end_turn)
         for rewind in self._rewinds:
             rewind.stop()
-        self._commit.stop()  # A flush or checkpoint that is still on its way comes too late.
-        for call in (self._flush_call, self._housekeeping_call, self._room_call):
-            if call is not None:
-                call.cancel()
-        self._flush_call = self._housekeeping_call = self._room_call = None
+        self._flushing.stop()
+        self._housekeeping.stop()
+        if self._room_call is not None:
+            self._room_call.cancel()
+            self._room_call = None
         number = self._progress.begin_next()
-        sync_files(self._unsynced_files())
+        self._flushing.finish()
         self.timers.stored()
-        content = encode_checkpoint(self._checkpoint(number))
-        replace_checkpoint(self._directory / "checkpoint", content)
-        self._progress.delete_before(number)
-        self._timer_index.forget(self._timer_index.spent())
+        self._checkpointing.finish(number)
         self._progress.close()
         self._metadata.close()
         self._store.close()
@@ -214,7 +186,7 @@ class Broker:
 
     def declare_queue(self, document: Any | None) -> LightQueue:
         """Make a queue; a durable one if there is a document to remember it by."""
-        id = self._new_id("queue")
+        id = self._ids.new("queue")
         if document is not None:
             self._metadata.put("queue", str(id), document)
         queue = self.queues[id] = self._new_queue(id, document is not None)
@@ -258,7 +230,7 @@ class Broker:
         group_ids = self._group_ids.setdefault(queue.id, {})
         group_id = group_ids.get(group)
         if group_id is None:
-            group_id = self._new_id("group")
+            group_id = self._ids.new("group")
             if queue.durable:
                 self._metadata.put("group", str(group_id), [queue.id, group])
             group_ids[group] = group_id
@@ -268,7 +240,7 @@ class Broker:
 
     def add_timer_owner(self, document: Any | None, publish: Publish) -> int:
         """Somebody new who may have timers; kept over a restart if there is a document."""
-        id = self._new_id("timer_owner")
+        id = self._ids.new("timer_owner")
         if document is not None:
             self._metadata.put("timer_owner", str(id), document)
         self.timers.add_owner(id, publish)
@@ -329,31 +301,20 @@ class Broker:
             if isinstance(result, BaseException):
                 done(result)
                 return
-            self._when_checkpointed.append(lambda error: done(error or result))
-            self._begin_checkpoint()
+            self._checkpointing.begin_for(lambda error: done(error or result))
             self.turn.end()
 
-        start = self._mark_before(target)
         log = self._store.commit_log
+        start = log.start
+        if isinstance(target, SinceTime):
+            start = self._marks.before(target.timestamp_ms)
         rewind = Rewind(queues, target, log, self._routes.queue_ids, start, self._clock, rewound)
         self._rewinds[rewind] = None
         rewind.begin()
 
     def read_at(self, log_offset: int) -> tuple[int, bytes] | None:
         """The origin and the stored form of the durable message that begins at this log offset."""
-        log = self._store.commit_log
-        if not log.start <= log_offset < log.end:
-            return None
-        mark = self._marks[max(0, bisect_right(self._marks, log_offset) - 1)] if self._marks else 0
-        position = max(mark, log.start)
-        while position < log_offset:
-            header = decode_header(log.read(position, HEADER_SIZE))
-            if header is None or header.log_offset != position:
-                return None
-            if position + header.size > log_offset:
-                return _message_at(log.read(position, header.size), position, log_offset)
-            position += header.size
-        return None
+        return self._marks.read_message(log_offset)
 
     @property
     def log_end(self) -> int:
@@ -363,11 +324,11 @@ class Broker:
     @property
     def congested(self) -> bool:
         """Has more been written than the disk keeps up with? Then publishers should wait."""
-        return self.log_end - self._synced_at > self._options.unflushed_size_max
+        return self._flushing.congested
 
     def when_relieved(self, callback: Callable[[], None]) -> None:
         """Call `callback` when the broker is not congested any more."""
-        self._relief.append(callback)
+        self._flushing.when_relieved(callback)
 
     # The rest is private
 
@@ -397,31 +358,15 @@ class Broker:
         return {0: queue, **{level: self.queues[id] for level, id in ids.items()}}
 
     def _make_lane(self, queue: LightQueue, level: int) -> LightQueue:
-        id = self._new_id("queue")
+        id = self._ids.new("queue")
         if queue.durable:
             self._metadata.put("lane", str(id), [queue.id, level])
         self._lane_ids.setdefault(queue.id, {})[level] = id
         lane = self.queues[id] = self._new_queue(id, queue.durable)
         return lane
 
-    def _new_id(self, kind: str) -> int:
-        next_id, end = self._next_ids.get(kind, (1, 1))
-        if next_id == end:
-            end = next_id + _ID_BLOCK
-            self._metadata.put("next_id", kind, end)
-        self._next_ids[kind] = (next_id + 1, end)
-        return next_id
-
-    def _reserve_ids(self, ids_seen: dict[str, int]) -> None:
-        """Power loss may take the document that reserved an id, and leave what bears the id."""
-        for kind, id in ids_seen.items():
-            if id >= self._next_ids.get(kind, (1, 1))[0]:
-                self._metadata.put("next_id", kind, id + 1)
-                self._next_ids[kind] = (id + 1, id + 1)
-
     def _load_metadata(self) -> None:
-        for kind, next_id in self._metadata.items("next_id").items():
-            self._next_ids[kind] = (next_id, next_id)
+        self._ids.load()
         for key, (queue_id, level) in list(self._metadata.items("lane").items()):
             if str(queue_id) in self._metadata.items("queue"):
                 self._lane_ids.setdefault(queue_id, {})[level] = int(key)
@@ -435,52 +380,14 @@ class Broker:
         return log_offset
 
     def _note_append(self, log_offset: int) -> None:
-        if not self._marks or log_offset >= self._marks[-1] + _MARK_DISTANCE:
-            self._marks.append(log_offset)
-        if self._flush_call is None:
-            self._flush_call = self._clock.callLater(
-                self._options.async_flush_interval_s, self._flush
-            )
-
-    def _flush(self) -> None:
-        """Bring to the disk what nobody waits for."""
-        self._flush_call = None
-        self._commit.when_durable(lambda: None)
-
-    def _begin_sync(self) -> list[int]:
-        """Everything that a flush must cover; notes how far it will have come."""
-        end = self.log_end
-
-        def note() -> None:
-            self._synced_at = end
-            if self._relief and not self.congested:
-                relief, self._relief = self._relief, []
-                for callback in relief:
-                    callback()
-
-        self._commit.when_durable(note)
-        return self._unsynced_files()
-
-    def _unsynced_files(self) -> list[int]:
-        descriptors = self._metadata.begin_sync() + self._store.commit_log.begin_sync()
-        descriptors += self._timer_index.begin_sync()
-        now = self._clock.seconds()
-        due = now - self._progress_synced_at >= self._options.progress_flush_interval_s
-        if due or self._progress.was_left:
-            self._progress_synced_at = now
-            descriptors += self._progress.begin_sync()
-        return descriptors
+        if log_offset >= self._marks.due_at:
+            self._marks.add(log_offset)
+        self._flushing.appended()
 
     def _end_turn(self) -> None:
         self._progress.write()
-        if self._flush_call is None and self._progress.is_dirty:
-            # Who only consumes appends nothing, and yet shall not be given it all again.
-            self._flush_call = self._clock.callLater(
-                self._options.progress_flush_interval_s, self._flush
-            )
-        written = self.log_end - self._checkpointed_at + self._progress.size
-        if written > max(self._options.checkpoint_distance, 4 * self._checkpoint_size):
-            self._begin_checkpoint()
+        self._flushing.progressed()
+        self._checkpointing.begin_if_due()
 
     def _wait_for_room(self, error: OSError) -> None:
         """The journals have no room: try a turn again soon, whether anything happens or not."""
@@ -492,73 +399,14 @@ class Broker:
         self._room_call = None
         self.turn.end()
 
-    def _mark_before(self, target: Target) -> int:
-        """Where to begin to read the log, so that nothing is missed that `target` wants."""
-        start = self._store.commit_log.start
-        if not isinstance(target, SinceTime):
-            return start
-        marks, timestamp_ms = self._marks, self._store.timestamp_ms
-        at = bisect_left(marks, target.timestamp_ms, key=timestamp_ms)
-        return max(start, marks[at - 1]) if at else start
+    def _covered(self, log_offset: int) -> None:
+        """A checkpoint covers the log up to here."""
+        self._housekeeping.reclaim(log_offset)
+        self._marks.forget_reclaimed()
+        self._routes.expire(self._store.commit_log.start, self.log_end)
 
-    def _begin_checkpoint(self) -> None:
-        """Write a checkpoint of this moment, in the background."""
-        if self._checkpointing:
-            return
-        self._checkpointing = True
-        waiting, self._when_checkpointed = self._when_checkpointed, []
-        number = self._progress.begin_next()
-        log_offset = self._checkpointed_at = self.log_end
-        content = encode_checkpoint(self._checkpoint(number))
-        spent = self._timer_index.spent()
-        self._checkpoint_size = len(content)
-        path = self._directory / "checkpoint"
-
-        def replaced(error: BaseException | None) -> None:
-            self._checkpointing = False
-            if error is None:
-                self._progress.delete_before(number)
-                self._timer_index.forget(spent)
-                self._reclaim(log_offset)
-                self._routes.expire(self._store.commit_log.start, self.log_end)
-            else:
-                self._log.error("no checkpoint could be written: {error}", error=error)
-            for callback in waiting:
-                callback(error)
-            if self._when_checkpointed:  # Of something that this one did not know.
-                self._begin_checkpoint()
-
-        # Not before the log itself is durable up to here.
-        self._commit.when_durable(
-            lambda: self._run_blocking(lambda: replace_checkpoint(path, content), replaced)
-        )
-
-    def _keep_house(self) -> None:
-        """Now and then, make a checkpoint if it may let segments go that nobody needs."""
-        self._housekeeping_call = self._clock.callLater(
-            self._options.housekeeping_interval_s, self._keep_house
-        )
-        if len(self._store.commit_log.segments) > 1 and self._find_reclaimable(self.log_end):
-            self._begin_checkpoint()
-
-    def _find_reclaimable(self, safe_end: int) -> list[Segment]:
-        return find_reclaimable(
-            self._store.commit_log.segments,
-            min((safe_end, *(rewind.start for rewind in self._rewinds))),
-            (self._timer_index, *(queue.index for queue in self.queues.values())),
-            self._options.retention_s,
-            self._options.retained_size_max,
-            self._clock.seconds(),
-        )
-
-    def _reclaim(self, safe_end: int) -> None:
-        """Delete the segments that nothing refers to, now that a checkpoint covers them."""
-        for segment in self._find_reclaimable(safe_end):
-            self._store.commit_log.drop(segment)
-            self._log.info("segment {log_offset} is reclaimed", log_offset=segment.base)
-        self._marks = [mark for mark in self._marks if self._store.commit_log.holds(mark)]
-
-    def _checkpoint(self, progress_number: int) -> Checkpoint:
+    def _capture(self, progress_number: int) -> Checkpoint:
+        """The checkpoint of this moment."""
         queues = {}
         group_offsets = {}
         for id, queue in self.queues.items():
@@ -577,20 +425,5 @@ class Broker:
                 group_offsets[self._group_ids[id][group]] = offset
         timers = self._timer_index.checkpoint(self.timers.firing)
         return Checkpoint(
-            1, self.log_end, progress_number, queues, group_offsets, self._marks, timers
+            1, self.log_end, progress_number, queues, group_offsets, self._marks.offsets, timers
         )
-
-
-def _message_at(data: bytes, position: int, log_offset: int) -> tuple[int, bytes] | None:
-    header = decode_header(data)
-    assert header is not None
-    try:
-        record = decode(data, header)
-    except CorruptRecordError:
-        return None
-    at = position + header.size - sum(map(len, record.messages))
-    for message in record.messages:
-        if at == log_offset:
-            return header.origin, message
-        at += len(message)
-    return None

@@ -24,6 +24,7 @@ from core.commit_log import CommitLog
 from core.consume_queue import ConsumeQueue
 from core.errors import CorruptRecordError
 from core.group_commit import sync_files
+from core.log_marks import LogMarks
 from core.progress import Entry, Kind, Progress
 from core.record import HEADER_SIZE, MAGIC, ROW_SIZE, decode, decode_header, decode_rows
 from core.timer_record import TIMERS
@@ -85,7 +86,6 @@ class Recovered:
 
     queues: dict[int, RecoveredQueue]
     group_offsets: dict[int, int]
-    record_marks: list[int]
     ids_seen: dict[str, int]  # By kind, the highest one that the log or the journal names.
 
 
@@ -101,16 +101,15 @@ class Recovery:
         queue_ids: Mapping[int, tuple[int, ...]],
         is_queue: Callable[[int], bool],
         timers: TimerRecovery,
-        mark_distance: int,
+        marks: LogMarks,
     ) -> None:
         self._commit_log = commit_log
         self._queue_ids = queue_ids
         self._is_queue = is_queue
         self._timers = timers
-        self._mark_distance = mark_distance
+        self._marks = marks
         self._queues: dict[int, RecoveredQueue] = {}
         self._group_offsets: dict[int, int] = {}
-        self._marks: list[int] = []
         self._ids_seen = {"route": 0, "queue": 0, "group": 0, "timer_owner": 0}
 
     def run(self, checkpoint: Checkpoint, progress: Progress) -> Recovered:
@@ -119,7 +118,7 @@ class Recovery:
             if self._is_queue(id):
                 self._queues[id] = RecoveredQueue.from_checkpoint(saved)
         self._group_offsets.update(checkpoint.group_offsets)
-        self._marks.extend(checkpoint.record_marks)
+        self._marks.restore(checkpoint.record_marks)
         for entry in progress.replay(checkpoint.progress_number):
             self._apply(entry)
         for queue in self._queues.values():
@@ -139,7 +138,7 @@ class Recovery:
         self._see("timer_owner", self._timers.owner_max)
         progress.write()
         sync_files(progress.begin_sync())
-        return Recovered(self._queues, self._group_offsets, self._marks, self._ids_seen)
+        return Recovered(self._queues, self._group_offsets, self._ids_seen)
 
     def _skip_lost(self, progress: Progress) -> None:
         """Leave out the offsets of messages that the log does not have any more, for ever."""
@@ -191,8 +190,8 @@ class Recovery:
                 break
             route_ids = record.route_ids
             self._see("route", max(route_ids, default=0))
-            if not self._marks or end >= self._marks[-1] + self._mark_distance:
-                self._marks.append(end)
+            if end >= self._marks.due_at:
+                self._marks.add(end)
             self._dispatch(end, route_ids)
             end += header.size
         return end

@@ -9,10 +9,11 @@ from pathlib import Path
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from core.broker import Broker, BrokerOptions
+from core.broker import Broker
 from core.errors import CorruptRecordError
 from core.group_commit import RunBlocking
 from core.name_server import NameServer
+from core.options import BrokerOptions
 from gateway.config import StoreConfig
 from gateway.connections import Connections
 from gateway.errors import NotAllowedError, NotFoundError, PreconditionFailedError

@@ -169,7 +169,7 @@ class TestCheckpoints:
     def test_it_waits_until_the_log_is_durable(self, live: LiveBroker) -> None:
         live.append(live.declare(), b"x")
         live.disk.held = True
-        live.broker._begin_checkpoint()
+        live.broker._checkpointing.begin()
         live.disk.release_one()
         assert not (live.directory / "checkpoint").exists()
         live.disk.release()
@@ -188,7 +188,7 @@ class TestCheckpoints:
             raise OSError("I/O error")
 
         monkeypatch.setattr(os, "replace", refuse)
-        live.broker._begin_checkpoint()
+        live.broker._checkpointing.begin()
         monkeypatch.undo()
         queue.settle(1, 2)
         live = live.crash()
@@ -201,7 +201,7 @@ class TestCheckpoints:
         live.append(queue, b"a")
         live.end_turn()
         live.disk.held = True
-        live.broker._begin_checkpoint()
+        live.broker._checkpointing.begin()
         bodies(queue)
         queue.settle(0, 1)
         live.broker.stop()

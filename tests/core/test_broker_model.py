@@ -214,7 +214,7 @@ class BrokerMachine(RuleBasedStateMachine):
     @rule()
     def checkpoint(self) -> None:
         self.end_turn()
-        self.live.broker._begin_checkpoint()
+        self.live.broker._checkpointing.begin()
 
     @rule(ends_turn=st.booleans())
     def crash(self, ends_turn: bool) -> None:

@@ -187,7 +187,7 @@ class BrokerMachine(RuleBasedStateMachine):
     @rule()
     def checkpoint(self) -> None:
         self.end_turn()
-        self.live.broker._begin_checkpoint()
+        self.live.broker._checkpointing.begin()
 
     @rule()
     def hold_the_disk(self) -> None:

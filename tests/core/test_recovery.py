@@ -207,7 +207,7 @@ def test_only_the_tail_behind_the_checkpoint_is_read(
     for number in range(20):
         live.append(queue, b"%d" % number)
     live.end_turn()
-    live.broker._begin_checkpoint()
+    live.broker._checkpointing.begin()
     end = live.broker.log_end
     live.append(queue, b"tail")
     starts: list[int] = []

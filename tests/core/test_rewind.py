@@ -148,7 +148,7 @@ def test_a_checkpoint_on_its_way_does_not_pass_for_it(live: LiveBroker) -> None:
     fill(live, queue, *range(3))
     consume(queue, 3)
     live.disk.held = True
-    live.broker._begin_checkpoint()
+    live.broker._checkpointing.begin()
     results: list[Any] = []
     live.broker.rewind([queue], SinceTime(0), results.append)
     while live.disk.waiting and not results:
@@ -184,7 +184,7 @@ def test_segments_stay_while_they_are_read(tmp_path: Path) -> None:
     consume(queue, 600)
     results: list[Any] = []
     live.broker.rewind([queue], SinceTime(0), results.append)
-    live.broker._begin_checkpoint()
+    live.broker._checkpointing.begin()
     assert results == []
     while not results:
         live.clock.advance(0)
@@ -200,7 +200,7 @@ def test_what_was_reclaimed_is_gone(tmp_path: Path) -> None:
         live.append(other, bytes(1000))
     consume(queue, 20)
     consume(other, 20)
-    live.broker._begin_checkpoint()
+    live.broker._checkpointing.begin()
     left = rewind(live, queue, SinceTime(0))
     assert 0 < left < 20
     assert bodies(queue) == [b"%d" % number for number in range(20 - left, 20)]

@@ -11,8 +11,9 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
-from core.broker import Broker, BrokerOptions
+from core.broker import Broker
 from core.light_queue import LightQueue
+from core.options import BrokerOptions
 from core.route import Route
 from tests.support.disk import HeldDisk
 

@@ -1,0 +1,103 @@
+"""When checkpoints are written, and what each of them makes superfluous."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from twisted.logger import Logger
+
+from core.checkpoint import Checkpoint, encode_checkpoint, read_checkpoint, replace_checkpoint
+from core.commit_log import CommitLog
+from core.group_commit import Done, GroupCommit, RunBlocking
+from core.progress import Progress
+from core.timer_index import TimerIndex
+
+
+class Checkpointing:
+    """Writes checkpoints in the background, one at a time.
+
+    `capture` gives the checkpoint of this moment, which the progress file of that number continues;
+    `covered` is called with its log offset when it is on the disk.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        path: Path,
+        distance: int,
+        capture: Callable[[int], Checkpoint],
+        covered: Callable[[int], None],
+        log: CommitLog,
+        progress: Progress,
+        timer_index: TimerIndex,
+        commit: GroupCommit,
+        run_blocking: RunBlocking,
+    ) -> None:
+        self._path = path
+        self._distance = distance
+        self._capture = capture
+        self._covered = covered
+        self._commit_log = log
+        self._progress = progress
+        self._timer_index = timer_index
+        self._commit = commit
+        self._run_blocking = run_blocking
+        self._log_offset = 0  # Of the newest one.
+        self._size = 0
+        self._running = False
+        self._waiting: list[Done] = []  # For the next one that begins.
+
+    def restore(self) -> Checkpoint:
+        """The newest one, of before a restart."""
+        checkpoint = read_checkpoint(self._path)
+        self._log_offset = checkpoint.log_offset
+        return checkpoint
+
+    def begin_if_due(self) -> None:
+        """Begin one if recovery would have much to read, compared with what it has to write."""
+        written = self._commit_log.end - self._log_offset + self._progress.size
+        if written > max(self._distance, 4 * self._size):
+            self.begin()
+
+    def begin_for(self, done: Done) -> None:
+        """Begin one soon, and call `done` when it is on the disk, or could not be written."""
+        self._waiting.append(done)
+        self.begin()
+
+    def begin(self) -> None:
+        """Write a checkpoint of this moment, unless one is being written."""
+        if self._running:
+            return
+        self._running = True
+        waiting, self._waiting = self._waiting, []
+        number = self._progress.begin_next()
+        log_offset = self._log_offset = self._commit_log.end
+        content = encode_checkpoint(self._capture(number))
+        spent = self._timer_index.spent()
+        self._size = len(content)
+
+        def replaced(error: BaseException | None) -> None:
+            self._running = False
+            if error is None:
+                self._progress.delete_before(number)
+                self._timer_index.forget(spent)
+                self._covered(log_offset)
+            else:
+                self._log.error("no checkpoint could be written: {error}", error=error)
+            for callback in waiting:
+                callback(error)
+            if self._waiting:  # For something that this one did not know.
+                self.begin()
+
+        # Not before the log itself is durable up to here.
+        self._commit.when_durable(
+            lambda: self._run_blocking(lambda: replace_checkpoint(self._path, content), replaced)
+        )
+
+    def finish(self, number: int) -> None:
+        """Write the last one, now that all is flushed. Blocks."""
+        replace_checkpoint(self._path, encode_checkpoint(self._capture(number)))
+        self._progress.delete_before(number)
+        self._timer_index.forget(self._timer_index.spent())
