@@ -233,7 +233,7 @@ def test_without_certificates_nothing_of_tls_is_imported(tmp_path: Path) -> None
     code = (
         "import os, pathlib, sys\n"
         "from gateway.service import foreground\n"
-        "from gateway.service import Service\n"
+        "from gateway.service.service import Service\n"
         "start = Service.start\n"
         "def start_and_tell(service):\n"
         "    start(service)\n"
