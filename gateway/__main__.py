@@ -12,10 +12,10 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.commands import GROUPS, queues
+from gateway.cli import access, topology
+from gateway.cli.definitions import definitions
 from gateway.cli.delayed import delayed
 from gateway.cli.policies import policies
-from gateway.cli.queue_tools import COMMANDS as QUEUE_TOOLS
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -69,9 +69,7 @@ def demo(amqp: str | None, stomp: str | None, name_server: str | None) -> None:
     sys.exit(run_demo(amqp, stomp, name_server))
 
 
-for _command in QUEUE_TOOLS:
-    queues.add_command(_command)
-for _group in (*GROUPS, delayed, policies):
+for _group in (*access.GROUPS, *topology.GROUPS, definitions, delayed, policies):
     main.add_command(_group)
 
 

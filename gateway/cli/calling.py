@@ -1,4 +1,8 @@
-"""What the commands that talk to a running broker share: which one it is, how rows are shown."""
+"""What the commands that talk to a running broker share: which one it is, and their two shapes.
+
+Most are one call of the HTTP API, about something that is named, or for a list of rows. A path
+stands for its parts: `{vhost}` and `{name}` are what the user says.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    pass
+    from gateway.cli.client import Client
 
 ENVIRONMENT = "ROSETTAMQ"
 
@@ -58,6 +62,36 @@ def calling(function: Callable[..., None]) -> Callable[..., None]:
             raise click.ClickException(str(error)) from None
 
     return command
+
+
+def add_list(group: click.Group, summary: str, path: str, columns: str) -> None:
+    """Give a group the command `list`: these columns as a table, or everything as JSON."""
+
+    @json_option
+    @calling
+    def list_rows(client: Client, as_json: bool, **named: str) -> None:
+        show(client.call("GET", *_parts(path, named)), columns, as_json)
+
+    group.command("list", help=summary)(_in_vhost(path, list_rows))
+
+
+def add_call(group: click.Group, command: str, summary: str, method: str, path: str) -> None:
+    """Give a group a command that is one call about something that has a name."""
+
+    @calling
+    def call(client: Client, **named: str) -> None:
+        client.call(method, *_parts(path, named))
+
+    group.command(command, help=summary)(click.argument("name")(_in_vhost(path, call)))
+
+
+def _in_vhost(path: str, command: Callable[..., None]) -> Callable[..., None]:
+    return vhost_option(command) if "{vhost}" in path else command
+
+
+def _parts(path: str, named: dict[str, str]) -> list[str]:
+    """What is in a name may be a slash: it is put in last."""
+    return [part.format(**named) for part in path.split("/")]
 
 
 def show(rows: Any, columns: str, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli.calling import calling, json_option, show, vhost_option
+from gateway.cli.calling import add_call, calling, json_option, show, vhost_option
 
 if TYPE_CHECKING:
     from gateway.cli.client import Client
@@ -43,24 +43,6 @@ def browse_queue(
 def _browsed_row(row: dict[str, Any]) -> dict[str, Any]:
     stored = datetime.fromtimestamp(row["stored_at"] / 1000).astimezone()
     return {**row, "stored": stored.isoformat(" ", "seconds")}
-
-
-@click.command("pause")
-@click.argument("name")
-@vhost_option
-@calling
-def pause_queue(client: Client, name: str, vhost: str) -> None:
-    """Deliver nothing until it is resumed; publishing goes on, consumers stay."""
-    client.call("POST", "queues", vhost, name, "pause")
-
-
-@click.command("resume")
-@click.argument("name")
-@vhost_option
-@calling
-def resume_queue(client: Client, name: str, vhost: str) -> None:
-    """Deliver again."""
-    client.call("POST", "queues", vhost, name, "resume")
 
 
 @click.command("rewind")
@@ -143,4 +125,15 @@ def _parse_match(text: str) -> tuple[str, str]:
     return name, value
 
 
-COMMANDS = (browse_queue, pause_queue, resume_queue, rewind_queue, put_back)
+def add_to(queues: click.Group) -> None:
+    """Give the group `queues` these commands."""
+    for command in (browse_queue, rewind_queue, put_back):
+        queues.add_command(command)
+    add_call(
+        queues,
+        "pause",
+        "Deliver nothing until it is resumed; publishing goes on, consumers stay.",
+        "POST",
+        "queues/{vhost}/{name}/pause",
+    )
+    add_call(queues, "resume", "Deliver again.", "POST", "queues/{vhost}/{name}/resume")
