@@ -18,15 +18,22 @@ _READ_COUNT = 32
 
 
 class Cursor:
-    """One looker at one queue."""
+    """One looker at one queue, or only at the lane of a `level`.
 
-    def __init__(self, queue: AnyQueue) -> None:
+    Messages are read `read_count` at a time: whoever looks at one only need not read more.
+    """
+
+    def __init__(
+        self, queue: AnyQueue, level: int | None = None, read_count: int = _READ_COUNT
+    ) -> None:
         self._queue = queue
+        self._level = level
+        self._read_count = read_count
         self._lanes: dict[int, _LaneCursor] = {}
 
     def look(self) -> tuple[int, Any] | None:
         """The next ready message that was not looked at; None if there is none."""
-        for level in sorted(self._queue.lanes, reverse=True):
+        for level in self._levels():
             entry = self._lane(level).look()
             if entry is not None:
                 return offset_of_lane(level) + entry[0], entry[1]
@@ -35,26 +42,34 @@ class Cursor:
     def returned(self, offsets: Iterable[int]) -> None:
         """Messages are ready again."""
         for offset in offsets:
-            self._lane(level_of(offset)).returned(offset_in_lane(offset))
+            if self._level is None or level_of(offset) == self._level:
+                self._lane(level_of(offset)).returned(offset_in_lane(offset))
 
     def forget(self) -> None:
         """Keep no message in memory: it may be long until the next look."""
         for lane in self._lanes.values():
             lane.forget()
 
+    def _levels(self) -> list[int]:
+        lanes = self._queue.lanes
+        if self._level is None:
+            return sorted(lanes, reverse=True)
+        return [self._level] if self._level in lanes else []
+
     def _lane(self, level: int) -> _LaneCursor:
         lane = self._lanes.get(level)
         if lane is None:
-            lane = self._lanes[level] = _LaneCursor(self._queue, level)
+            lane = self._lanes[level] = _LaneCursor(self._queue, level, self._read_count)
         return lane
 
 
 class _LaneCursor:
     """The same, of one light queue."""
 
-    def __init__(self, queue: AnyQueue, level: int) -> None:
+    def __init__(self, queue: AnyQueue, level: int, read_count: int) -> None:
         self._queue = queue
         self._level = level
+        self._read_count = read_count
         self._base = offset_of_lane(level)
         self._light: LightQueue = queue.lanes[level]
         self._read: deque[tuple[int, Any]] = deque()  # From the position on.
@@ -110,7 +125,7 @@ class _LaneCursor:
     def _read_on(self) -> None:
         light = self._light
         while not self._read and self._position < light.max_offset:
-            entries, following = light.ready_from(self._position, _READ_COUNT)
+            entries, following = light.ready_from(self._position, self._read_count)
             self._read.extend(entries)
             if not entries:
                 self._position = following

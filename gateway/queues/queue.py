@@ -49,13 +49,6 @@ class Delivery(NamedTuple):
     delivery_count: int
 
 
-class Location(NamedTuple):
-    """Where a message is stored, and since when."""
-
-    log_offset: int
-    store_timestamp_ms: int
-
-
 class Consumer(Protocol):
     """One subscriber of a queue, as a front end implements it.
 
@@ -282,10 +275,12 @@ class Queue:
         exclusive: bool = False,
         arguments: Arguments | None = None,
         selects: Selects | None = None,
+        level: int | None = None,
     ) -> None:
         """Add a consumer; those of a lower priority get what the others have no credit for.
 
-        If it `selects`, or its arguments do, the rest of the messages stays for others. Raises
+        If it `selects`, or its arguments do, the rest of the messages stays for others; so do the
+        other lanes if it wants that of a `level` only. Raises
         `AccessRefusedError` if it, or another one, wants to be alone, and
         `PreconditionFailedError` or `NotSupportedError` for what this type of queue cannot do.
         """
@@ -299,12 +294,13 @@ class Queue:
             self._line = Line()
         if self._line.exclusive is not None or (exclusive and (self.is_consumed or is_single)):
             raise AccessRefusedError(f"{self} in exclusive use")
-        self._line.add(consumer, priority, exclusive, waits_in_line, chooses=selects is not None)
-        if selects is not None:
+        chooses = selects is not None or level is not None
+        self._line.add(consumer, priority, exclusive, waits_in_line, chooses)
+        if chooses:
             if self._selective is None:
                 clock = self.virtual_host.clock
                 self._selective = SelectiveConsumers(self, self.light, clock)
-            self._selective.add(consumer, selects, priority)
+            self._selective.add(consumer, selects, priority, level)
         self._lease.stop()
         self._listen()
         self.wake()
@@ -324,13 +320,17 @@ class Queue:
         if self.auto_delete and consumer.counted and not self.consumer_count:
             self.virtual_host.remove_queue(self)
 
-    def take(self, count: int) -> list[Delivery]:
-        """At most `count` ready messages, in flight from now on."""
+    def begin_take(self) -> bool:
+        """Somebody asks for messages: what is too old goes. May anything be taken?"""
         self.touch()
         if self._upkeep is not None:
             self._upkeep.refresh()
+        return not self.paused
+
+    def take(self, count: int) -> list[Delivery]:
+        """At most `count` ready messages, in flight from now on."""
         deliveries: list[Delivery] = []
-        if self.paused:
+        if not self.begin_take():
             return deliveries
         delivery_count = self.light.delivery_count
         while len(deliveries) < count:
@@ -455,10 +455,6 @@ class Queue:
         """Messages from `offset` on, with their offsets; nothing changes."""
         return self.light.read(offset, count)
 
-    def location(self, offset: int) -> Location:
-        """Where a held message is. Raises `OffsetOutOfRangeError`."""
-        return Location(*self.light.location(offset))
-
     def search_timestamp(self, timestamp_ms: int) -> int:
         """The offset of the first message stored at that time or later."""
         return self.light.lanes[0].search_timestamp(timestamp_ms)
@@ -479,14 +475,6 @@ class Queue:
     def is_own_group(self, group: str) -> bool:
         """Is this the group of the queue's name, which is the queue itself?"""
         return group == self.name
-
-    def group_offset(self, group: str) -> int | None:
-        """How far another group has come; None if it never said."""
-        return self.light.lanes[0].group_offsets.get(group)
-
-    def commit_group_offset(self, group: str, offset: int) -> None:
-        """Another group has come so far."""
-        self.virtual_host.commit_group_offset(self, group, offset)
 
     def deleted(self) -> None:
         """The queue is gone: tell those who waited."""

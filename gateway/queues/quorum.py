@@ -22,7 +22,7 @@ from gateway.exchanges.bindings import Arguments
 from gateway.messages import Value
 from gateway.queues.arguments import QueueOptions, parse_options
 from gateway.queues.dead_letters import DELIVERY_LIMIT
-from gateway.queues.queue import Consumer, Delivery, Queue
+from gateway.queues.queue import Consumer, Queue
 from gateway.queues.selectors import Selects
 from gateway.queues.unsent_letters import UnsentLetters
 from gateway.values import Long, is_integer
@@ -79,6 +79,7 @@ class QuorumQueue(Queue):
         exclusive: bool = False,
         arguments: Arguments | None = None,
         selects: Selects | None = None,
+        level: int | None = None,
     ) -> None:
         """Add a consumer; `exclusive` means nothing here.
 
@@ -86,16 +87,16 @@ class QuorumQueue(Queue):
         """
         if consumer.shares_credit:
             raise NotSupportedError(f"{self} does not support global qos")
-        super().subscribe(consumer, False, arguments, selects)
+        super().subscribe(consumer, False, arguments, selects, level)
 
-    def take(self, count: int) -> list[Delivery]:
-        """At most `count` ready messages, in flight from now on. Raises `ResourceLockedError`."""
+    def begin_take(self) -> bool:
+        """Somebody asks for messages: may any be taken? Raises `ResourceLockedError`."""
         if self.options.single_active_consumer:
             raise ResourceLockedError(
                 f"cannot obtain access to locked {self}. basic.get operations are not supported by"
                 " quorum queues with single active consumer"
             )
-        return super().take(count)
+        return super().begin_take()
 
     def release(self, offsets: Iterable[int]) -> None:
         """Messages in flight are ready again, or die of having been returned too often."""

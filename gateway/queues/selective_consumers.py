@@ -33,12 +33,27 @@ class _Selective:
     """One of them."""
 
     def __init__(
-        self, light: AnyQueue, consumer: Consumer, selects: Selects, priority: int
+        self,
+        light: AnyQueue,
+        consumer: Consumer,
+        selects: Selects | None,
+        priority: int,
+        level: int | None,
     ) -> None:
         self.consumer = consumer
         self.selects = selects
         self.priority = priority
-        self.cursor = Cursor(light)
+        self._light = light
+        self._level = level
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Nothing was looked at yet."""
+        self.cursor = Cursor(self._light, self._level)
+
+    def wants(self, message: Message) -> bool:
+        """Is this one for it?"""
+        return self.selects is None or self.selects(message)
 
 
 class SelectiveConsumers:
@@ -59,9 +74,11 @@ class SelectiveConsumers:
         """They themselves."""
         return [each.consumer for each in self._line]
 
-    def add(self, consumer: Consumer, selects: Selects, priority: int) -> None:
-        """One more, which has looked at nothing yet."""
-        selective = _Selective(self._light, consumer, selects, priority)
+    def add(
+        self, consumer: Consumer, selects: Selects | None, priority: int, level: int | None
+    ) -> None:
+        """One more, which has looked at nothing yet; perhaps of the lane of one `level` only."""
+        selective = _Selective(self._light, consumer, selects, priority, level)
         self._line = sorted([*self._line, selective], key=_rank)
 
     def remove(self, consumer: Consumer) -> None:
@@ -84,7 +101,7 @@ class SelectiveConsumers:
     def look_again(self) -> None:
         """Everything that is ready may be new to them."""
         for each in self._line:
-            each.cursor = Cursor(self._light)
+            each.look_again()
 
     def deliver(self, only: Consumer | None) -> None:
         """Hand out what they want and have credit for, as far as one turn may look.
@@ -127,7 +144,7 @@ class SelectiveConsumers:
                 if entry is None:
                     takers.remove(taker)
                     break
-                if taker.selects(entry[1]) and self._queue.is_deliverable(*entry):
+                if taker.wants(entry[1]) and self._queue.is_deliverable(*entry):
                     self._hand_out(taker.consumer, *entry)
                     break
         return left

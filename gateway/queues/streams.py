@@ -82,8 +82,9 @@ class Stream(Queue):
         exclusive: bool = False,
         arguments: Arguments | None = None,
         selects: Selects | None = None,
+        level: int | None = None,
     ) -> None:
-        """Add a reader; `exclusive` means nothing here.
+        """Add a reader; `exclusive` means nothing here, and there is one lane.
 
         Raises `PreconditionFailedError` or `NotSupportedError`.
         """

@@ -428,9 +428,9 @@ class VirtualHost:
         self.topic_queue(topic, create=True)
         return self.route("", topic, header)
 
-    def commit_group_offset(self, queue: Queue, group: str, offset: int) -> None:
-        """Another group than the queue's own has come so far."""
-        self._broker.commit_group_offset(queue.light.lanes[0], group, offset)
+    def commit_group_offset(self, light: LightQueue, group: str, offset: int) -> None:
+        """Another group than the queue's own has come so far in one lane."""
+        self._broker.commit_group_offset(light, group, offset)
 
     # Recovery
 

@@ -17,7 +17,7 @@ from .session import NativeSession
 def create_topic(session: NativeSession, request: RemotingCommand) -> RemotingCommand | None:
     """UPDATE_AND_CREATE_TOPIC: a durable queue, unless there is one, or an exchange, by that name.
 
-    How many queues and what permission it asks for is ignored: a topic has one queue.
+    How many queues and what permission it asks for is ignored: without priorities there is one.
     """
     topic = TopicRequest.from_ext(request.ext_fields).topic
     check_topic(session, topic)
@@ -34,7 +34,7 @@ def get_broker_runtime_info(session: NativeSession, request: RemotingCommand) ->
     table = {
         "brokerVersionDesc": f"RosettaMQ {gateway.product_version}",
         "brokerVersion": str(VERSION),
-        "msgPutTotalTodayNow": str(sum(queue.max_offset for queue in queues)),
+        "msgPutTotalTodayNow": str(sum(queue.light.appended_count for queue in queues)),
         "commitLogMaxOffset": str(gateway.broker.log_end),
     }
     return success(body=json.dumps({"table": table}, separators=(",", ":")).encode())

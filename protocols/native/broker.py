@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,6 +10,7 @@ from core.light_queue import LightQueue
 from core.route import Route
 from gateway.gateway import Gateway
 from gateway.messages import Header
+from gateway.queues.lane import Lane, lane_count
 from gateway.queues.queue import Queue
 from gateway.vhosts.virtual_host import VirtualHost
 from rosettamq.remoting.codes import ResponseCode
@@ -19,8 +20,10 @@ from .filters import MessageFilter, parse_filter
 from .groups import ConsumerGroups, QueueLocks
 from .invisible import InvisibleMessages
 from .language import Place, to_record
-from .progress import GroupWindow, OwnGroup, Progress, Taken
+from .own_group import OwnGroup, OwnLane
+from .progress import Progress, Source, Taken
 from .replies import RequestRefusedError, topic_not_found
+from .windows import GroupWindow, GroupWindows
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -45,9 +48,9 @@ class Limits:
 
 
 class Puller(Protocol):
-    """A session that pulls as a queue's own group."""
+    """A session that pulls a lane as the queue's own group."""
 
-    def release_pulled(self, queue: Queue) -> None:
+    def release_pulled(self, lane: Lane) -> None:
         """Give back what is in flight to it."""
 
 
@@ -62,9 +65,9 @@ class Broker:
         self.locks = QueueLocks()
         self.invisible = InvisibleMessages(clock, gateway.turn)
         self.unique_keys = UniqueKeys()
-        # Which session was the last to pull a queue as the queue's own group.
-        self.pullers: dict[Queue, Puller] = {}
-        self._windows: dict[tuple[Queue, str], GroupWindow] = {}
+        # Which session was the last to pull a lane as the queue's own group.
+        self.pullers: dict[Lane, Puller] = {}
+        self._windows: dict[tuple[Lane, str], GroupWindow] = {}
         self._routes: dict[tuple[str, str], Route] = {}
         self._routes_generation = gateway.generation
 
@@ -100,16 +103,30 @@ class Broker:
             self._routes_generation = self.gateway.generation
             self._routes.clear()
 
-    def topic_light_queue(self, topic: str) -> LightQueue | None:
-        """What readers of a topic read, if it is there; asking makes no copy of an exchange."""
+    def topic_lanes(self, topic: str) -> Mapping[int, LightQueue]:
+        """What readers of a topic read, by queue id, as far as it is there.
+
+        Asking makes no copy of an exchange.
+        """
         host = self.virtual_host
         queue = host.queues.get(topic)
         if queue is None:
             exchange = host.exchanges.get(topic)
             queue = None if exchange is None else exchange.tap
-        return None if queue is None else queue.light.lanes[0]
+        return {} if queue is None else queue.light.lanes
 
-    def find_queue(self, topic: str, queue_id: int = 0) -> Queue:
+    def find_lane(self, topic: str, queue_id: int) -> Lane:
+        """Find what a reader of one queue id reads; raises `RequestRefusedError`."""
+        queue = self.find_queue(topic)
+        count = lane_count(queue.light)
+        if not 0 <= queue_id < count:
+            raise RequestRefusedError(
+                ResponseCode.INVALID_PARAMETER,
+                f"queueId[{queue_id}] is illegal, topic:[{topic}] queues: {count}",
+            )
+        return Lane(queue, queue_id)
+
+    def find_queue(self, topic: str) -> Queue:
         """Find what a reader of a topic reads; raises `RequestRefusedError`.
 
         Reading an exchange for the first time starts the copy of what is published to it.
@@ -118,54 +135,59 @@ class Broker:
         queue = host.topic_queue(topic, create=topic in host.exchanges) if topic else None
         if queue is None:
             raise topic_not_found(topic)
-        if queue_id != 0:
-            raise RequestRefusedError(
-                ResponseCode.INVALID_PARAMETER,
-                f"queueId[{queue_id}] is illegal, topic:[{topic}] has 1 queue",
-            )
         if queue.exclusive:
             raise RequestRefusedError(
                 ResponseCode.NO_PERMISSION, f"queue '{queue.name}' is exclusive to its connection"
             )
         return queue
 
-    def progress(self, queue: Queue, group: str, init_mode: int = 0) -> Progress:
-        """Where a group stands on a queue; `init_mode` 1 starts a new group at the end."""
+    def source(self, queue: Queue, group: str, lanes: Sequence[Lane], init_mode: int = 0) -> Source:
+        """Where a group takes messages of one lane of a queue, or of all.
+
+        `init_mode` 1 starts a new group at the end.
+        """
         if queue.is_own_group(group):
-            return OwnGroup(queue)
-        window = self._windows.get((queue, group))
+            return OwnGroup(queue, lanes[0] if len(lanes) == 1 else None)
+        return GroupWindows([self._window(lane, group, init_mode) for lane in lanes])
+
+    def progress(self, lane: Lane, group: str) -> Progress:
+        """What becomes of what a group has taken of a lane."""
+        return OwnLane(lane) if lane.queue.is_own_group(group) else self._window(lane, group)
+
+    def _window(self, lane: Lane, group: str, init_mode: int = 0) -> GroupWindow:
+        window = self._windows.get((lane, group))
         if window is None:
-            start = queue.group_offset(group)
+            start = lane.group_offset(group)
             if start is None:
-                start = new_group_offset(queue, init_mode)
-                queue.commit_group_offset(group, start)  # What comes after is kept for it.
-            window = GroupWindow(queue, group, start, self.limits.in_flight_max)
+                start = new_group_offset(lane, init_mode)
+                lane.commit_group_offset(group, start)  # What comes after is kept for it.
+            window = GroupWindow(lane, group, start, self.limits.in_flight_max)
             self._forget_deleted()
-            self._windows[(queue, group)] = window
+            self._windows[(lane, group)] = window
         return window
 
-    def commit(self, queue: Queue, group: str, offset: int) -> None:
+    def commit(self, lane: Lane, group: str, offset: int) -> None:
         """Set where another group stands; backwards is allowed."""
-        if queue.group_offset(group) != offset:
-            queue.commit_group_offset(group, offset)
-        window = self._windows.get((queue, group))
+        if lane.group_offset(group) != offset:
+            lane.commit_group_offset(group, offset)
+        window = self._windows.get((lane, group))
         if window is not None:
             window.reset(offset)
-            self.invisible.forget((queue, group))
+            self.invisible.forget((lane, group))
 
-    def hide(self, queue: Queue, group: str, offsets: Sequence[int], duration_s: float) -> None:
+    def hide(self, lane: Lane, group: str, offsets: Sequence[int], duration_s: float) -> None:
         """Keep messages in flight of the queue's own group invisible, then have them again."""
         now_ms = self.now_ms()
-        self.invisible.hide((queue, group), OwnGroup(queue), offsets, now_ms, duration_s)
+        self.invisible.hide((lane, group), OwnLane(lane), offsets, now_ms, duration_s)
 
-    def keep_for(self, queue: Queue, group: str, offset: int) -> None:
+    def keep_for(self, lane: Lane, group: str, offset: int) -> None:
         """A group reads from `offset` on that has never committed: keep for it what comes after.
 
         Without this, what AMQP consumers of the queue acknowledge could be gone before it is read.
         """
-        if queue.group_offset(group) is None and not self.groups.is_broadcast(group):
-            bounded = min(max(offset, queue.min_offset), queue.max_offset)
-            queue.commit_group_offset(group, bounded)
+        if lane.group_offset(group) is None and not self.groups.is_broadcast(group):
+            bounded = min(max(offset, lane.min_offset), lane.max_offset)
+            lane.commit_group_offset(group, bounded)
 
     def is_current(self, queue: Queue) -> bool:
         """Whether the queue is still there; drops what is kept for it when not."""
@@ -174,7 +196,7 @@ class Broker:
         return not queue.light.deleted
 
     def _forget_deleted(self) -> None:
-        for key in [key for key in self._windows if key[0].light.deleted]:
+        for key in [key for key in self._windows if key[0].queue.light.deleted]:
             del self._windows[key]
             self.invisible.forget(key)
 
@@ -192,18 +214,16 @@ class Broker:
             expression, expression_type = subscription.expression, subscription.expression_type
         return parse_filter(expression, expression_type)
 
-    def record(self, topic: str, queue: Queue, taken: Taken, store_host: Address) -> bytes:
-        """Write a message of a queue as the record that a native reader expects."""
-        location = queue.location(taken.offset)
-        place = Place(
-            topic, taken.offset, location.log_offset, location.store_timestamp_ms, store_host
-        )
+    def record(self, topic: str, taken: Taken, store_host: Address) -> bytes:
+        """Write a message of a lane as the record that a native reader expects."""
+        lane, offset = taken.lane, taken.offset
+        place = Place(topic, offset, *lane.location(offset), store_host, lane.level)
         return to_record(taken.message, place, taken.times)
 
     def collect(
         self,
         topic: str,
-        progress: Progress,
+        source: Source,
         count: int,
         message_filter: MessageFilter,
         store_host: Address,
@@ -213,19 +233,19 @@ class Broker:
         records: list[bytes] = []
         size = 0
         while len(taken) < count and size < self.limits.answer_size_max:
-            entries = progress.take(1, message_filter)
+            entries = source.take(1, message_filter)
             if not entries:
                 break
             taken += entries
-            records.append(self.record(topic, progress.queue, entries[0], store_host))
+            records.append(self.record(topic, entries[0], store_host))
             size += len(records[-1])
         return taken, b"".join(records)
 
 
-def new_group_offset(queue: Queue, init_mode: int) -> int:
+def new_group_offset(lane: Lane, init_mode: int) -> int:
     """Where a group begins that has never been here.
 
     Mode 1 means the end, but as in RocketMQ a queue that still has its first message is young, and
     is read from there.
     """
-    return queue.max_offset if init_mode == 1 and queue.min_offset > 0 else queue.min_offset
+    return lane.max_offset if init_mode == 1 and lane.min_offset > 0 else lane.min_offset

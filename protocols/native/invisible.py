@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.turn import Turn
-from gateway.queues.queue import Queue
+from gateway.queues.lane import Lane
 
 from .progress import Progress
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-Key = tuple[Queue, str]  # With the group.
+Key = tuple[Lane, str]  # With the group.
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class _Pop:
 
 
 class InvisibleMessages:
-    """All popped messages, by queue, group and offset."""
+    """All popped messages, by lane, group and offset."""
 
     def __init__(self, clock: IReactorTime, turn: Turn) -> None:
         self._clock = clock

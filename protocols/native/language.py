@@ -169,6 +169,7 @@ class Place(NamedTuple):
     log_offset: int
     store_timestamp_ms: int
     store_host: Address
+    queue_id: int = 0
 
 
 def to_record(message: Message, place: Place, reconsume_times: int = 0) -> bytes:
@@ -180,7 +181,7 @@ def to_record(message: Message, place: Place, reconsume_times: int = 0) -> bytes
             place.topic,
             body if packed is None else packed,
             header.raw,
-            0,
+            place.queue_id,
             header.flag,
             place.queue_offset,
             place.log_offset,
@@ -196,6 +197,7 @@ def to_record(message: Message, place: Place, reconsume_times: int = 0) -> bytes
             place.topic,
             body,
             _translated(envelope, header),
+            queue_id=place.queue_id,
             queue_offset=place.queue_offset,
             log_offset=place.log_offset,
             born_timestamp=place.store_timestamp_ms,

@@ -23,12 +23,12 @@ def query_consumer_offset(session: NativeSession, request: RemotingCommand) -> R
     is young, and there a new group starts at 0, as in RocketMQ.
     """
     header = ConsumerOffsetRequest.from_ext(request.ext_fields)
-    queue = session.broker.find_queue(header.topic, header.queue_id)
-    if queue.is_own_group(header.consumer_group):
+    lane = session.broker.find_lane(header.topic, header.queue_id)
+    if lane.queue.is_own_group(header.consumer_group):
         # What is ready is the queue's to know; any number will do.
-        return success(OffsetResponse(queue.min_offset))
-    offset = queue.group_offset(header.consumer_group)
-    if offset is None and header.set_zero_if_not_found and queue.min_offset <= 0:
+        return success(OffsetResponse(lane.min_offset))
+    offset = lane.group_offset(header.consumer_group)
+    if offset is None and header.set_zero_if_not_found and lane.min_offset <= 0:
         offset = 0
     if offset is None:
         raise RequestRefusedError(
@@ -40,31 +40,31 @@ def query_consumer_offset(session: NativeSession, request: RemotingCommand) -> R
 def update_consumer_offset(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
     """UPDATE_CONSUMER_OFFSET; ali-ons sends -1 for queues that it has not touched."""
     header = UpdateConsumerOffsetRequest.from_ext(request.ext_fields)
-    queue = session.broker.find_queue(header.topic, header.queue_id)
+    lane = session.broker.find_lane(header.topic, header.queue_id)
     if header.commit_offset >= 0:
-        if queue.is_own_group(header.consumer_group):
-            session.settle_pulled(queue, header.commit_offset)
+        if lane.queue.is_own_group(header.consumer_group):
+            session.settle_pulled(lane, header.commit_offset)
         else:
-            session.broker.commit(queue, header.consumer_group, header.commit_offset)
+            session.broker.commit(lane, header.consumer_group, header.commit_offset)
     return success()
 
 
 def get_max_offset(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
     """GET_MAX_OFFSET: what the next message will get."""
     header = QueueRequest.from_ext(request.ext_fields)
-    queue = session.broker.find_queue(header.topic, header.queue_id)
-    return success(OffsetResponse(queue.max_offset))
+    lane = session.broker.find_lane(header.topic, header.queue_id)
+    return success(OffsetResponse(lane.max_offset))
 
 
 def get_min_offset(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
     """GET_MIN_OFFSET: the first that can still be read."""
     header = QueueRequest.from_ext(request.ext_fields)
-    queue = session.broker.find_queue(header.topic, header.queue_id)
-    return success(OffsetResponse(queue.min_offset))
+    lane = session.broker.find_lane(header.topic, header.queue_id)
+    return success(OffsetResponse(lane.min_offset))
 
 
 def search_offset(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
     """SEARCH_OFFSET_BY_TIMESTAMP: the first stored at that time or after."""
     header = SearchOffsetRequest.from_ext(request.ext_fields)
-    queue = session.broker.find_queue(header.topic, header.queue_id)
-    return success(OffsetResponse(queue.search_timestamp(header.timestamp)))
+    lane = session.broker.find_lane(header.topic, header.queue_id)
+    return success(OffsetResponse(lane.search_timestamp(header.timestamp)))

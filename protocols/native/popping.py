@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import msgspec
 
+from gateway.queues.lane import Lane
 from gateway.queues.queue import Queue
 from rosettamq.errors import ProtocolError
 from rosettamq.remoting.codes import ResponseCode
@@ -23,7 +24,8 @@ from rosettamq.remoting.headers import (
 )
 
 from .filters import MessageFilter
-from .progress import OwnGroup, Progress
+from .own_group import by_lane
+from .progress import Source
 from .replies import RequestRefusedError, success, topic_not_found
 from .session import NativeSession
 
@@ -41,21 +43,25 @@ def pop_message(session: NativeSession, request: RemotingCommand) -> RemotingCom
         )
     _check_invisible_time(header.invisible_time)
     broker = session.broker
-    queue = broker.find_queue(header.topic, max(0, header.queue_id))  # -1 means all.
+    if header.queue_id < 0:
+        lanes = Lane.all_of(broker.find_queue(header.topic))
+    else:
+        lanes = [broker.find_lane(header.topic, header.queue_id)]
     message_filter = broker.message_filter(
         header.consumer_group, header.topic, header.exp or "*", header.exp_type
     )
-    progress = broker.progress(queue, header.consumer_group, header.init_mode)
-    attempt = _Pop(session, progress, header, message_filter)
+    queue = lanes[0].queue
+    source = broker.source(queue, header.consumer_group, lanes, header.init_mode)
+    attempt = _Pop(session, queue, source, header, message_filter)
     return session.hold(request, attempt, header.poll_time / 1000)
 
 
 def ack_message(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
     """ACK_MESSAGE."""
     header = AckMessageRequest.from_ext(request.ext_fields)
-    queue = session.broker.find_queue(header.topic, header.queue_id)
+    lane = session.broker.find_lane(header.topic, header.queue_id)
     pop_time = PopHandle.parse(header.extra_info).pop_time
-    key = (queue, header.consumer_group)
+    key = (lane, header.consumer_group)
     if not session.broker.invisible.settle(key, [header.offset], pop_time):
         raise _not_held(header.offset)
     return success()
@@ -66,10 +72,10 @@ def change_invisible_time(session: NativeSession, request: RemotingCommand) -> R
     header = ChangeInvisibleTimeRequest.from_ext(request.ext_fields)
     _check_invisible_time(header.invisible_time)
     broker = session.broker
-    queue = broker.find_queue(header.topic, header.queue_id)
+    lane = broker.find_lane(header.topic, header.queue_id)
     pop_time = PopHandle.parse(header.extra_info).pop_time
     now_ms = broker.now_ms()
-    key = (queue, header.consumer_group)
+    key = (lane, header.consumer_group)
     if not broker.invisible.change(
         key, header.offset, pop_time, now_ms, header.invisible_time / 1000
     ):
@@ -123,9 +129,9 @@ def batch_ack_message(session: NativeSession, request: RemotingCommand) -> Remot
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError("the body is not a batch of acknowledgements") from error
     for ack in acks:
-        queue = session.broker.find_queue(ack.topic, ack.queue_id)
+        lane = session.broker.find_lane(ack.topic, ack.queue_id)
         offsets = [ack.start + index for index in _bits(ack.bits)]
-        session.broker.invisible.settle((queue, ack.group), offsets, ack.time)
+        session.broker.invisible.settle((lane, ack.group), offsets, ack.time)
     return success()
 
 
@@ -158,57 +164,70 @@ class _Pop:
     def __init__(
         self,
         session: NativeSession,
-        progress: Progress,
+        queue: Queue,
+        source: Source,
         header: PopMessageRequest,
         message_filter: MessageFilter,
     ) -> None:
         self._session = session
-        self._progress = progress
+        self._queue = queue
+        self._source = source
         self._header = header
         self._message_filter = message_filter
 
     def answer(self, is_last: bool) -> RemotingCommand | None:
         """Take what is there, and hide it."""
-        session, header, progress = self._session, self._header, self._progress
-        queue, broker = progress.queue, session.broker
-        if not broker.is_current(queue):
+        session, header = self._session, self._header
+        if not session.broker.is_current(self._queue):
             raise topic_not_found(header.topic)
-        taken, body = broker.collect(
-            header.topic, progress, header.max_msg_nums, self._message_filter, session.store_host
+        taken, body = session.broker.collect(
+            header.topic,
+            self._source,
+            header.max_msg_nums,
+            self._message_filter,
+            session.store_host,
         )
         self.abandon()
-        if not taken:
-            if not is_last:
-                return None
+        if taken:
+            return self._answer(by_lane(taken), body)
+        if is_last:
             return RemotingCommand(ResponseCode.POLLING_TIMEOUT, remark="no new message")
-        now_ms = broker.now_ms()
-        offsets = [entry.offset for entry in taken]
-        key = (queue, header.consumer_group)
-        broker.invisible.hide(key, progress, offsets, now_ms, header.invisible_time / 1000)
-        # The "0"s: a normal topic, not a retry topic, and our one queue.
-        response = PopMessageResponse(
-            pop_time=now_ms,
-            invisible_time=header.invisible_time,
-            revive_qid=0,
-            rest_num=_rest(queue, offsets),
-            start_offset_info=f"0 0 {offsets[0]}",
-            msg_offset_info=f"0 0 {','.join(map(str, offsets))}",
-        )
-        return success(response, body)
+        return None
 
     def watch(self, stir: Callable[[], None]) -> Callable[[], None]:
         """Wait for something to take."""
-        return self._progress.watch(self._header.max_msg_nums, stir)
+        return self._source.watch(self._header.max_msg_nums, stir)
 
     def abandon(self) -> None:
         """Give back what came too late."""
-        if isinstance(self._progress, OwnGroup):
-            self._progress.give_back_arrived()
+        self._source.give_back()
 
     def refuse(self, refused: RemotingCommand) -> RemotingCommand:
         """Nothing more to say."""
         return refused
 
+    def _answer(self, taken: Mapping[Lane, list[int]], body: bytes) -> RemotingCommand:
+        broker, header = self._session.broker, self._header
+        now_ms = broker.now_ms()
+        starts, all_offsets = [], []
+        for lane, offsets in taken.items():
+            key = (lane, header.consumer_group)
+            progress = broker.progress(lane, header.consumer_group)
+            broker.invisible.hide(key, progress, offsets, now_ms, header.invisible_time / 1000)
+            # The "0" says that this is no retry topic.
+            starts.append(f"0 {lane.level} {offsets[0]}")
+            all_offsets.append(f"0 {lane.level} {','.join(map(str, offsets))}")
+        response = PopMessageResponse(
+            pop_time=now_ms,
+            invisible_time=header.invisible_time,
+            revive_qid=0,
+            rest_num=_rest(taken),
+            start_offset_info=";".join(starts),
+            msg_offset_info=";".join(all_offsets),
+        )
+        return success(response, body)
 
-def _rest(queue: Queue, offsets: list[int]) -> int:
-    return max(0, queue.max_offset - 1 - max(offsets))
+
+def _rest(taken: Mapping[Lane, list[int]]) -> int:
+    """How many messages at most come behind these in their lanes."""
+    return sum(max(0, lane.max_offset - 1 - max(offsets)) for lane, offsets in taken.items())

@@ -7,6 +7,7 @@ before the append, as nobody else appends meanwhile; where the records lie is as
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ _REGION = {"MSG_REGION": "DefaultRegion", "TRACE_ON": "true"}
 _NOWHERE = -1  # As a log offset: an id that no look-up finds.
 
 Item = tuple[Route, Message, bytes]
-Place = tuple[LightQueue, int]
+Place = tuple[LightQueue, int, int]  # With the offset, and the queue id.
 
 
 @dataclass(slots=True)
@@ -68,9 +69,11 @@ class Publisher:
         append = self._append
         header = items[0][1][1]
         send = _Send(request, [], header.unique_key if isinstance(header, NativeHeader) else "")
+        lanes = self._session.broker.topic_lanes(topic)
+        levels = {light: level for level, light in lanes.items()}
         for item in items:
             append.items.append(item)
-            send.places.append(self._place(append, topic, item[0]))
+            send.places.append(_place(append, levels, item[0]))
         append.sends.append(send)
 
     def flush(self) -> None:
@@ -92,19 +95,6 @@ class Publisher:
         append.responses = [(send.request, self._response(send)) for send in append.sends]
         self._answer(append)
 
-    def _place(self, append: _Append, topic: str, route: Route) -> Place | None:
-        """Count the message in all of its queues; choose the one that readers of the topic read."""
-        place: Place | None = None
-        chosen = self._session.broker.topic_light_queue(topic)
-        for queue in route.queues:
-            offset = append.ends.get(queue)
-            if offset is None:
-                offset = queue.max_offset
-            append.ends[queue] = offset + 1
-            if place is None or queue is chosen:
-                place = queue, offset
-        return place
-
     def _response(self, send: _Send) -> RemotingCommand:
         if send.is_refused:
             return refusal(RequestRefusedError(ResponseCode.SYSTEM_BUSY, "the queue is full"))
@@ -116,8 +106,9 @@ class Publisher:
                 log_offset = place[0].location(place[1])[0]
             ids.append(encode_offset_message_id(store_host, log_offset))
         first = send.places[0]
-        queue_offset = 0 if first is None else first[1]
-        response = success(SendMessageResponse(",".join(ids), 0, queue_offset, send.unique_key))
+        queue_offset, queue_id = (0, 0) if first is None else first[1:]
+        header = SendMessageResponse(",".join(ids), queue_id, queue_offset, send.unique_key)
+        response = success(header)
         response.ext_fields |= _REGION
         return response
 
@@ -125,6 +116,19 @@ class Publisher:
         if append.is_durable and append.responses is not None:
             for request, response in append.responses:
                 self._session.answer(request, response)
+
+
+def _place(append: _Append, levels: Mapping[LightQueue, int], route: Route) -> Place | None:
+    """Count the message in all of its queues; choose the one that readers of the topic read."""
+    place: Place | None = None
+    for queue in route.queues:
+        offset = append.ends.get(queue)
+        if offset is None:
+            offset = queue.max_offset
+        append.ends[queue] = offset + 1
+        if place is None or queue in levels:
+            place = queue, offset, levels.get(queue, 0)
+    return place
 
 
 def _mark_refused(sends: list[_Send], refused: list[int]) -> None:

@@ -1,21 +1,22 @@
 """PULL_MESSAGE and LITE_PULL_MESSAGE, with long polling.
 
-A group other than the queue's own reads along: nothing is in flight, its offset is what it commits.
-The queue's own group takes messages; see `_OwnPull`.
+A queue id is a lane of the queue. A group other than the queue's own reads along: nothing is in
+flight, its offset is what it commits. The queue's own group takes messages; see `_OwnPull`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.queues.queue import Queue
+from gateway.queues.lane import Lane
 from rosettamq.remoting.codes import PullFlag, ResponseCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import PullMessageRequest, PullMessageResponse
 
 from .filters import MessageFilter
 from .holding import Attempt
-from .progress import SCAN_COUNT_MAX, OwnGroup, Taken
+from .own_group import OwnGroup
+from .progress import SCAN_COUNT_MAX, Taken
 from .replies import RefusalError, refusal, topic_not_found
 from .session import NativeSession
 
@@ -31,21 +32,21 @@ def pull_message(session: NativeSession, request: RemotingCommand) -> RemotingCo
 def _pull(session: NativeSession, request: RemotingCommand) -> RemotingCommand | None:
     header = PullMessageRequest.from_ext(request.ext_fields)
     broker = session.broker
-    queue = broker.find_queue(header.topic, header.queue_id)
+    lane = broker.find_lane(header.topic, header.queue_id)
     expression = header.subscription if header.sys_flag & PullFlag.SUBSCRIPTION else None
     message_filter = broker.message_filter(
         header.consumer_group, header.topic, expression, header.expression_type
     )
     attempt: Attempt
-    if queue.is_own_group(header.consumer_group):
+    if lane.queue.is_own_group(header.consumer_group):
         if header.sys_flag & PullFlag.COMMIT_OFFSET and header.commit_offset > 0:
-            session.settle_pulled(queue, header.commit_offset)
-        attempt = _OwnPull(session, queue, header, message_filter)
+            session.settle_pulled(lane, header.commit_offset)
+        attempt = _OwnPull(session, lane, header, message_filter)
     else:
         if header.sys_flag & PullFlag.COMMIT_OFFSET and header.commit_offset >= 0:
-            broker.commit(queue, header.consumer_group, header.commit_offset)
-        broker.keep_for(queue, header.consumer_group, header.queue_offset)
-        attempt = _Pull(session, queue, header, message_filter)
+            broker.commit(lane, header.consumer_group, header.commit_offset)
+        broker.keep_for(lane, header.consumer_group, header.queue_offset)
+        attempt = _Pull(session, lane, header, message_filter)
     may_suspend = bool(header.sys_flag & PullFlag.SUSPEND)
     duration_s = header.suspend_timeout_millis / 1000 if may_suspend else 0.0
     return session.hold(request, attempt, duration_s)
@@ -56,19 +57,17 @@ def _count(session: NativeSession, header: PullMessageRequest) -> int:
 
 
 def _with_offsets(
-    response: RemotingCommand, next_offset: int, queue: Queue | None
+    response: RemotingCommand, next_offset: int, lane: Lane | None
 ) -> RemotingCommand:
     """Add the four fields that clients expect whatever the code is."""
-    offsets = (0, 0) if queue is None else (queue.min_offset, queue.max_offset)
+    offsets = (0, 0) if lane is None else (lane.min_offset, lane.max_offset)
     response.ext_fields = PullMessageResponse(next_offset, *offsets).to_ext()
     return response
 
 
-def _answer(
-    code: ResponseCode, next_offset: int, queue: Queue, body: bytes = b""
-) -> RemotingCommand:
+def _answer(code: ResponseCode, next_offset: int, lane: Lane, body: bytes = b"") -> RemotingCommand:
     response = RemotingCommand(code, body=body, remark=_STATUS[code])
-    return _with_offsets(response, next_offset, queue)
+    return _with_offsets(response, next_offset, lane)
 
 
 _STATUS = {
@@ -85,34 +84,34 @@ class _Pull:
     def __init__(
         self,
         session: NativeSession,
-        queue: Queue,
+        lane: Lane,
         header: PullMessageRequest,
         message_filter: MessageFilter,
     ) -> None:
         self._session = session
-        self._queue = queue
+        self._lane = lane
         self._header = header
         self._message_filter = message_filter
 
     def answer(self, is_last: bool) -> RemotingCommand | None:
         """Read what is there."""
-        queue = self._queue
+        lane = self._lane
         offset = self._header.queue_offset
-        if not self._session.broker.is_current(queue):
+        if not self._session.broker.is_current(lane.queue):
             raise topic_not_found(self._header.topic)
-        if offset > queue.max_offset:
-            return _answer(ResponseCode.PULL_OFFSET_MOVED, queue.max_offset, queue)
-        if offset < queue.min_offset:
-            return _answer(ResponseCode.PULL_OFFSET_MOVED, queue.min_offset, queue)
-        if offset == queue.max_offset:
-            return _answer(ResponseCode.PULL_NOT_FOUND, offset, queue) if is_last else None
+        if offset > lane.max_offset:
+            return _answer(ResponseCode.PULL_OFFSET_MOVED, lane.max_offset, lane)
+        if offset < lane.min_offset:
+            return _answer(ResponseCode.PULL_OFFSET_MOVED, lane.min_offset, lane)
+        if offset == lane.max_offset:
+            return _answer(ResponseCode.PULL_NOT_FOUND, offset, lane) if is_last else None
         next_offset, body = self._read(offset)
         code = ResponseCode.SUCCESS if body else ResponseCode.PULL_RETRY_IMMEDIATELY
-        return _answer(code, next_offset, queue, body)
+        return _answer(code, next_offset, lane, body)
 
     def watch(self, stir: Callable[[], None]) -> Callable[[], None]:
         """Wait for the next append."""
-        return self._queue.watch(stir)
+        return self._lane.queue.watch(stir)
 
     def abandon(self) -> None:
         """Nothing was taken."""
@@ -123,23 +122,23 @@ class _Pull:
 
     def _read(self, offset: int) -> tuple[int, bytes]:
         """Return where the next pull begins, and the records."""
-        broker, queue = self._session.broker, self._queue
+        broker, lane = self._session.broker, self._lane
         size_max = broker.limits.answer_size_max
         count = _count(self._session, self._header)
         records: list[bytes] = []
         scanned = size = 0
         while len(records) < count and scanned < SCAN_COUNT_MAX:
-            entries = queue.read(offset, min(count - len(records), 32))
+            entries = lane.read(offset, min(count - len(records), 32))
             if not entries:
-                return queue.max_offset, b"".join(records)
+                return lane.max_offset, b"".join(records)
             for entry_offset, message in entries:
                 scanned += 1
                 if self._message_filter.matches(message):
                     if records and size >= size_max:
                         return offset, b"".join(records)
-                    taken = Taken(entry_offset, message, 0)
+                    taken = Taken(lane, entry_offset, message, 0)
                     topic, host = self._header.topic, self._session.store_host
-                    records.append(broker.record(topic, queue, taken, host))
+                    records.append(broker.record(topic, taken, host))
                     size += len(records[-1])
                 offset = entry_offset + 1
         return offset, b"".join(records)
@@ -155,44 +154,45 @@ class _OwnPull:
     def __init__(
         self,
         session: NativeSession,
-        queue: Queue,
+        lane: Lane,
         header: PullMessageRequest,
         message_filter: MessageFilter,
     ) -> None:
         self._session = session
-        self._progress = OwnGroup(queue)
+        self._lane = lane
+        self._source = OwnGroup(lane.queue, lane)
         self._header = header
         self._message_filter = message_filter
-        previous = session.broker.pullers.get(queue)
+        previous = session.broker.pullers.get(lane)
         if previous is not None and previous is not session:
-            # The queue has changed hands: what the other has not committed comes again.
-            previous.release_pulled(queue)
-        session.broker.pullers[queue] = session
+            # The lane has changed hands: what the other has not committed comes again.
+            previous.release_pulled(lane)
+        session.broker.pullers[lane] = session
 
     def answer(self, is_last: bool) -> RemotingCommand | None:
         """Take what is ready."""
-        session, header, queue = self._session, self._header, self._progress.queue
-        if not session.broker.is_current(queue):
+        session, header, lane = self._session, self._header, self._lane
+        if not session.broker.is_current(lane.queue):
             raise topic_not_found(header.topic)
         count = _count(session, header)
         taken, body = session.broker.collect(
-            header.topic, self._progress, count, self._message_filter, session.store_host
+            header.topic, self._source, count, self._message_filter, session.store_host
         )
-        self._progress.give_back_arrived()
+        self._source.give_back()
         if not taken:
             offset = header.queue_offset
-            return _answer(ResponseCode.PULL_NOT_FOUND, offset, queue) if is_last else None
-        session.note_pulled(queue, taken)
+            return _answer(ResponseCode.PULL_NOT_FOUND, offset, lane) if is_last else None
+        session.note_pulled(lane, taken)
         next_offset = max(entry.offset for entry in taken) + 1
-        return _answer(ResponseCode.SUCCESS, next_offset, queue, body)
+        return _answer(ResponseCode.SUCCESS, next_offset, lane, body)
 
     def watch(self, stir: Callable[[], None]) -> Callable[[], None]:
         """Wait among the queue's consumers."""
-        return self._progress.watch(_count(self._session, self._header), stir)
+        return self._source.watch(_count(self._session, self._header), stir)
 
     def abandon(self) -> None:
         """Give back what came too late."""
-        self._progress.give_back_arrived()
+        self._source.give_back()
 
     def refuse(self, refused: RemotingCommand) -> RemotingCommand:
         """Add the four fields."""

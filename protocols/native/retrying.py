@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gateway.messages import Message
-from gateway.queues.queue import Queue
+from gateway.queues.lane import Lane
 from rosettamq.remoting.codes import ResponseCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import SendBackRequest
@@ -51,16 +51,16 @@ def send_back(session: NativeSession, request: RemotingCommand) -> RemotingComma
 
 
 def _send_back_own(
-    session: NativeSession, request: RemotingCommand, header: SendBackRequest, queue: Queue,
+    session: NativeSession, request: RemotingCommand, header: SendBackRequest, lane: Lane,
     offset: int, times: int,
 ) -> RemotingCommand | None:  # fmt: skip
     """Hide a message of the queue's own group, or move it to the dead letters."""
-    ((_, message),) = queue.read(offset, 1)
+    ((_, message),) = lane.read(offset, 1)
     if _is_last(header, times):
         _Retry(session, request).publish(_record(session, header, message, times))
-        queue.settle(offset, offset + 1)
+        lane.settle(offset, offset + 1)
         return None
-    session.broker.hide(queue, header.group, [offset], _delay_s(header, times))
+    session.broker.hide(lane, header.group, [offset], _delay_s(header, times))
     return success()
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from gateway.queues.queue import Queue
+from gateway.queues.lane import Lane
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.ids import Address
 
 from .broker import Broker
 from .connection import NativeConnection
 from .holding import Attempt, HeldRequest, HeldRequests
-from .progress import OwnGroup, Taken
+from .own_group import OwnLane
+from .progress import Taken
 from .publishing import SEND_CODES, Publisher
 from .replies import RefusalError, not_supported, refusal
 
@@ -40,7 +41,7 @@ class NativeSession:
         self.publisher = Publisher(self)
         self._held = HeldRequests(connection.wake)
         # What the queue's own group has in flight here: offsets, with earlier deliveries.
-        self._pulled: dict[Queue, dict[int, int]] = {}
+        self._pulled: dict[Lane, dict[int, int]] = {}
 
     @property
     def store_host(self) -> Address:
@@ -105,44 +106,44 @@ class NativeSession:
         for request, response in self._held.take_expired(now):
             self.answer(request, response)
 
-    def note_pulled(self, queue: Queue, taken: Sequence[Taken]) -> None:
+    def note_pulled(self, lane: Lane, taken: Sequence[Taken]) -> None:
         """These messages of the queue's own group are in flight to this client."""
-        pulled = self._pulled.setdefault(queue, {})
+        pulled = self._pulled.setdefault(lane, {})
         pulled.update((entry.offset, entry.times) for entry in taken)
 
-    def take_pulled(self, group: str, log_offset: int) -> tuple[Queue, int, int] | None:
+    def take_pulled(self, group: str, log_offset: int) -> tuple[Lane, int, int] | None:
         """Find what the client pulled by where it lies in the log; it is another's from now on.
 
-        Returns queue, offset and earlier deliveries.
+        Returns lane, offset and earlier deliveries.
         """
-        for queue, pulled in self._pulled.items():
-            if queue.name != group or not self.broker.is_current(queue):
+        for lane, pulled in self._pulled.items():
+            if lane.queue.name != group or not self.broker.is_current(lane.queue):
                 continue
             for offset in pulled:
-                if queue.location(offset).log_offset == log_offset:
-                    return queue, offset, pulled.pop(offset)
+                if lane.location(offset).log_offset == log_offset:
+                    return lane, offset, pulled.pop(offset)
         return None
 
-    def settle_pulled(self, queue: Queue, end: int) -> None:
+    def settle_pulled(self, lane: Lane, end: int) -> None:
         """The client has committed `end`: what it has in flight below is done."""
-        pulled = self._pulled.get(queue, {})
+        pulled = self._pulled.get(lane, {})
         done = [offset for offset in pulled if offset < end]
         for offset in done:
             del pulled[offset]
-        OwnGroup(queue).settle(done)
+        OwnLane(lane).settle(done)
 
-    def release_pulled(self, queue: Queue) -> None:
-        """Another client of the group reads the queue now."""
-        pulled = self._pulled.pop(queue, None)
-        if pulled and self.broker.is_current(queue):
-            OwnGroup(queue).release(sorted(pulled))
+    def release_pulled(self, lane: Lane) -> None:
+        """Another client of the group reads the lane now."""
+        pulled = self._pulled.pop(lane, None)
+        if pulled and self.broker.is_current(lane.queue):
+            OwnLane(lane).release(pulled)
 
     def lost(self) -> None:
         """The client is gone."""
         self._held.abandon()
-        for queue in list(self._pulled):
-            self.release_pulled(queue)
+        for lane in list(self._pulled):
+            self.release_pulled(lane)
         self.broker.groups.leave_all(self)
         self.broker.pullers = {
-            queue: session for queue, session in self.broker.pullers.items() if session is not self
+            lane: session for lane, session in self.broker.pullers.items() if session is not self
         }

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from core.name_server import BrokerEntry
 from gateway.gateway import Gateway
+from gateway.queues.lane import lane_count
 from rosettamq.remoting.codes import RequestCode, ResponseCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import TopicRequest
@@ -73,7 +74,9 @@ class NameServerSession:
                 f"No topic route info in name server for the topic: {topic}",
             )
         permission = _READ_WRITE | (_INHERIT if topic == TEMPLATE_TOPIC else 0)
-        return success(body=_encode(route_document(self._brokers(), permission)))
+        queue = host.queues.get(topic)
+        count = 1 if queue is None else lane_count(queue.light)
+        return success(body=_encode(route_document(self._brokers(), permission, count)))
 
     def _get_cluster_info(self, request: RemotingCommand) -> RemotingCommand:
         brokers = self._brokers()
@@ -109,8 +112,13 @@ def _reachable(address: str, local_host: str) -> str:
     return f"[{local_host}]:{port}" if ":" in local_host else f"{local_host}:{port}"
 
 
-def route_document(brokers: list[BrokerEntry], permission: int) -> dict[str, object]:
-    """A topic's route: one queue on each broker. Keys are quoted, which all clients take."""
+def route_document(
+    brokers: list[BrokerEntry], permission: int, read_count: int
+) -> dict[str, object]:
+    """A topic's route: so many queues on each broker. Keys are quoted, which all clients take.
+
+    Producers see one queue: a message's priority says which queue it is for.
+    """
     return {
         "brokerDatas": [_broker_document(broker) for broker in brokers],
         "filterServerTable": {},
@@ -118,7 +126,7 @@ def route_document(brokers: list[BrokerEntry], permission: int) -> dict[str, obj
             {
                 "brokerName": broker.name,
                 "perm": permission,
-                "readQueueNums": 1,
+                "readQueueNums": read_count,
                 "topicSysFlag": 0,
                 "writeQueueNums": 1,
             }

@@ -11,6 +11,7 @@ from gateway.config import StoreConfig
 from gateway.errors import NotAllowedError
 from gateway.gateway import Gateway
 from gateway.messages import Message
+from gateway.queues.lane import Lane
 from tests.support.disk import HeldDisk
 from tests.support.topology import LANGUAGE, LiveGateway, PlainLanguage, bodies
 
@@ -93,7 +94,7 @@ def test_a_message_is_found_by_its_log_offset(
 ) -> None:
     queue = live.host.declare_queue("q", durable=True)
     live.publish("", "q", b"body")
-    log_offset = queue.location(0).log_offset
+    log_offset = Lane(queue).location(0).log_offset
     found = live.gateway.read_at(log_offset)
     assert found is not None
     assert found[2] == b"body"

@@ -150,11 +150,17 @@ def send_header(topic: str, properties: str = "", system_flag: int = 0) -> SendM
 
 
 def pull_header(
-    group: str, topic: str, offset: int, expression: str = "*", suspend_ms: int = 0, count: int = 32
+    group: str,
+    topic: str,
+    offset: int,
+    expression: str = "*",
+    suspend_ms: int = 0,
+    count: int = 32,
+    queue_id: int = 0,
 ) -> PullMessageRequest:
     flag = PullFlag.SUBSCRIPTION | (PullFlag.SUSPEND if suspend_ms else 0)
     return PullMessageRequest(
-        group, topic, 0, offset, count, flag, 0, suspend_ms, 0, expression, "TAG"
+        group, topic, queue_id, offset, count, flag, 0, suspend_ms, 0, expression, "TAG"
     )
 
 

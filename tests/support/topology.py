@@ -69,11 +69,12 @@ class LiveGateway:
         routing_key: str,
         body: bytes,
         persistent: bool = True,
+        priority: int | None = None,
         **headers: Value,
     ) -> int:
         """Publish a message; return to how many queues it went."""
         made = header(persistent)
-        made.properties = Properties(headers=headers)
+        made.properties = Properties(headers=headers, priority=priority)
         route = self.host.route(exchange, routing_key, made)
         self.host.intake.publish([(route, (Envelope(exchange, routing_key), made, body), body)])
         self.gateway.turn.end()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from core.errors import OffsetOutOfRangeError
 from gateway.errors import AccessRefusedError
+from gateway.queues.lane import Lane
 from gateway.queues.queue import Queue
 from tests.support.topology import LiveGateway, Taker, bodies
 
@@ -154,9 +155,9 @@ class TestReading:
         fill(live, 3)
         assert [(o, m[2]) for o, m in queue.read(1, 9)] == [(1, b"1"), (2, b"2")]
         assert queue.ready_count == 3
-        assert queue.location(2).log_offset > queue.location(1).log_offset
+        assert Lane(queue).location(2).log_offset > Lane(queue).location(1).log_offset
         with pytest.raises(OffsetOutOfRangeError):
-            queue.location(3)
+            Lane(queue).location(3)
 
     def test_a_watcher_is_called_once_for_the_next_message(
         self, live: LiveGateway, queue: Queue
@@ -179,11 +180,11 @@ class TestReading:
 
     def test_two_groups_do_not_take_from_one_another(self, live: LiveGateway, queue: Queue) -> None:
         fill(live, 3)
-        queue.commit_group_offset("reader", 1)
+        Lane(queue).commit_group_offset("reader", 1)
         assert bodies(queue) == [b"0", b"1", b"2"]
         live = live.restart()
         queue = live.host.queues["q"]
-        assert queue.group_offset("reader") == 1
-        assert queue.group_offset("another") is None
-        assert [o for o, _ in queue.read(queue.group_offset("reader") or 0, 9)] == [1, 2]
+        assert Lane(queue).group_offset("reader") == 1
+        assert Lane(queue).group_offset("another") is None
+        assert [o for o, _ in queue.read(Lane(queue).group_offset("reader") or 0, 9)] == [1, 2]
         assert queue.ready_count == 0

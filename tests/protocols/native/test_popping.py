@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.queues.lane import Lane
 from rosettamq.remoting.codes import RequestCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import (
@@ -85,9 +86,9 @@ def test_the_committed_offset_waits_for_the_lowest(broker: NativeBroker, peer: P
     queue = broker.virtual_host.queues["T"]
     response = pop(peer, "G")
     ack(peer, "G", response, 1)
-    assert queue.group_offset("G") == 0
+    assert Lane(queue).group_offset("G") == 0
     ack(peer, "G", response, 0)
-    assert queue.group_offset("G") == 2
+    assert Lane(queue).group_offset("G") == 2
     assert (queue.ready_count, queue.unsettled_count) == (3, 0)
 
 
@@ -218,7 +219,7 @@ def test_a_new_group_starts_at_the_end_of_a_queue_that_is_not_young(
         peer.publish("T", body)
     assert peer.call(POP, pop_header("young", init_mode=1, count=1)).code == 0
     queue = broker.virtual_host.queues["T"]
-    queue.commit_group_offset("young", 2)
+    Lane(queue).commit_group_offset("young", 2)
     queue.take(1)
     queue.settle(0, 1)
     assert peer.call(POP, pop_header("late", init_mode=1)).code == 210
