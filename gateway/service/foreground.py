@@ -91,14 +91,11 @@ def _install_reactor() -> Any:
     hidden: dict[str, Any] = {"OpenSSL": None}
     sys.modules.update(hidden)
     try:
-        from twisted.internet import epollreactor
+        from gateway.service.reactor import install
 
-        epollreactor.install()
+        return install()
     finally:
         del sys.modules["OpenSSL"]
-    from twisted.internet import reactor
-
-    return reactor
 
 
 def _exit_at_once(number: int, frame: FrameType | None) -> NoReturn:

@@ -1,0 +1,161 @@
+"""Connections that write at once: a real socket, and a reactor that only notes what is asked."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from twisted.internet.interfaces import IReactorFDSet
+from twisted.internet.main import CONNECTION_LOST
+from twisted.internet.protocol import Protocol
+from zope.interface import implementer
+
+from gateway.service.reactor import PromptConnection
+
+
+@implementer(IReactorFDSet)
+class NotingReactor:
+    """Knows who waits for room; the tests say when there is some."""
+
+    def __init__(self) -> None:
+        self.writers: list[object] = []
+        self.calls: list[tuple[Any, ...]] = []
+
+    def addReader(self, reader: object) -> None:
+        pass
+
+    def removeReader(self, reader: object) -> None:
+        pass
+
+    def addWriter(self, writer: object) -> None:
+        if writer not in self.writers:
+            self.writers.append(writer)
+
+    def removeWriter(self, writer: object) -> None:
+        if writer in self.writers:
+            self.writers.remove(writer)
+
+    def callLater(self, *call: Any) -> None:
+        self.calls.append(call)
+
+
+class Producer:
+    """What a connection says to whom it takes bytes from."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def pauseProducing(self) -> None:
+        self.heard.append("pause")
+
+    def resumeProducing(self) -> None:
+        self.heard.append("resume")
+
+    def stopProducing(self) -> None:
+        self.heard.append("stop")
+
+
+class Wire:
+    """A connection and its peer's end of it."""
+
+    def __init__(self) -> None:
+        ours, self.peer = socket.socketpair()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # As little as the kernel allows.
+        self.peer.setblocking(False)
+        self.reactor = NotingReactor()
+        server: Any = None
+        self.connection = PromptConnection(
+            ours, Protocol(), ("127.0.0.1", 50_000), server, 1, self.reactor
+        )
+
+    @property
+    def waits(self) -> bool:
+        return bool(self.reactor.writers)
+
+    def taken(self) -> bytes:
+        """What has arrived at the peer."""
+        try:
+            return self.peer.recv(1 << 20)
+        except BlockingIOError:
+            return b""
+
+    def fill(self) -> bytes:
+        """More than the kernel takes is written; that much."""
+        written = bytes(range(256)) * 2048
+        self.connection.write(written)
+        assert self.waits
+        return written
+
+    def drain(self) -> bytes:
+        """The peer reads, and the reactor has the connection write, until nothing waits."""
+        taken = b""
+        while self.waits:
+            taken += self.taken()
+            assert self.connection.doWrite() is None
+        return taken + self.taken()
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    wire = Wire()
+    yield wire
+    wire.peer.close()
+    wire.connection.socket.close()
+
+
+def test_what_is_written_is_on_its_way_at_once(wire: Wire) -> None:
+    wire.connection.write(b"one ")
+    wire.connection.write(b"two")
+    assert wire.taken() == b"one two"
+    assert not wire.waits
+
+
+def test_what_the_kernel_does_not_take_waits_and_what_comes_then_goes_behind_it(wire: Wire) -> None:
+    first = wire.fill()
+    taken = wire.taken()
+    wire.connection.write(b" then this")  # There is room now, but it is not its turn.
+    assert taken + wire.drain() == first + b" then this"
+    wire.connection.write(b"and at once again")
+    assert wire.taken() == b"and at once again"
+
+
+def test_nothing_overtakes_a_sequence(wire: Wire) -> None:
+    wire.connection.writeSequence([b"a", b"b"])
+    wire.connection.write(b"c")
+    assert wire.drain() == b"abc"
+
+
+def test_a_producer_is_paused_by_what_waits(wire: Wire) -> None:
+    producer = Producer()
+    wire.connection.registerProducer(producer, True)
+    wire.connection.write(b"x")
+    assert producer.heard == []
+    wire.fill()
+    assert producer.heard == ["pause"]
+    wire.drain()
+    assert producer.heard == ["pause", "resume"]
+
+
+def test_a_peer_that_is_gone_is_noticed_by_the_reactor(wire: Wire) -> None:
+    wire.peer.close()
+    wire.connection.write(b"x")
+    assert wire.waits
+    assert wire.connection.doWrite() is CONNECTION_LOST
+
+
+def test_nothing_is_sent_after_an_abort(wire: Wire) -> None:
+    wire.connection.abortConnection()
+    wire.connection.write(b"x")
+    assert wire.taken() == b""
+    assert len(wire.reactor.calls) == 1, "the end comes with the next turn of the reactor"
+
+
+def test_what_waits_is_sent_before_the_goodbye(wire: Wire) -> None:
+    first = wire.fill()
+    wire.connection.loseConnection()
+    taken = b""
+    while wire.connection.doWrite() is None:
+        taken += wire.taken()
+    assert taken + wire.taken() == first
