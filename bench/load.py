@@ -1,5 +1,5 @@
 """Build the load generators and run one load; their command lines are in `amqp_load.c` and
-`stomp_load.c`."""
+`stomp_load.c`. The third is driven by `bench.dialogues`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bench.servers import ROOT, Server
 
 _SOURCES = ROOT / "bench"
 _PROGRAMS = ROOT / "build" / "bench"
-AMQP, STOMP = "amqp_load", "stomp_load"
+AMQP, STOMP, DIALOGUES = "amqp_load", "stomp_load", "amqp_dialogues"
 _SETTLE_S = 0.5
 
 
@@ -45,11 +46,16 @@ def build() -> None:
     """Compile the generators unless they are newer than their sources."""
     _PROGRAMS.mkdir(parents=True, exist_ok=True)
     compiler = os.environ.get("CC", "cc")
-    for name in (AMQP, STOMP):
-        program, source = _PROGRAMS / name, _SOURCES / f"{name}.c"
-        changed = max(each.stat().st_mtime for each in (source, _SOURCES / "measure.h"))
+    for name in (AMQP, STOMP, DIALOGUES):
+        program, source = program_path(name), _SOURCES / f"{name}.c"
+        changed = max(each.stat().st_mtime for each in (source, *_SOURCES.glob("*.h")))
         if not program.exists() or program.stat().st_mtime <= changed:
             subprocess.run([compiler, "-O2", "-Wall", "-o", str(program), str(source)], check=True)
+
+
+def program_path(name: str) -> Path:
+    """Where a generator is once it is built."""
+    return _PROGRAMS / name
 
 
 def settle() -> None:
@@ -67,7 +73,7 @@ def run(
 ) -> Figures:
     """Run one load; `on_progress` gets the count and the seconds of each `--progress` line."""
     port = server.stomp_port if generator == STOMP else server.port
-    command = [str(_PROGRAMS / generator), "--port", str(port), "--broker-pid", str(server.pid)]
+    command = [str(program_path(generator)), "--port", str(port), "--broker-pid", str(server.pid)]
     command += ["--timeout", str(timeout_s), *map(str, options)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

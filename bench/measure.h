@@ -1,6 +1,5 @@
 /*
- * What the load generators measure, and how they say it. The program that includes this defines
- * fail(), which tells why on stderr and ends it with status 1.
+ * What the load generators measure, and how they say it.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,24 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SECOND 1000000000ull
-
-static void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
-
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
-}
-
-static void *allocate(size_t size)
-{
-    void *memory = calloc(1, size);
-    if (memory == NULL)
-        fail("out of memory");
-    return memory;
-}
+#include "program.h"
 
 /* ---- Latencies: a histogram with 128 steps per power of two ---- */
 
@@ -108,7 +90,7 @@ static struct usage usage_now(long broker_pid)
     };
 }
 
-/* ---- The result, and options ---- */
+/* ---- The result ---- */
 
 /* `messages` is what was published, or else consumed; latencies are known where both were. */
 static void print_result(struct usage before, struct usage after, uint64_t messages,
@@ -126,13 +108,4 @@ static void print_result(struct usage before, struct usage after, uint64_t messa
         printf(", \"latency_us\": {\"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f}", latency_us(0.5),
                latency_us(0.99), latency_us(0.999));
     printf("}\n");
-}
-
-static double number(const char *name, const char *text, double lowest, double highest)
-{
-    char *end;
-    double value = strtod(text, &end);
-    if (*end != '\0' || end == text || !(value >= lowest && value <= highest))
-        fail("--%s must be a number from %.0f to %.0f", name, lowest, highest);
-    return value;
 }

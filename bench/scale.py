@@ -1,8 +1,10 @@
-"""Many connections, channels and queues: what each costs, on ours and on RabbitMQ in one run.
+"""Many connections, channels, queues, bindings and consumers: what each costs, on ours and on
+RabbitMQ in one run.
 
-`python -m bench.scale`. The client is plain sockets and frames made by hand; it awaits and checks
-every answer, so nothing counts that the broker did not do. Its own CPU limits the rates on two
-cores: the broker's CPU per operation is the figure to compare.
+`python -m bench.scale`. The client is `amqp_dialogues.c`: prebuilt octets, every answer awaited and
+checked, and its own share of a core told, for near 1 a rate would be its own and not the broker's.
+Beside every load somebody else asks a small question every 2 ms: "worst ms" is how long that one
+waited for an answer at most, and so how long the load held everybody up.
 """
 
 from __future__ import annotations
@@ -10,165 +12,69 @@ from __future__ import annotations
 import argparse
 import os
 import resource
-import socket
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from struct import Struct
 
+from bench import frames, load
+from bench.dialogues import CLOSE, CONNECT, HANG_UP, NUMBER, Dialogues, Step, Told, ask_all
+from bench.probe import Probe
 from bench.servers import RabbitMQ, RosettaMQ, Server, ServerError
 
-_FRAME_HEAD = Struct(">BHI")
-_METHOD, _HEADER, _BODY = 1, 2, 3
-_TIMEOUT_S = 60.0
 _TICKS = os.sysconf("SC_CLK_TCK")
-_IN_FLIGHT = 200  # Requests of one connection that are not answered yet.
-_AT_A_TIME = 20  # Connections that come and go together.
-_COLUMNS = ("{:22} {:10}", " {:>8,} {:>8,.0f} {:>12,.0f} {:>11,.0f}", " {:>8} {:>8} {:>12} {:>11}")
+_AT_ONCE = 20  # Connections that come and go together.
+_SETTLED_CPU_S = 0.05  # Less than this in half a second, and a broker has nothing left to do.
+_SETTLE_POLLS = 120
+_COLUMNS = (
+    "{:22} {:10} {:>8} {:>8} {:>12} {:>11} {:>9} {:>10}",
+    "{:22} {:10} {:>8,} {:>8,.0f} {:>12,.1f} {:>11,.0f} {:>9,.0f} {:>10.2f}",
+)
+_HEADINGS = (
+    "load",
+    "server",
+    "count",
+    "per s",
+    "CPU us each",
+    "bytes each",
+    "worst ms",
+    "generator",
+)
 
-_START, _TUNE, _OPEN_OK, _CLOSE_OK = (10, 10), (10, 30), (10, 41), (10, 51)
-_CHANNEL_OPEN_OK, _DECLARE_OK, _DELETE_OK = (20, 11), (50, 11), (50, 41)
 
-
-class WrongAnswerError(Exception):
-    """The broker said something else than it should; the text says what."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row:
     """What one load came to."""
 
     count: int
-    seconds: float
-    cpu_seconds: float
-    grown_bytes: int
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    grown_bytes: int = 0
+    worst_s: float = 0.0
+    generator_cpu_seconds: float = 0.0
 
-
-def frame(type: int, channel: int, payload: bytes) -> bytes:
-    """One frame."""
-    return _FRAME_HEAD.pack(type, channel, len(payload)) + payload + b"\xce"
-
-
-def method(channel: int, class_id: int, method_id: int, arguments: bytes = b"") -> bytes:
-    """A method frame."""
-    ids = class_id.to_bytes(2, "big") + method_id.to_bytes(2, "big")
-    return frame(_METHOD, channel, ids + arguments)
-
-
-def short(text: str) -> bytes:
-    """A short string."""
-    return bytes((len(text),)) + text.encode()
-
-
-def declare(name: str, bits: int = 0) -> bytes:
-    """queue.declare on channel 1; bits: 1 passive, 2 durable."""
-    return method(1, 50, 10, b"\0\0" + short(name) + bytes((bits,)) + bytes(4))
-
-
-def delete(name: str) -> bytes:
-    """queue.delete on channel 1."""
-    return method(1, 50, 40, b"\0\0" + short(name) + b"\0")
-
-
-def publish(name: str, body: bytes) -> bytes:
-    """One message to a queue, on channel 1."""
-    header = b"\x00\x3c\0\0" + len(body).to_bytes(8, "big") + b"\0\0"
-    begin = method(1, 60, 40, b"\0\0" + short("") + short(name) + b"\0")
-    return begin + frame(_HEADER, 1, header) + frame(_BODY, 1, body)
-
-
-PROTOCOL_HEADER = b"AMQP\0\0\x09\x01"
-START_OK = method(
-    0, 10, 11, bytes(4) + short("PLAIN") + b"\0\0\0\x0c\0guest\0guest" + short("en_US")
-)
-TUNE_OK = method(0, 10, 31, b"\x07\xff\0\x02\0\0\0\0")  # 2,047 channels, 128 KiB, no heartbeats.
-OPEN = method(0, 10, 40, short("/") + b"\0\0")
-CLOSE = method(0, 10, 50, b"\0\xc8" + short("done") + bytes(4))
-
-
-class Client:
-    """One connection: sends frames, and awaits the methods that must come."""
-
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), _TIMEOUT_S)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._input = bytearray()
-
-    def send(self, data: bytes) -> None:
-        """Send frames."""
-        self._socket.sendall(data)
-
-    def expect(self, wanted: tuple[int, int]) -> bytes:
-        """The arguments of the next method, which must be this one."""
-        while (size := self._frame_size()) is None:
-            data = self._socket.recv(1 << 16)
-            if not data:
-                raise WrongAnswerError(f"hung up where {wanted} was due")
-            self._input += data
-        found = (
-            int.from_bytes(self._input[7:9], "big"),
-            int.from_bytes(self._input[9:11], "big"),
-        )
-        arguments = bytes(self._input[11 : size - 1])
-        if self._input[0] != _METHOD or found != wanted:
-            raise WrongAnswerError(f"{found} where {wanted} was due: {arguments!r}")
-        del self._input[:size]
-        return arguments
-
-    def _frame_size(self) -> int | None:
-        """The size of the frame that has come, if it is whole."""
-        if len(self._input) < _FRAME_HEAD.size:
-            return None
-        size: int = _FRAME_HEAD.unpack_from(self._input)[2] + _FRAME_HEAD.size + 1
-        return size if len(self._input) >= size else None
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
-
-
-def connect(port: int, count: int) -> list[Client]:
-    """Open connections with a channel each, step by step together."""
-    clients = [Client(port) for _ in range(count)]
-    for data, answer in (
-        (PROTOCOL_HEADER, _START),
-        (START_OK, _TUNE),
-        (TUNE_OK + OPEN, _OPEN_OK),
-        (method(1, 20, 10, b"\0"), _CHANNEL_OPEN_OK),
-    ):
-        for client in clients:
-            client.send(data)
-        for client in clients:
-            client.expect(answer)
-    return clients
-
-
-def disconnect(clients: list[Client]) -> None:
-    """Close connections as they should be closed."""
-    for client in clients:
-        client.send(CLOSE)
-    for client in clients:
-        client.expect(_CLOSE_OK)
-        client.close()
-
-
-def ask_all(client: Client, requests: list[bytes], answer: tuple[int, int]) -> None:
-    """Send requests, so many at a time, and await an answer to each."""
-    for start in range(0, len(requests), _IN_FLIGHT):
-        some = requests[start : start + _IN_FLIGHT]
-        client.send(b"".join(some))
-        for _ in some:
-            client.expect(answer)
+    def told(self, told: Told) -> None:
+        """The generator has done a part of it."""
+        self.generator_cpu_seconds += told.cpu_seconds
 
 
 def cpu_seconds(server: Server) -> float:
     """What the broker's process has used, with all its threads."""
     fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def settle(server: Server) -> None:
+    """Wait until the broker has nothing to do any more."""
+    for _ in range(_SETTLE_POLLS):
+        before = cpu_seconds(server)
+        time.sleep(0.5)
+        if cpu_seconds(server) - before < _SETTLED_CPU_S:
+            return
 
 
 class Loads:
@@ -179,81 +85,238 @@ class Loads:
         self._scale = scale
         self.rows: dict[str, Row] = {}
 
-    def run(self) -> None:
-        """Run them; each leaves the broker as it was, but for its caches."""
-        self._connections(self._scaled(10_000))
-        self._channels(self._scaled(1_000))
-        self._queues(self._scaled(100_000), self._scaled(10_000))
-        self._short_connections(self._scaled(5_000))
+    def run(self, wanted: Sequence[str]) -> None:
+        """Run those that are wanted; each leaves the broker as it was, but for its caches."""
+        for name, measure in self.all().items():
+            if not wanted or name in wanted:
+                measure()
+
+    def all(self) -> dict[str, Callable[[], None]]:
+        """The loads by name."""
+        return {
+            "connections": self._connections,
+            "channels": self._channels,
+            "queues": self._queues,
+            "durable": self._durable,
+            "exclusive": self._exclusive,
+            "consumers": self._consumers,
+            "each-a-message": self._each_a_message,
+            "short": self._short_connections,
+            "churn": self._churn,
+        }
 
     def _scaled(self, count: int) -> int:
         return int(count * self._scale)
 
     @contextmanager
-    def _measured(self, name: str, count: int) -> Iterator[None]:
+    def _measured(self, name: str, count: int, settles: bool = False) -> Iterator[Row]:
+        """Measure what happens inside; if it `settles`, until the broker has worked it off."""
+        row = Row(count)
         rss, cpu, started = self._server.rss_bytes(), cpu_seconds(self._server), time.monotonic()
-        yield
-        seconds = time.monotonic() - started
-        used = cpu_seconds(self._server) - cpu
-        self.rows[name] = Row(count, seconds, used, self._server.rss_bytes() - rss)
+        with Probe(self._server.port) as probe:
+            yield row
+            row.seconds = time.monotonic() - started
+            if settles:
+                settle(self._server)
+        row.worst_s = probe.worst_s
+        row.cpu_seconds = cpu_seconds(self._server) - cpu
+        row.grown_bytes = self._server.rss_bytes() - rss
+        self.rows[name] = row
 
-    def _connections(self, count: int) -> None:
-        disconnect(connect(self._server.port, 100))  # Warm up.
-        clients: list[Client] = []
-        with self._measured("connections", count):
-            for _ in range(0, count, 100):
-                clients += connect(self._server.port, 100)
-        disconnect(clients)
+    def _connections(self) -> None:
+        count = self._scaled(10_000)
+        with Dialogues(self._server) as clients:
+            clients.open(100, 100)
+            clients.say(100, CLOSE)
+            with self._measured("connections", count) as row:
+                row.told(clients.open(count, 100))
+            with self._measured("connections-dropped", count, settles=True) as row:
+                row.told(clients.drop())
 
-    def _channels(self, count: int) -> None:
-        (client,) = connect(self._server.port, 1)
-        requests = [method(number, 20, 10, b"\0") for number in range(2, count + 2)]
-        with self._measured("channels", count):
-            ask_all(client, requests, _CHANNEL_OPEN_OK)
-        disconnect([client])
+    def _channels(self) -> None:
+        count = self._scaled(1_000)
+        numbers = range(2, count + 2)
+        opening = ask_all([frames.open_channel(each) for each in numbers], frames.CHANNEL_OPEN_OK)
+        with Dialogues(self._server) as clients:
+            clients.open(1, 1)
+            with self._measured("channels", count) as row:
+                row.told(clients.say(1, opening))
+            clients.say(1, CLOSE)
 
-    def _queues(self, transient_count: int, durable_count: int) -> None:
-        (client,) = connect(self._server.port, 1)
-        transient = [f"scale-t-{number:06}" for number in range(transient_count)]
-        durable = [f"scale-d-{number:06}" for number in range(durable_count)]
-        with self._measured("queues", transient_count):
-            ask_all(client, [declare(name) for name in transient], _DECLARE_OK)
-        with self._measured("durable-queues", durable_count):
-            ask_all(client, [declare(name, 2) for name in durable], _DECLARE_OK)
-        names = transient + durable
-        with self._measured("delete-queues", len(names)):
-            ask_all(client, [delete(name) for name in names], _DELETE_OK)
-        disconnect([client])
+    def _queues(self) -> None:
+        """Transient queues, and bindings of them: one each to one exchange."""
+        count = self._scaled(100_000)
+        names = [f"scale-t-{number:06}" for number in range(count)]
+        binding = [frames.bind(name, "amq.topic", f"scale.{name}") for name in names]
+        with Dialogues(self._server) as clients:
+            clients.open(1, 1)
+            with self._measured("queues", count) as row:
+                declaring = ask_all([frames.declare(name) for name in names], frames.DECLARE_OK)
+                row.told(clients.say(1, declaring))
+            with self._measured("bindings", count) as row:
+                row.told(clients.say(1, ask_all(binding, frames.BIND_OK)))
+            with self._measured("bound-queues-deleted", count) as row:
+                deleting = ask_all([frames.delete(name) for name in names], frames.DELETE_OK)
+                row.told(clients.say(1, deleting))
+            clients.say(1, CLOSE)
 
-    def _short_connections(self, count: int) -> None:
-        (client,) = connect(self._server.port, 1)
-        name = "scale-short"
-        ask_all(client, [declare(name)], _DECLARE_OK)
-        with self._measured("connect-publish-close", count):
-            for _ in range(0, count, _AT_A_TIME):
-                clients = connect(self._server.port, _AT_A_TIME)
-                for each in clients:
-                    each.send(publish(name, b"body"))
-                disconnect(clients)
-        client.send(declare(name, 1))
-        answer = client.expect(_DECLARE_OK)
-        held = int.from_bytes(answer[1 + answer[0] : 5 + answer[0]], "big")
-        if held != count:
-            raise WrongAnswerError(f"{held} of {count} messages are in the queue")
-        ask_all(client, [delete(name)], _DELETE_OK)
-        disconnect([client])
+    def _durable(self) -> None:
+        """Durable queues and bindings, a restart with them, and their end."""
+        count = self._scaled(10_000)
+        names = [f"scale-d-{number:06}" for number in range(count)]
+        declaring = [frames.declare(name, frames.DURABLE) for name in names]
+        binding = [frames.bind(name, "amq.topic", f"scale.{name}") for name in names]
+        with Dialogues(self._server) as clients:
+            clients.open(1, 1)
+            with self._measured("durable-queues", count) as row:
+                row.told(clients.say(1, ask_all(declaring, frames.DECLARE_OK)))
+            with self._measured("durable-bindings", count) as row:
+                row.told(clients.say(1, ask_all(binding, frames.BIND_OK)))
+            clients.say(1, CLOSE)
+        self._server.stop()
+        seconds = self._server.start()
+        cpu = cpu_seconds(self._server)
+        self.rows["restart-with-them"] = Row(2 * count, seconds, cpu)
+        with Dialogues(self._server) as clients:
+            clients.open(1, 1)
+            with self._measured("durable-deleted", count) as row:
+                deleting = ask_all([frames.delete(name) for name in names], frames.DELETE_OK)
+                row.told(clients.say(1, deleting))
+            clients.say(1, CLOSE)
+
+    def _exclusive(self) -> None:
+        """Queues that go all at once with their connection."""
+        count = self._scaled(10_000)
+        names = [f"scale-e-{number:06}" for number in range(count)]
+        declaring = [frames.declare(name, frames.EXCLUSIVE) for name in names]
+        with Dialogues(self._server) as clients:
+            clients.open(1, 1)
+            clients.say(1, ask_all(declaring, frames.DECLARE_OK))
+            with self._measured("exclusive-dropped", count, settles=True) as row:
+                row.told(clients.drop())
+
+    def _consumers(self) -> None:
+        """Many consumers of one queue, and messages for them."""
+        count, messages = self._scaled(10_000), self._scaled(100_000)
+        queue = "scale-consumers"
+        consuming = [frames.consume(queue, f"tag-{number}") for number in range(count)]
+        with Dialogues(self._server) as clients, Dialogues(self._server) as publisher:
+            publisher.open(1, 1, [*CONNECT, Step(frames.declare(queue), frames.DECLARE_OK)])
+            clients.open(1, 1)
+            with self._measured("consumers", count) as row:
+                row.told(clients.say(1, ask_all(consuming, frames.CONSUME_OK)))
+            with self._measured("messages-for-them", messages) as row:
+                batch = frames.publish("", queue, b"body") * 100
+                saying = Step(batch + frames.declare(queue, frames.PASSIVE), frames.DECLARE_OK)
+                row.told(publisher.say(1, [saying] * (messages // 100)))
+                self._await_deliveries(clients, messages)
+            with self._measured("consumers-dropped", count, settles=True) as row:
+                row.told(clients.drop())
+            publisher.say(1, [Step(frames.delete(queue), frames.DELETE_OK), *CLOSE])
+
+    def _each_a_message(self) -> None:
+        """Many connections with a consumer each, and for each a message in every second."""
+        count, seconds = self._scaled(5_000), 5
+        queue = f"scale-each-{NUMBER}"
+        consuming = (
+            Step(frames.declare(queue, frames.EXCLUSIVE), frames.DECLARE_OK),
+            Step(frames.consume(queue), frames.CONSUME_OK),
+        )
+        per_step = max(1, count // 100)
+        with Dialogues(self._server) as clients, Dialogues(self._server) as publisher:
+            clients.open(count, 100, [*CONNECT, *consuming])
+            sync = "scale-sync"
+            declaring = Step(frames.declare(sync, frames.EXCLUSIVE), frames.DECLARE_OK)
+            publisher.open(1, 1, [*CONNECT, declaring])
+            messages = [frames.publish("", f"scale-each-{at:06}", b"b" * 64) for at in range(count)]
+            asking = frames.declare(sync, frames.PASSIVE)
+            steps = [
+                Step(b"".join(messages[at : at + per_step]) + asking, frames.DECLARE_OK)
+                for at in range(0, count, per_step)
+            ]
+            with self._measured("each-a-message", count * seconds) as row:
+                started = time.monotonic()
+                for number, step in enumerate(steps * seconds):
+                    time.sleep(max(0.0, started + number / len(steps) - time.monotonic()))
+                    row.told(publisher.say(1, [step]))
+                self._await_deliveries(clients, count * seconds)
+
+    def _await_deliveries(self, clients: Dialogues, count: int) -> None:
+        deadline = time.monotonic() + 60
+        while (delivered := clients.count().delivered) != count:
+            if time.monotonic() > deadline or delivered > count:
+                raise load.LoadError(f"{delivered} messages were delivered, not {count}")
+            time.sleep(0.01)
+
+    def _short_connections(self) -> None:
+        count, queue = self._scaled(10_000), "scale-short"
+        steps = (*CONNECT[:-1], Step(frames.open_channel(), frames.CHANNEL_OPEN_OK))
+        said = frames.publish("", queue, b"body") + frames.CLOSE
+        with Dialogues(self._server) as clients, Dialogues(self._server) as consumer:
+            consumer.open(1, 1, [*CONNECT, Step(frames.declare(queue), frames.DECLARE_OK)])
+            dialogue = [*steps, Step(said, frames.CLOSE_OK), Step(b"", HANG_UP)]
+            with self._measured("connect-publish-close", count) as row:
+                row.told(clients.open(count, _AT_ONCE, dialogue))
+            consumer.say(1, [Step(frames.consume(queue), frames.CONSUME_OK)])
+            self._await_deliveries(consumer, count)
+            consumer.say(1, [Step(frames.delete(queue), frames.DELETE_OK), *CLOSE])
+
+    def _churn(self) -> None:
+        """One who publishes as fast as it goes: alone, and while temporary queues come and go."""
+        seconds = 5.0 * max(self._scale, 0.4)
+        self._publish("publishing-alone", seconds)
+        ended = threading.Event()
+        with Dialogues(self._server) as clients:
+            clients.open(1, 1)
+            thread = threading.Thread(target=_churn, args=(clients, ended))
+            thread.start()
+            try:
+                self._publish("publishing-in-churn", seconds)
+            finally:
+                ended.set()
+                thread.join()
+
+    def _publish(self, name: str, seconds: float) -> None:
+        limit = ("--in-flight", 2000, "--body", 100)
+        figures = load.run(self._server, "--seconds", seconds, *limit)
+        row = Row(figures.messages, figures.seconds)
+        row.cpu_seconds = figures.broker_cpu_us * figures.messages / 1e6
+        row.generator_cpu_seconds = figures.generator_cpu_share * figures.seconds
+        row.worst_s = (figures.p999_us or 0.0) / 1e6
+        self.rows[name] = row
+
+
+def _churn(clients: Dialogues, ended: threading.Event) -> None:
+    """Declare, bind, unbind and delete a thousand queues a second."""
+    due, number = time.monotonic(), 0
+    while not ended.is_set():
+        steps = []
+        for _ in range(10):
+            name = f"scale-churn-{number}"
+            number += 1
+            steps += [
+                Step(frames.declare(name), frames.DECLARE_OK),
+                Step(frames.bind(name, "amq.topic", name), frames.BIND_OK),
+                Step(frames.unbind(name, "amq.topic", name), frames.UNBIND_OK),
+                Step(frames.delete(name), frames.DELETE_OK),
+            ]
+        clients.say(1, steps)
+        due += 0.01
+        time.sleep(max(0.0, due - time.monotonic()))
 
 
 def print_rows(name: str, rows: dict[str, Row]) -> None:
     """A line for each load."""
-    for load, row in rows.items():
+    for title, row in rows.items():
         figures = (
             row.count,
             row.count / row.seconds,
             row.cpu_seconds / row.count * 1e6,
             row.grown_bytes / row.count,
+            row.worst_s * 1e3,
+            row.generator_cpu_seconds / row.seconds,
         )
-        print(_COLUMNS[0].format(load, name) + _COLUMNS[1].format(*figures), flush=True)
+        print(_COLUMNS[1].format(title, name, *figures), flush=True)
 
 
 def main() -> int:
@@ -264,28 +327,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.scale")
     parser.add_argument("--quick", action="store_true", help="a tenth of each load")
     parser.add_argument("--servers", type=lambda text: text.split(","), default=list(servers))
+    parser.add_argument("--loads", type=lambda text: text.split(","), default=[])
     parser.add_argument("--data-root", type=Path, metavar="DIR", help="where both keep their data")
     arguments = parser.parse_args()
+    load.build()
     # Both brokers and this client may open as many files as the administrator grants.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    headings = ("count", "per s", "CPU us each", "bytes each")
-    print(_COLUMNS[0].format("load", "server") + _COLUMNS[2].format(*headings))
+    print(_COLUMNS[0].format(*_HEADINGS))
     failed = False
-    loads: Loads | None = None
     with tempfile.TemporaryDirectory(prefix="rosettamq-bench-", dir=arguments.data_root) as root:
         for name in arguments.servers:
+            loads: Loads | None = None
             try:
                 with servers[name](Path(root) / name) as server:
                     loads = Loads(server, 0.1 if arguments.quick else 1.0)
-                    loads.run()
+                    loads.run(arguments.loads)
                     server.check_running()
-            except (OSError, ServerError, WrongAnswerError) as error:
+            except (OSError, ServerError, load.LoadError) as error:
                 print(f"{name}: {error}", file=sys.stderr)
                 failed = True
             if loads is not None:
                 print_rows(name, loads.rows)
-                loads = None
     return 1 if failed else 0
 
 
