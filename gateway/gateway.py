@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -63,6 +64,9 @@ class Gateway:
         self.virtual_hosts: dict[str, VirtualHost] = {}
         self._languages: dict[int, Language] = {}
         self._add_virtual_host(DEFAULT_VIRTUAL_HOST)
+        # One for all connections of a user, as long as there is one.
+        self._views: WeakValueDictionary[tuple[str, str], UserVirtualHost] = WeakValueDictionary()
+        self._nowhere = UserVirtualHost(self.default_virtual_host, "", self.permissions)
 
     def add_language(self, language: Language) -> None:
         """Let the broker read what a front end wrote; before `start`."""
@@ -148,11 +152,15 @@ class Gateway:
             raise NotAllowedError(f"vhost {name} not found")
         if self.permissions.find(user, name) is None:
             raise NotAllowedError(f"access to vhost '{name}' refused for user '{user}'")
-        return UserVirtualHost(virtual_host, user, self.permissions)
+        view = self._views.get((user, name))
+        if view is None or view.virtual_host is not virtual_host:
+            view = UserVirtualHost(virtual_host, user, self.permissions)
+            self._views[user, name] = view
+        return view
 
     def nowhere(self) -> UserVirtualHost:
         """What a connection has before it is open: a virtual host in which nothing is allowed."""
-        return UserVirtualHost(self.default_virtual_host, "", self.permissions)
+        return self._nowhere
 
     def check_channel_limit(self, user: str) -> None:
         """May the user open one more channel? Raises `NotAllowedError`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import takewhile
 from struct import Struct
@@ -87,7 +87,7 @@ class Channel:
         self.published_count = 0  # Since confirm.select.
         self.confirmed_count = 0
         self.awaited_flush_count = 0
-        self._refused: deque[int] = deque()  # Publishes that are to be nacked in their turn.
+        self._refused: list[int] = []  # Publishes that are to be nacked in their turn, in order.
         self.content: Content | None = None
         self.transaction: Transaction | None = None  # After tx.select, one always.
         self.committing = False  # Until what tx.commit stored is durable.
@@ -117,10 +117,11 @@ class Channel:
     def confirm(self, count: int) -> None:
         """All up to the `count`-th publish are safe, but for those that were refused."""
         if count > self.confirmed_count and self.state is ChannelState.OPEN:
-            while self._refused and self._refused[0] <= count:
-                number = self._refused.popleft()
+            due = bisect_right(self._refused, count)
+            for number in self._refused[:due]:
                 self._confirm(number - 1, _BASIC_ACK)
                 self._confirm(number, _BASIC_NACK)
+            del self._refused[:due]
             self._confirm(count, _BASIC_ACK)
             self.wake()
 
@@ -227,7 +228,7 @@ class Channel:
             reply_queue = self.reply_queue.name if self.reply_queue is not None else None
             connection = self.connection
             may_publish_as = connection.gateway.users.may_publish_as
-            return check(raw, connection.user, reply_queue, may_publish_as)
+            return check(raw, connection.client.user, reply_queue, may_publish_as)
         except FieldError as error:
             raise AmqpError("FRAME_ERROR", f"cannot decode {error}", _PUBLISH_ID) from error
 

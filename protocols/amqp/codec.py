@@ -8,7 +8,9 @@ encoded here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from itertools import groupby
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -74,6 +76,23 @@ _OCTET = Struct(">B")
 _TIMESTAMP = Struct(">Q")
 
 
+# How a field is read, by the name that pamqp gives its type: its value, and where it ends.
+_DECODERS: Mapping[str, Callable[[bytes, int], tuple[Any, int]]] = {
+    "shortstr": decode_short,
+    "longstr": decode_long,
+    "table": decode_table,
+    **{type: partial(decode_fixed, struct) for type, struct in _NUMBERS.items()},
+}
+
+
+class _Field(NamedTuple):
+    """A field of a method; one without a name is an octet of bits that are fields."""
+
+    name: str
+    bits: tuple[str, ...]
+    decode: Callable[[bytes, int], tuple[Any, int]]
+
+
 class UnknownMethodError(FieldError):
     """There is no method of this class and number."""
 
@@ -109,38 +128,32 @@ def decode_method(data: bytes) -> Any:
         raise FieldError("a method frame without a method")
     if id not in commands.INDEX_MAPPING:
         raise UnknownMethodError(f"there is no method {id >> 16}.{id & 0xFFFF}")
-    type_of_command: Any = commands.INDEX_MAPPING[id]
+    type_of_command, fields = _layout(id)
     # Not called: that would set defaults, and warn of methods that AMQP deprecates.
     command = type_of_command.__new__(type_of_command)
     arguments = data[:-1]
     position = 11
-    bits_left = 0
-    bits = 0
-    for name in command.__slots__:
-        type = command.amqp_type(name)
-        value: Any
-        if type == "bit":
-            if not bits_left:
-                bits, position = decode_fixed(_OCTET, arguments, position)
-                bits_left = 8
-            value = bool(bits & 1)
-            bits >>= 1
-            bits_left -= 1
-        else:
-            bits_left = 0
-            value, position = _decode_field(type, arguments, position)
-        setattr(command, name, value)
+    for name, bits, decode in fields:
+        value, position = decode(arguments, position)
+        if name:
+            setattr(command, name, value)
+        for bit in bits:
+            setattr(command, bit, bool(value & 1))
+            value >>= 1
     return command
 
 
-def _decode_field(type: str, data: bytes, position: int) -> tuple[Any, int]:
-    if type == "shortstr":
-        return decode_short(data, position)
-    if type == "table":
-        return decode_table(data, position)
-    if type == "longstr":
-        return decode_long(data, position)
-    return decode_fixed(_NUMBERS[type], data, position)
+@cache
+def _layout(id: int) -> tuple[Any, tuple[_Field, ...]]:
+    """The pamqp command of a method that there is, and how its fields are read."""
+    command: Any = commands.INDEX_MAPPING[id]
+    fields: list[_Field] = []
+    for is_bit, names in groupby(command.__slots__, lambda name: command.amqp_type(name) == "bit"):
+        if is_bit:
+            fields.append(_Field("", tuple(names), _DECODERS["octet"]))
+        else:
+            fields += [_Field(name, (), _DECODERS[command.amqp_type(name)]) for name in names]
+    return command, tuple(fields)
 
 
 def decode_publish(arguments: bytes) -> PublishFields:

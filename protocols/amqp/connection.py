@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import Any
 
 from core.errors import is_disk_full
 from core.route import Route
@@ -23,6 +22,7 @@ from gateway.service.peers import Peer
 from protocols.amqp import handshake
 from protocols.amqp.blocking import Blocking, Throttle
 from protocols.amqp.channel import Channel
+from protocols.amqp.client import Client
 from protocols.amqp.codec import (
     ACK,
     HEARTBEAT_FRAME,
@@ -75,9 +75,7 @@ class AmqpConnection:
         self.gateway = gateway
         self.language = language
         self.config = config
-        self.peer = peer
-        self.ends = ends or Ends(peer.host, peer.port)
-        self.client_properties: dict[str, Any] = {}
+        self.client = Client(peer, ends or Ends(peer.host, peer.port))
         self.wake = wake
         self.state = ConnectionState.STARTING
         self.closed = False
@@ -88,9 +86,6 @@ class AmqpConnection:
         self.frame_max = handshake.FRAME_MIN_SIZE
         self.channel_max = config.channel_max
         self.transactions_size = 0  # Of what all channels hold until tx.commit.
-        self.user = ""
-        self.mechanism = "PLAIN"  # With which the peer tried to log in.
-        self.capabilities: dict[str, Any] = {}
         self.virtual_host: UserVirtualHost = gateway.nowhere()
         self._blocking = Blocking(throttle, gateway.broker.when_relieved, self._send)
         self._input = Input()
@@ -115,7 +110,7 @@ class AmqpConnection:
     @property
     def wants_cancel(self) -> bool:
         """Does the client want to hear that a consumer was cancelled?"""
-        return bool(self.capabilities.get("consumer_cancel_notify"))
+        return self.client.understands("consumer_cancel_notify")
 
     @property
     def _is_read(self) -> bool:
@@ -212,13 +207,13 @@ class AmqpConnection:
         """What does not change while the connection is open."""
         return ConnectionFacts(
             protocol="AMQP 0-9-1",
-            ends=self.ends,
+            ends=self.client.ends,
             connected_at=self._opened_at,
             channel_max=self.channel_max,
             frame_max=self.frame_max,
             heartbeat_s=self._heartbeats.interval_s,
-            auth_mechanism=self.mechanism,
-            client_properties=self.client_properties,
+            auth_mechanism=self.client.mechanism,
+            client_properties=self.client.properties,
         )
 
     def channel_facts(self) -> list[ChannelFacts]:
@@ -285,7 +280,9 @@ class AmqpConnection:
         start = data[: len(PROTOCOL_HEADER)]
         if start in _ACCEPTED_HEADERS:
             self.state = ConnectionState.SECURING
-            self.output.append(handshake.start(self.gateway.product_version, self.peer))
+            self.output.append(
+                handshake.start(self.gateway.product_version, self.client.has_certificate)
+            )
             return len(start)
         if not any(header.startswith(start) for header in _ACCEPTED_HEADERS):
             self.output.append(PROTOCOL_HEADER)
@@ -397,16 +394,16 @@ class AmqpConnection:
         self.state = ConnectionState.OPEN
         self._hang_up_at = None
         self._opened_at = self._now
-        self.gateway.connections.add(self, self.user, self.virtual_host.name)
+        self.gateway.connections.add(self, self.client.user, self.virtual_host.name)
         self._heartbeats.start(self._now)
         self._consumers_check_at = self._now + check_interval_s(self.config.consumer_timeout_ms)
 
     def _refuse_login(self) -> None:
         """Say so if the client understands it, and hang up after a pause."""
-        if self.capabilities.get("authentication_failure_close"):
+        if self.client.understands("authentication_failure_close"):
             text = (
                 "ACCESS_REFUSED - Login was refused using authentication mechanism "
-                f"{self.mechanism}. For details see the broker logfile."
+                f"{self.client.mechanism}. For details see the broker logfile."
             )
             self.output.append(encode_close(0, 10, 403, text, (0, 0)))
             self.state = ConnectionState.CLOSING
@@ -447,7 +444,7 @@ class AmqpConnection:
 
     def open_channel(self, number: int) -> None:
         """channel.open, of a channel that is not open. Raises `AmqpError` or `GatewayError`."""
-        self.gateway.check_channel_limit(self.user)
+        self.gateway.check_channel_limit(self.client.user)
         if len(self.channels) >= self.channel_max:
             raise AmqpError(
                 "NOT_ALLOWED",
@@ -503,7 +500,7 @@ class AmqpConnection:
             return True
         try:
             may_publish_as = self.gateway.users.may_publish_as
-            return check(raw, self.user, may_publish_as=may_publish_as) == Checked(raw)
+            return check(raw, self.client.user, may_publish_as=may_publish_as) == Checked(raw)
         except (AmqpError, FieldError):
             return False
 
@@ -527,7 +524,7 @@ class AmqpConnection:
 
     def _tell_if_blocked(self, now: float) -> None:
         if now >= self._blocking.tell_at:
-            self._blocking.tell(bool(self.capabilities.get("connection.blocked")))
+            self._blocking.tell(self.client.understands("connection.blocked"))
 
     def _send(self, frame: bytes) -> None:
         self.output.append(frame)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from pamqp import commands
@@ -12,13 +14,13 @@ from protocols.amqp.replies import AmqpError
 from protocols.amqp.states import ConnectionState
 
 if TYPE_CHECKING:
-    from gateway.service.peers import Peer
     from protocols.amqp.connection import AmqpConnection
 
 FRAME_MIN_SIZE = 8192  # The limit before tuning.
 FRAME_MAX_ACCEPTED_MIN = 4096  # Smaller than RabbitMQ 4.1's: old clients propose it.
 RABBITMQ_VERSION = "4.2.5"  # Whose behaviour this is; clients switch theirs on it.
 
+_TUNE = Struct(">HIH")  # Channels, octets of a frame, seconds between heartbeats.
 _MECHANISMS = "PLAIN AMQPLAIN"
 _CAPABILITIES = (
     "publisher_confirms",
@@ -33,7 +35,8 @@ _CAPABILITIES = (
 )
 
 
-def start(product_version: str, peer: Peer) -> bytes:
+@cache
+def start(product_version: str, has_certificate: bool) -> bytes:
     """The connection.start frame; EXTERNAL is for whom a certificate speaks."""
     properties: dict[str, Any] = {
         "capabilities": dict.fromkeys(_CAPABILITIES, True),
@@ -49,7 +52,7 @@ def start(product_version: str, peer: Peer) -> bytes:
             version_major=0,
             version_minor=9,
             server_properties=properties,
-            mechanisms=_MECHANISMS + (" EXTERNAL" if peer.certificate_user is not None else ""),
+            mechanisms=_MECHANISMS + (" EXTERNAL" if has_certificate else ""),
             locales="en_US",
         ),
     )
@@ -65,7 +68,7 @@ def handle(connection: AmqpConnection, command: Any) -> None:
         _tune(connection, command)
     elif state is ConnectionState.OPENING and isinstance(command, commands.Connection.Open):
         connection.virtual_host = connection.gateway.open_virtual_host(
-            connection.user, command.virtual_host
+            connection.client.user, command.virtual_host
         )
         connection.output.append(encode_method(0, 10, 41, b"\x00"))
         connection.opened()
@@ -78,27 +81,17 @@ def handle(connection: AmqpConnection, command: Any) -> None:
 
 
 def _log_in(connection: AmqpConnection, command: Any) -> None:
-    client_properties = command.client_properties or {}
-    connection.client_properties = dict(client_properties)
-    capabilities = client_properties.get("capabilities")
-    connection.capabilities = dict(capabilities) if isinstance(capabilities, dict) else {}
-    connection.mechanism = command.mechanism
-    connection.user = _find_user(connection, command)
+    client = connection.client
+    client.properties = command.client_properties or {}
+    client.mechanism = command.mechanism
+    client.user = _find_user(connection, command)
     config = connection.config
-    connection.output.append(
-        encode_command(
-            0,
-            commands.Connection.Tune(
-                channel_max=config.channel_max,
-                frame_max=config.frame_max,
-                heartbeat=config.heartbeat_s,
-            ),
-        )
-    )
+    arguments = _TUNE.pack(config.channel_max, config.frame_max, config.heartbeat_s)
+    connection.output.append(encode_method(0, 10, 30, arguments))
 
 
 def _find_user(connection: AmqpConnection, command: Any) -> str:
-    gateway, peer = connection.gateway, connection.peer
+    gateway, peer = connection.gateway, connection.client.peer
     if command.mechanism == "EXTERNAL" and peer.certificate_user is not None:
         return gateway.login_external(peer.certificate_user, peer.host)
     user, password = _credentials(command.mechanism, command.response)

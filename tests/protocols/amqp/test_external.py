@@ -22,7 +22,7 @@ def test_a_user_known_by_certificate_needs_no_password(broker: AmqpBroker) -> No
     assert mechanisms == [b"PLAIN", b"AMQPLAIN", b"EXTERNAL"]
     peer.send(start_ok_frame(b"", "EXTERNAL"))
     assert peer.receive().name == "Connection.Tune"
-    assert peer.connection.user == "guest"
+    assert peer.connection.client.user == "guest"
 
 
 def test_a_password_still_does(broker: AmqpBroker) -> None:

@@ -46,7 +46,7 @@ def test_knows_where_a_peer_comes_from(
     transport = broker.factory.buildProtocol(address)
     assert isinstance(transport, ConnectionTransport)
     (connection,) = broker.factory.connections
-    assert connection.peer.host == host
+    assert connection.client.peer.host == host
 
 
 def test_stopping_says_goodbye_to_all(broker: AmqpBroker) -> None:
