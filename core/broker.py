@@ -72,7 +72,7 @@ class Broker:
             self._timer_index, self._store.commit_log, self._progress, clock,
             self._append_timers, self.turn.end,
         )  # fmt: skip
-        self._indexing = Indexing(self._store)
+        self._indexing = Indexing(self._store, self.turn)
         self._marks = LogMarks(self._store)
         self._flushing = Flushing(
             self._store.commit_log, self._metadata, self._progress, self._timer_index, clock,
@@ -273,7 +273,7 @@ class Broker:
             self._note_append(log_offset)
         else:
             log_offset = self._store.append_volatile(origin, sizes, payload, messages)
-        self._indexing.add(log_offset, routes, not durable)
+        self._indexing.add(log_offset, routes, messages, not durable)
 
     def when_durable(self, callback: Callable[[], None]) -> None:
         """Call `callback` when all that was appended and declared so far is durable.

@@ -1,6 +1,8 @@
 """Which messages are in the indexes of their queues already, and which only in the store.
 
-A queue that somebody waits for gets its entries at once. To all others they are owed: a batch is
+A queue that somebody waits for gets its messages at once: a single one may go straight to whoever
+waits (`LightQueue.hand_over`), so that a read with messages for a hundred queues does not cost a
+hundred dispatches; the rest gets index entries. To all other queues they are owed: a batch is
 noted as a whole, and brought into the indexes when somebody looks at any of these queues, or when
 many messages are owed; then all that goes to one queue is entered together. So publishing to a
 thousand queues that nobody reads costs little more than publishing to one.
@@ -16,14 +18,16 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
-from itertools import repeat
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, repeat
 from operator import is_
+from typing import Any
 
 from core.consume_queue import SINGLES
 from core.light_queue import LightQueue
 from core.route import Route
 from core.store import Store
+from core.turn import Turn
 
 _OWED_COUNT_MAX = 1 << 16  # Messages; entering so many takes about 15 ms.
 _GROUPED_COUNT_MIN = 1 << 10  # Fewer are entered one by one.
@@ -32,8 +36,9 @@ _GROUPED_COUNT_MIN = 1 << 10  # Fewer are entered one by one.
 class Indexing:
     """Gives stored batches to the queues of their routes, now or later."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, turn: Turn) -> None:
         self._store = store
+        self._turn = turn
         self._owed: list[tuple[int, Sequence[Route]]] = []  # Log offset; a route per message.
         self._owed_count = 0
         # What is known of the routes since the last change: nobody waits at a quiet one.
@@ -43,7 +48,9 @@ class Indexing:
         self._crossing: set[Route] = set()  # Quiet ones that have a queue in common.
         self._all_single = True  # Does each quiet route lead to one queue?
 
-    def add(self, log_offset: int, routes: Sequence[Route], is_transient: bool) -> None:
+    def add(
+        self, log_offset: int, routes: Sequence[Route], messages: Sequence[Any], is_transient: bool
+    ) -> None:
         """A batch was stored; there is a route for each of its messages."""
         if self._are_quiet(routes):
             self._owed.append((log_offset, routes))
@@ -51,7 +58,10 @@ class Indexing:
             if self._owed_count >= _OWED_COUNT_MAX:
                 self.settle()
             return
-        runs_count = _enter(log_offset, routes)
+        if self._turn.is_stuck:
+            runs_count = _enter(log_offset, routes)
+        else:
+            runs_count = _hand_over(log_offset, routes, messages, is_transient)
         if is_transient:
             self._store.refer(log_offset, runs_count)
 
@@ -129,8 +139,14 @@ class Indexing:
                 queue.append_runs(packed, are_singles, route.id != 0)
 
 
-def _runs(routes: Sequence[Route]) -> Iterator[tuple[Route, int, int]]:
+def _runs(routes: Sequence[Route]) -> Iterable[tuple[Route, int, int]]:
     """Each run of equal routes: the route, its first message, and how many."""
+    if not any(map(is_, routes, islice(routes, 1, None))):
+        return zip(routes, range(len(routes)), repeat(1))
+    return _long_runs(routes)
+
+
+def _long_runs(routes: Sequence[Route]) -> Iterator[tuple[Route, int, int]]:
     first, count = 0, len(routes)
     while first < count:
         route = routes[first]
@@ -139,6 +155,25 @@ def _runs(routes: Sequence[Route]) -> Iterator[tuple[Route, int, int]]:
             end += 1
         yield route, first, end - first
         first = end
+
+
+def _hand_over(
+    log_offset: int, routes: Sequence[Route], messages: Sequence[Any], is_transient: bool
+) -> int:
+    """The same as `_enter`, but single messages go straight on to those who wait for them."""
+    runs_count = 0
+    for route, first, count in _runs(routes):
+        is_kept = route.id != 0
+        for queue in route.queues:
+            entries_count = None
+            if count == 1:
+                entries_count = queue.hand_over(
+                    log_offset, first, messages[first], is_kept and not is_transient
+                )
+            if entries_count is None:
+                entries_count = queue.append(log_offset, first, count, is_kept)
+            runs_count += entries_count
+    return runs_count
 
 
 def _enter(log_offset: int, routes: Sequence[Route]) -> int:

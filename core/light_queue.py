@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from core.consume_queue import VOLATILE_BASE, ConsumeQueue, unpack_place
@@ -33,6 +33,9 @@ Span: TypeAlias = "tuple[int, Sequence[Any], bool]"
 # The offset of the first message, consecutive messages, when all of them were stored in ms.
 Head: TypeAlias = "tuple[int, Sequence[Any], int]"
 
+# Takes one new message, at an offset, if there is room for it; says whether it did.
+Taker: TypeAlias = "Callable[[int, Any], bool]"
+
 
 class LightQueue:
     """One queue of the model; `id` is for ever, and names it in routes and journals."""
@@ -46,6 +49,8 @@ class LightQueue:
         "_progress",
         "_ready_count",
         "_store",
+        "_taker",
+        "_taker_settles",
         "_turn",
         "counts_returns",
         "deleted",
@@ -78,6 +83,8 @@ class LightQueue:
         self._index = ConsumeQueue()
         self._ready_count = 0
         self._dispatcher: Dispatcher | None = None
+        self._taker: Taker | None = None
+        self._taker_settles = False
         self._store = store
         self._progress = progress
         self._turn = turn
@@ -181,6 +188,48 @@ class LightQueue:
         if self._dispatcher is not None:
             self._turn.dispatchers[self._dispatcher] = None
         return 1
+
+    def hand_to(self, taker: Taker | None, settles: bool = False) -> None:
+        """What comes while nothing waits is for `taker` first; if he `settles`, he is done with it.
+
+        There must be a dispatcher: it hands out what was not taken.
+        """
+        self._taker = taker
+        self._taker_settles = settles
+
+    def hand_over(self, log_offset: int, place: int, message: Any, is_kept: bool) -> int | None:
+        """One new message, as in `append`, goes straight to the taker, past the turn's dispatching.
+
+        None if it has to be appended instead: nobody takes it, or it is not its turn, or anything
+        is unusual. This is `append`, `take` and, if the taker settles, `settle` in one.
+        """
+        window, index = self.window, self._index
+        offset = index.max_offset
+        if (
+            self._taker is None
+            or self._ready_count
+            or window.next_offset != offset
+            or window.redelivered_below > offset
+            or (self.durable and not is_kept)
+        ):
+            return None
+        if not self._taker_settles:
+            if not self._taker(offset, message):
+                return None
+            index.append(log_offset, place, 1)
+            window.next_offset = offset + 1
+            window.in_flight_count += 1
+            if self.durable:
+                self._durable_end = offset + 1
+                self._progress.delivered(self)
+            return 1
+        if window.floor != offset or self.group_offsets or not self._taker(offset, message):
+            return None
+        index.max_offset = window.next_offset = window.floor = offset + 1
+        if self.durable:
+            self._durable_end = offset + 1
+            self._progress.settled(self.id, offset, offset + 1)
+        return 0
 
     def append_runs(self, places: array[int], are_singles: bool, is_kept: bool) -> None:
         """Many runs, that nobody waits for: see `ConsumeQueue.append_runs`, and `append`."""
@@ -513,7 +562,7 @@ class LightQueue:
         self._indexing.changed()
         self.deleted = True
         self.guarded = False  # Whoever still has a route need not ask: nothing is appended.
-        self._dispatcher = None
+        self._dispatcher = self._taker = None
         self._ready_count = 0
         for log_offset in self._index.log_offsets():
             if log_offset >= VOLATILE_BASE:

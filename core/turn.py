@@ -4,6 +4,7 @@ Work is collected while a turn lasts and done once when it ends, in this order:
 1. `dispatchers` (queues with something ready and someone to take it) deliver;
 2. `journals` write down what was settled and delivered: one write for the whole turn;
 3. `writers` (connections) send.
+(What comes alone to a queue where nothing waits may be delivered before, at once.)
 So nothing is on a wire that a crash of the process could forget, and the cost of a write or a
 system call is shared by all messages of the turn.
 """
@@ -40,6 +41,11 @@ class Turn:
         self._ending = False
         self.wait_for_room: Callable[[OSError], None] | None = None
         self._unwritten = False  # Could the journals not be written?
+
+    @property
+    def is_stuck(self) -> bool:
+        """Must nothing be delivered, because the last journals could not be written?"""
+        return self._unwritten
 
     def end(self) -> None:
         """Finish everything that was collected, and what that sets off in turn.

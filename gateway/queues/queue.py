@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from core.broker import Broker
 from core.lanes import AnyQueue
-from core.light_queue import LightQueue, Span
+from core.light_queue import LightQueue, Span, Taker
 from core.turn import Turn
 from gateway.errors import AccessRefusedError, PreconditionFailedError
 from gateway.exchanges.bindings import Arguments
@@ -62,6 +62,10 @@ class Consumer(Protocol):
     prefetch: int
 
     @property
+    def take_one(self) -> Taker | None:
+        """What takes a new message that comes alone; None if `deliver` is all there is."""
+
+    @property
     def shares_credit(self) -> bool:
         """See above."""
 
@@ -108,7 +112,7 @@ class Queue:
         self.policies = policies
         self.options = self._options()
         self.unequal_declaration: str | None = None  # The last one that a policy let pass.
-        self.paused = False  # Is nothing delivered, whoever asks?
+        self._paused = False
         self.expects_expiry = False  # Did a message with an expiration of its own come?
         self._turn = turn
         self._line: Line | None = None  # Of consumers; there is one once there was a consumer.
@@ -149,6 +153,16 @@ class Queue:
     def exclusive(self) -> bool:
         """Is it one connection's own?"""
         return self.exclusive_owner is not None
+
+    @property
+    def paused(self) -> bool:
+        """Is nothing delivered, whoever asks?"""
+        return self._paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        self._paused = paused
+        self._listen()
 
     @property
     def ready_count(self) -> int:
@@ -508,6 +522,21 @@ class Queue:
         """Have the core tell of new messages only if somebody waits for them."""
         waited_for = self.is_consumed or self._watchers or self._upkeep is not None
         self.light.dispatcher = self if waited_for else None
+        if isinstance(self.light, LightQueue):
+            consumer = self._sole_consumer()
+            if consumer is None:
+                self.light.hand_to(None)
+            else:
+                self.light.hand_to(consumer.take_one, consumer.no_ack)
+
+    def _sole_consumer(self) -> Consumer | None:
+        """Who gets whatever comes, if it is only up to him."""
+        line = self._line
+        if line is None or len(line.members) != 1 or self.paused or self._watchers:
+            return None
+        if self._selective is not None or self._upkeep is not None:
+            return None
+        return line.members[0]
 
     def _take(self, count: int) -> list[Span]:
         return self.light.take(count) if self._upkeep is None else self._upkeep.take(count)

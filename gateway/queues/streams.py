@@ -161,6 +161,9 @@ class Stream(Queue):
         if self._retention.is_limited:
             self.light.dispatcher = self
 
+    def _sole_consumer(self) -> Consumer | None:
+        return None  # All read for themselves.
+
     def _find_start(self, wanted: object) -> int:
         """The offset at which a new reader begins."""
         light = self._light

@@ -143,6 +143,30 @@ class Subscription:
             self._start, self._middle = start, middle
         channel.wake()
 
+    def take_one(self, offset: int, message: Message) -> bool:
+        """Take one message that has just come, as in `deliver`, if there is credit for it."""
+        channel = self.channel
+        if (
+            (self.in_flight_count >= self.prefetch and self.prefetch)
+            or channel.prefetch
+            or channel.connection.paused
+        ):
+            return False
+        envelope, header, body = message
+        if envelope is not self._envelope or header is not self._header or len(body) != self._size:
+            self.deliver(self.queue, offset, [message], False)
+            return True
+        output = channel.output
+        if not output:
+            channel.wake()
+        tag = channel.delivery_tag = channel.delivery_tag + 1
+        output += (self._start, _pack_tag(tag), self._middle, body, END)
+        if not self.no_ack:
+            self.in_flight_count += 1
+            channel.in_flight_count += 1
+            channel.unacknowledged[tag] = (self, offset)
+        return True
+
     def cancelled(self) -> None:
         """The queue is gone: tell the client, if it wants to know."""
         self.channel.subscription_cancelled(self)

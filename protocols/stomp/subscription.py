@@ -60,6 +60,7 @@ class Subscription:
     """A consumer (see `gateway.queues.queue.Consumer`) that writes MESSAGE frames."""
 
     counted = True
+    take_one = None
     shares_credit = False
 
     def __init__(self, settings: SubscriptionSettings) -> None:

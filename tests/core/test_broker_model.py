@@ -75,6 +75,25 @@ class Waiting:
         """Nothing is wanted."""
 
 
+class Eager:
+    """Takes two new messages of three as they come; `settles` says that they are done with."""
+
+    def __init__(self, modelled: Modelled, settles: bool) -> None:
+        self.modelled = modelled
+        self.settles = settles
+        self.asked_count = 0
+
+    def take_one(self, offset: int, body: bytes) -> bool:
+        self.asked_count += 1
+        if self.asked_count % 3 == 0:
+            return False
+        item = self.modelled.of(_FRESH)[0]
+        assert item.serial == int(body), "another one waits before it"
+        item.state, item.is_unsure = (_DONE, True) if self.settles else (_IN_FLIGHT, False)
+        item.offset = offset
+        return True
+
+
 class BrokerMachine(RuleBasedStateMachine):
     live: LiveBroker
     owner = 0
@@ -160,6 +179,13 @@ class BrokerMachine(RuleBasedStateMachine):
     @rule(index=st.integers(0, _COUNT - 1), waits=st.booleans())
     def watch(self, index: int, waits: bool) -> None:
         self.queues[index].queue.dispatcher = Waiting() if waits else None
+
+    @rule(index=st.integers(0, _COUNT - 2), settles=st.booleans())
+    def take_what_comes(self, index: int, settles: bool) -> None:
+        modelled = self.queues[index]
+        assert isinstance(modelled.queue, LightQueue)
+        modelled.queue.dispatcher = Waiting()
+        modelled.queue.hand_to(Eager(modelled, settles).take_one, settles)
 
     @precondition(lambda self: not self.live.disk.held)
     @rule(index=st.integers(0, _COUNT - 1))

@@ -132,6 +132,13 @@ class Taker:
         for offset, message in enumerate(messages, first_offset):
             self.got.append((offset, message[2], redelivered))
 
+    def take_one(self, offset: int, message: Message) -> bool:
+        if self.left <= 0 or self.shares_credit:
+            return False
+        self.left -= 1
+        self.got.append((offset, message[2], False))
+        return True
+
     def cancelled(self) -> None:
         self.is_cancelled = True
 

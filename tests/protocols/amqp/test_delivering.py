@@ -172,6 +172,114 @@ class TestDeliveries:
         assert found == sent
 
 
+class TestRoundRobin:
+    """One read for many queues: what comes alone to a queue goes straight to its consumer."""
+
+    NAMES = ("a", "b", "c")
+
+    def prepare(self, peer: AmqpPeer, **options: Any) -> None:
+        for name in self.NAMES:
+            peer.declare(name, durable=True)
+            peer.consume(name, name, **options)
+
+    def publish(self, peer: AmqpPeer, rounds: int, raw: bytes = PERSISTENT) -> None:
+        octets = b""
+        for number in range(rounds):
+            for name in self.NAMES:
+                octets += publish_frames(1, "", name, b"%s %d" % (name.encode(), number), raw)
+        peer.send(octets)
+
+    @pytest.mark.parametrize("raw", [PERSISTENT, TRANSIENT])
+    @pytest.mark.parametrize("no_ack", [True, False])
+    def test_each_gets_its_own_in_order(
+        self, broker: AmqpBroker, peer: AmqpPeer, raw: bytes, no_ack: bool
+    ) -> None:
+        self.prepare(peer, no_ack=no_ack)
+        for _ in range(2):  # The second time, everything is prepared.
+            self.publish(peer, 4, raw)
+            deliveries = peer.deliveries()
+            for name in self.NAMES:
+                bodies = [each.body for each in deliveries if each.command.consumer_tag == name]
+                assert bodies == [b"%s %d" % (name.encode(), number) for number in range(4)]
+            tags = [each.command.delivery_tag for each in deliveries]
+            assert tags == list(range(tags[0], tags[0] + 12))
+            if not no_ack:
+                peer.ack(0, multiple=True)
+        for name in self.NAMES:
+            queue = broker.virtual_host.queues[name]
+            assert (queue.ready_count, queue.unsettled_count) == (0, 0)
+
+    def test_only_as_far_as_there_is_credit(self, broker: AmqpBroker, peer: AmqpPeer) -> None:
+        peer.call(Basic.Qos(prefetch_count=2))
+        self.prepare(peer)
+        self.publish(peer, 3)
+        deliveries = peer.deliveries()
+        assert {each.body for each in deliveries} == {
+            b"a 0",
+            b"b 0",
+            b"c 0",
+            b"a 1",
+            b"b 1",
+            b"c 1",
+        }
+        self.publish(peer, 1)
+        assert not peer.deliveries()
+        for each in deliveries:
+            peer.ack(each.command.delivery_tag)
+        assert sorted(peer.bodies()) == [b"a 0", b"a 2", b"b 0", b"b 2", b"c 0", b"c 2"]
+
+    def test_a_shared_limit_holds(self, peer: AmqpPeer) -> None:
+        self.prepare(peer)
+        peer.call(Basic.Qos(prefetch_count=4, global_=True))
+        self.publish(peer, 3)
+        assert len(peer.bodies()) == 4
+
+    def test_nothing_goes_past_a_pause(self, broker: AmqpBroker, peer: AmqpPeer) -> None:
+        self.prepare(peer)
+        tools = broker.virtual_host.queue_tools
+        queue = broker.virtual_host.queues["a"]
+        tools.pause(queue)
+        self.publish(peer, 2)
+        assert sorted(peer.bodies()) == [b"b 0", b"b 1", b"c 0", b"c 1"]
+        tools.resume(queue)
+        broker.gateway.turn.end()
+        assert peer.bodies() == [b"a 0", b"a 1"]
+        self.publish(peer, 1)
+        assert peer.bodies() == [b"a 0", b"b 0", b"c 0"]
+
+    def test_a_second_consumer_gets_its_share(self, peer: AmqpPeer) -> None:
+        self.prepare(peer)
+        self.publish(peer, 1)
+        peer.deliveries()
+        peer.consume("a", "other")
+        self.publish(peer, 2)
+        tags = [each.command.consumer_tag for each in peer.deliveries()]
+        assert sorted(tags) == ["a", "b", "b", "c", "c", "other"]
+        peer.call(Basic.Cancel(consumer_tag="other"))
+        self.publish(peer, 1)
+        assert [each.command.consumer_tag for each in peer.deliveries()] == ["a", "b", "c"]
+
+    def test_what_was_not_acknowledged_comes_again(
+        self, broker: AmqpBroker, peer: AmqpPeer
+    ) -> None:
+        self.prepare(peer)
+        self.publish(peer, 2)
+        assert len(peer.bodies()) == 6
+        peer.method(1, Basic.Nack(delivery_tag=0, multiple=True, requeue=True))
+        again = peer.deliveries()
+        assert sorted(each.body for each in again) == [
+            b"%s %d" % (name.encode(), number) for name in self.NAMES for number in range(2)
+        ]
+        assert all(each.command.redelivered for each in again)
+        self.publish(peer, 1)
+        assert not any(each.command.redelivered for each in peer.deliveries())
+        broker.restart()
+        deliveries = broker.connect().consume("a")
+        assert [(each.body, each.command.redelivered) for each in deliveries] == [
+            (b"a 0", True), (b"a 1", True), (b"a 0", True)
+        ]  # fmt: skip
+
+
 class TestOtherLanguages:
     def test_are_translated_once(self, broker: AmqpBroker, peer: AmqpPeer) -> None:
         properties = Properties(

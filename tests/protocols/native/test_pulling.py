@@ -270,6 +270,7 @@ class TestTheQueuesOwnGroup:
         class Alone:
             no_ack = False
             counted = True
+            take_one = None
             shares_credit = False
 
             def credit(self) -> int:
