@@ -336,9 +336,9 @@ class AmqpConnection:
             return self._publishing.receive(data, position)
         if data.startswith(ACK, position + 7):
             channel = self.channels.get(int.from_bytes(data[position + 1 : position + 3], "big"))
-            if channel is not None and _is_ready(channel) and channel.is_ack(data, position):
+            if channel is not None and channel.is_ready and channel.settling.is_ack(data, position):
                 try:
-                    return channel.receive_acks(data, position)
+                    return channel.settling.receive_acks(data, position)
                 except AmqpError as error:
                     self._fail(error, channel.number)
                     return position + 21
@@ -479,7 +479,7 @@ class AmqpConnection:
         """A basic.publish frame -> where it leads; None if the general path must see to it."""
         number = int.from_bytes(method[1:3], "big")
         channel = self.channels.get(number)
-        if channel is None or not _is_ready(channel):
+        if channel is None or not channel.is_ready:
             return None
         try:
             fields = decode_publish(method[11:-1])
@@ -535,12 +535,3 @@ class AmqpConnection:
         if self.state is ConnectionState.LEAVING and not self._holds_count:
             self.closed = True
         self.wake()
-
-
-def _is_ready(channel: Channel) -> bool:
-    """May a method come on this channel now, and take effect at once?"""
-    return (
-        channel.state is ChannelState.OPEN
-        and channel.content is None
-        and channel.transaction is None
-    )

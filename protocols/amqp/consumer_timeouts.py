@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from protocols.amqp.channel import Outstanding
+    from protocols.amqp.settling import Outstanding
 
 _INTERVAL_S = 60.0
 

@@ -14,6 +14,7 @@ from gateway.queues.queue import Queue
 from gateway.vhosts.virtual_host import clean_name
 from protocols.amqp.channel import Channel
 from protocols.amqp.codec import encode_method
+from protocols.amqp.confirms import Confirming
 from protocols.amqp.fields import encode_name, encode_short
 from protocols.amqp.properties import REPLY_TO
 from protocols.amqp.replies import AmqpError
@@ -262,21 +263,21 @@ def _basic_get(connection: AmqpConnection, channel: Channel, command: Any) -> No
 
 
 def _basic_ack(connection: AmqpConnection, channel: Channel, command: Any) -> None:
-    channel.acknowledge(command.delivery_tag, command.multiple)
+    channel.settling.acknowledge(command.delivery_tag, command.multiple)
 
 
 def _basic_nack(connection: AmqpConnection, channel: Channel, command: Any) -> None:
-    channel.reject(command.delivery_tag, command.multiple, command.requeue, 120)
+    channel.settling.reject(command.delivery_tag, command.multiple, command.requeue, 120)
 
 
 def _basic_reject(connection: AmqpConnection, channel: Channel, command: Any) -> None:
-    channel.reject(command.delivery_tag, False, command.requeue, 90)
+    channel.settling.reject(command.delivery_tag, False, command.requeue, 90)
 
 
 def _basic_recover(connection: AmqpConnection, channel: Channel, command: Any) -> None:
     if not command.requeue:
         raise AmqpError("NOT_IMPLEMENTED", "requeue=false", _ids(command))
-    channel.recover()
+    channel.settling.recover()
     if isinstance(command, commands.Basic.Recover):
         _reply(channel, 60, 111)
 
@@ -287,13 +288,13 @@ def _basic_recover(connection: AmqpConnection, channel: Channel, command: Any) -
 def _confirm_select(connection: AmqpConnection, channel: Channel, command: Any) -> None:
     if channel.transaction is not None:
         raise PreconditionFailedError("cannot switch from tx to confirm mode")
-    channel.confirming = True
+    channel.confirming = channel.confirming or Confirming()
     if not command.nowait:
         _reply(channel, 85, 11)
 
 
 def _tx_select(connection: AmqpConnection, channel: Channel, command: Any) -> None:
-    if channel.confirming:
+    if channel.confirming is not None:
         raise PreconditionFailedError("cannot switch from confirm to tx mode")
     channel.select()
     _reply(channel, 90, 11)

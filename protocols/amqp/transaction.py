@@ -14,7 +14,7 @@ from gateway.messages import Message
 from protocols.amqp.language import encode_stored
 
 if TYPE_CHECKING:
-    from protocols.amqp.channel import Outstanding
+    from protocols.amqp.settling import Outstanding
 
 _MESSAGE_OVERHEAD = 500  # What a message costs in memory beside its bytes, about.
 
