@@ -83,10 +83,12 @@ def _handle_connection_frame(connection: AmqpConnection, frame: Frame) -> None:
 
 
 def _handle_closing_channel(connection: AmqpConnection, channel: Channel, id: bytes) -> None:
-    if id in (_CHANNEL_CLOSE, _CHANNEL_CLOSE_OK):
+    if id == _CHANNEL_CLOSE_OK:
         del connection.channels[channel.number]
-    if id == _CHANNEL_CLOSE:
+    elif id == _CHANNEL_CLOSE:  # The closes crossed: the answer to ours is still to come.
         connection.output.append(encode_method(channel.number, 20, 41))
+    elif id == _CHANNEL_OPEN:
+        raise AmqpError("CHANNEL_ERROR", "second 'channel.open' seen", (20, 10))
 
 
 def _handle_method(connection: AmqpConnection, channel: Channel, id: bytes, octets: bytes) -> None:

@@ -195,11 +195,13 @@ def _queue_delete(connection: AmqpConnection, channel: Channel, command: Any) ->
     queue = connection.virtual_host.queues.get(name)
     if queue is not None and queue.durable:
         connection.hold()
+    place = len(channel.output)
     count = connection.virtual_host.delete_queue(
         name, owner=connection, if_unused=command.if_unused, if_empty=command.if_empty
     )
-    if not command.nowait:
-        _reply(channel, 50, 41, count.to_bytes(4, "big"))
+    if not command.nowait:  # Only then does this channel hear that its consumers are cancelled.
+        answer = encode_method(channel.number, 50, 41, count.to_bytes(4, "big"))
+        channel.output.insert(place, answer)
 
 
 # basic

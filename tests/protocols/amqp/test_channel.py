@@ -76,7 +76,6 @@ class TestLife:
             + publish_frames(1, "", "q", b"1")
             + publish_frames(1, "", "q", b"x" * 200_000)
             + method_frame(1, Basic.Ack(7))
-            + method_frame(1, Channel.Open())
         )
         publish_numbers(peer, 1)
         assert peer.receive_all() == []
@@ -94,7 +93,15 @@ class TestLife:
         assert peer.receive().failure[1] == 404
         peer.method(1, Channel.Close(200, "", 0, 0))
         assert peer.receive().name == "Channel.CloseOk"
+        peer.method(1, Channel.CloseOk())
         peer.open_channel(1)
+
+    def test_opening_a_channel_whose_close_was_not_answered(self, peer: AmqpPeer) -> None:
+        peer.method(1, Queue.Purge(queue="none"))
+        assert peer.receive().failure[1] == 404
+        peer.method(1, Channel.Open())
+        text = "CHANNEL_ERROR - second 'channel.open' seen"
+        assert peer.receive().failure == ("Connection.Close", 504, text)
 
     def test_a_soft_error_in_the_middle_of_a_message(self, peer: AmqpPeer) -> None:
         """The size is refused when it is announced; the frames that follow are ignored."""
@@ -439,6 +446,11 @@ class TestConsuming:
         peer.ack(1)
         peer.method(1, Basic.Nack(delivery_tag=2))
         assert redelivered(peer.consume()) == [(2, True), (3, False)]
+
+    def test_the_answer_to_a_delete_comes_before_the_cancel(self, peer: AmqpPeer) -> None:
+        peer.consume(tag="t")
+        peer.method(1, Queue.Delete(queue="q"))
+        assert [each.name for each in peer.receive_all()] == ["Queue.DeleteOk", "Basic.Cancel"]
 
     def test_cancel_of_nothing(self, peer: AmqpPeer) -> None:
         assert peer.call(Basic.Cancel(consumer_tag="none")).consumer_tag == "none"

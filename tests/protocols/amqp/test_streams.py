@@ -171,4 +171,4 @@ def test_a_deleted_stream_cancels_its_consumers(peer: AmqpPeer) -> None:
     qos(peer, 1)
     read(peer, "t")
     peer.method(1, commands.Queue.Delete(queue="s", if_unused=True))
-    assert [each.name for each in peer.receive_all()] == ["Basic.Cancel", "Queue.DeleteOk"]
+    assert [each.name for each in peer.receive_all()] == ["Queue.DeleteOk", "Basic.Cancel"]
