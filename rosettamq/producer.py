@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Sequence
 
-from rosettamq import requests
+from rosettamq import requests, sending
 from rosettamq.errors import (
     BrokerConnectionError,
     MessageError,
@@ -53,7 +53,7 @@ class Producer(Client):
 
     def send(self, message: Message, timeout_s: float | None = None) -> SendResult:
         """Send one message; returns when the broker has it safe."""
-        outgoing = requests.outgoing_message(
+        outgoing = sending.outgoing_message(
             self._group, message, self._unique_keys.make(), _now_ms(), self._compress_over
         )
         return self._send(message.topic, outgoing, timeout_s or self._timeout_s)[0]
@@ -67,13 +67,13 @@ class Producer(Client):
         if len({message.topic for message in messages}) > 1:
             raise MessageError("the messages of a batch must have one topic")
         keys = [self._unique_keys.make() for _ in messages]
-        outgoing = requests.outgoing_batch(self._group, messages, keys, _now_ms())
+        outgoing = sending.outgoing_batch(self._group, messages, keys, _now_ms())
         return self._send(messages[0].topic, outgoing, timeout_s or self._timeout_s)
 
     def send_one_way(self, message: Message) -> None:
         """Send one message and wait for nothing: it may be lost, and nobody is told."""
         network = self.network
-        outgoing = requests.outgoing_message(
+        outgoing = sending.outgoing_message(
             self._group, message, self._unique_keys.make(), _now_ms(), self._compress_over
         )
         queue, address = self._choose(self._route(network, message.topic), message.topic, None)
@@ -94,7 +94,7 @@ class Producer(Client):
         )
         network.close()
 
-    def _send(self, topic: str, outgoing: requests.Outgoing, timeout_s: float) -> list[SendResult]:
+    def _send(self, topic: str, outgoing: sending.Outgoing, timeout_s: float) -> list[SendResult]:
         network = self.network
         deadline = time.monotonic() + timeout_s
         last_broker: str | None = None
@@ -112,7 +112,7 @@ class Producer(Client):
                 response = network.broker_at(address).call(outgoing.request(queue), left_s)
                 return outgoing.results(response, queue)
             except ResponseError as error:
-                if error.code not in requests.RETRIED_CODES:
+                if error.code not in sending.RETRIED_CODES:
                     raise
                 failure = error
             except (BrokerConnectionError, RequestTimeoutError) as error:

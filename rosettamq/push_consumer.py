@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from rosettamq import requests
+from rosettamq import receiving, requests
 from rosettamq.channel import PendingAnswer
 from rosettamq.errors import (
     ClosedError,
@@ -332,7 +332,7 @@ class _QueuePull:
 
     def _pull(self, offset: int) -> int:
         """Pull once, and hand on what came; return where the next pull begins."""
-        command = requests.pull_request(
+        command = receiving.pull_request(
             self._group, self._queue, offset, self._subscription, _PULL_COUNT, _SUSPEND_S
         )
         pending = self._network.broker_channel(self._queue).submit(command)
@@ -341,7 +341,7 @@ class _QueuePull:
         if self._stopping.is_set():
             raise ClosedError("the queue was given up")
         response = pending.result(_SUSPEND_S + 2 * REQUEST_TIMEOUT_S)
-        result = requests.pull_result(response, self._queue)
+        result = receiving.pull_result(response, self._queue)
         with self._room:
             progress = self._progress
             assert progress is not None

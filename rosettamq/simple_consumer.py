@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Mapping
 
-from rosettamq import requests
+from rosettamq import receiving, requests
 from rosettamq.message import MessageQueue, ReceivedMessage
 from rosettamq.network import DEFAULT_NAME_SERVER, REQUEST_TIMEOUT_S, Client, Network
 from rosettamq.remoting.command import RemotingCommand
@@ -69,13 +69,15 @@ class SimpleConsumer(Client):
 
     def ack(self, message: ReceivedMessage) -> None:
         """It is done; raises `ResponseError` if it was too late, and others may see it."""
-        requests.check(self.network.call(message.queue, requests.ack_request(self._group, message)))
+        requests.check(
+            self.network.call(message.queue, receiving.ack_request(self._group, message))
+        )
 
     def change_invisible(self, message: ReceivedMessage, invisible_s: float) -> None:
         """Keep it for so long from now on; 0 gives it back at once."""
-        command = requests.change_invisible_request(self._group, message, invisible_s)
+        command = receiving.change_invisible_request(self._group, message, invisible_s)
         response = self.network.call(message.queue, command)
-        message.handle = requests.changed_handle(response, message)
+        message.handle = receiving.changed_handle(response, message)
 
     def _pop(
         self, subscription: Subscription, count: int, invisible_s: float, wait_s: float
@@ -86,12 +88,12 @@ class SimpleConsumer(Client):
         brokers = sorted({q.broker_name for q in network.route(topic).readable_queues(topic)})
         for broker_name in brokers:
             share_s = wait_s / len(brokers)
-            command = requests.pop_request(
+            command = receiving.pop_request(
                 self._group, subscription, count, invisible_s, share_s, int(time.time() * 1000)
             )
             channel = network.broker_channel(MessageQueue(topic, broker_name, 0))
             response = channel.call(command, share_s + REQUEST_TIMEOUT_S)
-            messages = requests.pop_result(response, topic, broker_name)
+            messages = receiving.pop_result(response, topic, broker_name)
             wanted = [message for message in messages if subscription.matches(message.tag)]
             if wanted:
                 return wanted
