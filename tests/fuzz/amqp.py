@@ -8,8 +8,6 @@ number of the conversation: the same two find it again.
 from __future__ import annotations
 
 import random
-import sys
-import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +22,7 @@ from protocols.amqp.connection import AmqpConnection
 from protocols.amqp.front_end import AmqpFrontEnd
 from protocols.amqp.language import AmqpLanguage
 from protocols.amqp.states import ConnectionState
+from tests.fuzz.campaign import BYSTANDER, STILL_HERE, Fuzzer, delete_queues, do_nothing, main
 from tests.fuzz.mutation import chunks, mutate
 from tests.support.amqp_peer import (
     PERSISTENT,
@@ -145,16 +144,15 @@ def frames(choose: random.Random) -> list[bytes]:
     return conversation
 
 
-class Fuzzer:
-    """A broker, a bystander, and one conversation after another."""
+class AmqpFuzzer(Fuzzer):
+    """With two channels that are open, mostly."""
 
     def __init__(self, broker: AmqpBroker, seed: int) -> None:
+        super().__init__(seed)
         self.broker = broker
-        self.seed = seed
-        self.outcomes: dict[str, int] = {}
         self.bystander = broker.connect()
-        self.bystander.declare("bystander")
-        self.bystander.consume("bystander", no_ack=True)
+        self.bystander.declare(BYSTANDER)
+        self.bystander.consume(BYSTANDER, no_ack=True)
         (language,) = AmqpFrontEnd.languages
         assert isinstance(language, AmqpLanguage)
         self._language = language
@@ -166,20 +164,17 @@ class Fuzzer:
             self._language,
             CONFIG,
             Peer("127.0.0.1"),
-            _do_nothing,
-            _do_nothing,
+            do_nothing,
+            do_nothing,
             0.0,
         )
 
-    def run(self, number: int) -> None:
-        """One conversation. Raises what should not be."""
-        choose = random.Random(f"{self.seed} {number}")
+    def converse(self, choose: random.Random) -> None:
+        """See above."""
         conversation = frames(choose)
         first = len(OPENING) if choose.random() < 0.9 else 0  # Mostly it gets to a channel.
         untouched, rest = b"".join(conversation[:first]), b"".join(conversation[first:])
         self.talk(chunks(choose, untouched + mutate(choose, rest)))
-        if number % 100 == 0:
-            self.tidy()
 
     def talk(self, parts: list[bytes]) -> None:
         connection = self.connect()
@@ -193,27 +188,22 @@ class Fuzzer:
             if connection.closed:
                 break
         check_answers(connection, answers)
-        outcome = "closed" if connection.closed else connection.state.name.lower()
-        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
+        self.ended(connection)
         while not connection.closed and (due := connection.next_deadline()) is not None:
             connection.handle_deadline(due)
         connection.connection_lost()
         turn.end()
 
     def tidy(self) -> None:
-        """Nothing is left behind, and the bystander has noticed nothing."""
+        """See above."""
         host = self.broker.virtual_host
-        for name, queue in list(host.queues.items()):
-            if name != "bystander":
-                assert (queue.consumer_count, queue.unsettled_count) == (0, 0), name
-                assert not queue.exclusive, name
-                host.delete_queue(name)
+        delete_queues(host)
         for name in [name for name in host.exchanges if name and not name.startswith("amq.")]:
             host.delete_exchange(name)
-        bodies = [body for body in self.bystander.bodies() if body == b"still here"]
+        bodies = [body for body in self.bystander.bodies() if body == STILL_HERE]
         assert bodies == []
-        self.bystander.publish("bystander", b"still here")
-        assert self.bystander.bodies() == [b"still here"]
+        self.bystander.publish(BYSTANDER, STILL_HERE)
+        assert self.bystander.bodies() == [STILL_HERE]
 
 
 def check_answers(connection: AmqpConnection, answers: bytes) -> None:
@@ -230,34 +220,13 @@ def check_answers(connection: AmqpConnection, answers: bytes) -> None:
     assert not closes or connection.closed or connection.state is ConnectionState.CLOSING
 
 
-def _do_nothing() -> None:
-    """Nobody waits for a wake or a throttle here."""
-
-
 def fuzz(folder: Path, seed: int, count: int, progress: Callable[[int], None]) -> dict[str, int]:
     """Run `count` conversations; return how many came to which end."""
     broker = AmqpBroker(folder)
-    fuzzer = Fuzzer(broker, seed)
-    for number in range(count):
-        try:
-            fuzzer.run(number)
-        except BaseException:
-            sys.stderr.write(f"seed {seed}, conversation {number}\n")
-            raise
-        if number % 10_000 == 9_999:
-            progress(number + 1)
-    fuzzer.tidy()
+    outcomes = AmqpFuzzer(broker, seed).fuzz(count, progress)
     broker.stop()
-    return fuzzer.outcomes
-
-
-def main() -> None:
-    """The command line: a seed, and how many conversations."""
-    seed, count = (int(argument) for argument in sys.argv[1:3])
-    with tempfile.TemporaryDirectory() as folder:
-        outcomes = fuzz(Path(folder), seed, count, lambda done: print(done, "conversations"))
-    print(f"{count} conversations: {outcomes}")
+    return outcomes
 
 
 if __name__ == "__main__":
-    main()
+    main(fuzz)

@@ -98,7 +98,7 @@ class AmqpTalker:
     """What comes after the opening is mutated."""
 
     def __init__(self, folder: Path) -> None:
-        self._fuzzer = amqp.Fuzzer(AmqpBroker(folder), 0)
+        self._fuzzer = amqp.AmqpFuzzer(AmqpBroker(folder), 0)
         self.tidy, self.stop = self._fuzzer.tidy, self._fuzzer.broker.stop
 
     def talk(self, parts: list[bytes]) -> None:
@@ -110,7 +110,7 @@ class StompTalker:
     """The same; both personalities have their turn."""
 
     def __init__(self, folder: Path) -> None:
-        self._fuzzer = stomp.Fuzzer(StompBroker(folder), 0)
+        self._fuzzer = stomp.StompFuzzer(StompBroker(folder), 0)
         self.tidy, self.stop = self._fuzzer.tidy, self._fuzzer.broker.stop
         self._configs = cycle((stomp.CONFIG, stomp.ACTIVEMQ))
 

@@ -9,8 +9,6 @@ the same two find it again.
 from __future__ import annotations
 
 import random
-import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +17,7 @@ from protocols.stomp.codec import Frame, FrameReader
 from protocols.stomp.config import StompConfig
 from protocols.stomp.connection import State, StompConnection
 from protocols.stomp.errors import StompProtocolError
+from tests.fuzz.campaign import BYSTANDER, STILL_HERE, Fuzzer, delete_queues, do_nothing, main
 from tests.fuzz.mutation import chunks, mutate
 from tests.support.stomp_peer import StompBroker, split
 
@@ -127,25 +126,23 @@ def _frame(choose: random.Random) -> bytes:
     return (head + body + b"\0") * choose.choice([1, 1, 1, 3])
 
 
-class Fuzzer:
-    """A broker, a bystander, and one conversation after another."""
+class StompFuzzer(Fuzzer):
+    """With either personality."""
 
     def __init__(self, broker: StompBroker, seed: int) -> None:
+        super().__init__(seed)
         self.broker = broker
-        self.seed = seed
-        self.outcomes: dict[str, int] = {}
         self.bystander = broker.connect()
-        self.bystander.frame("SUBSCRIBE", destination="/queue/bystander", id="0")
+        self.bystander.frame("SUBSCRIBE", destination=f"/queue/{BYSTANDER}", id="0")
 
     def connect(self, config: StompConfig = CONFIG) -> StompConnection:
         """Without a transport, which would log and forget what goes wrong."""
         return StompConnection(
-            self.broker.gateway, config, "127.0.0.1", _do_nothing, _do_nothing, 0.0
+            self.broker.gateway, config, "127.0.0.1", do_nothing, do_nothing, 0.0
         )
 
-    def run(self, number: int) -> None:
-        """One conversation. Raises what should not be."""
-        choose = random.Random(f"{self.seed} {number}")
+    def converse(self, choose: random.Random) -> None:
+        """See above."""
         untouched = opening(choose)
         mutated = mutate(choose, b"".join(frames(choose)))
         if choose.random() < 0.1:
@@ -153,8 +150,6 @@ class Fuzzer:
         parts = chunks(choose, untouched + mutated)
         assert read(parts) == read([untouched + mutated]), "it matters where the octets are cut"
         self.talk(parts, choose.choice([CONFIG, ACTIVEMQ]))
-        if number % 100 == 0:
-            self.tidy()
 
     def talk(self, parts: list[bytes], config: StompConfig) -> None:
         connection = self.connect(config)
@@ -168,8 +163,7 @@ class Fuzzer:
             tag = check_answers(connection.data_to_send()) or tag
             if connection.closed:
                 break
-        outcome = "closed" if connection.closed else connection.state.name.lower()
-        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
+        self.ended(connection)
         if connection.state is State.CONNECTING and (due := connection.next_deadline()):
             connection.handle_deadline(due)
             assert connection.closed
@@ -177,16 +171,11 @@ class Fuzzer:
         turn.end()
 
     def tidy(self) -> None:
-        """Nothing is left behind, and the bystander has noticed nothing."""
-        host = self.broker.virtual_host
-        for name, queue in list(host.queues.items()):
-            if name != "bystander":
-                assert (queue.consumer_count, queue.unsettled_count) == (0, 0), name
-                assert not queue.exclusive, name
-                host.delete_queue(name)
+        """See above."""
+        delete_queues(self.broker.virtual_host)
         assert self.bystander.octets() == b""
-        self.bystander.frame("SEND", b"still here", destination="/queue/bystander")
-        assert self.bystander.bodies() == [b"still here"]
+        self.bystander.frame("SEND", STILL_HERE, destination=f"/queue/{BYSTANDER}")
+        assert self.bystander.bodies() == [STILL_HERE]
 
 
 def read(parts: list[bytes]) -> list[Frame | str]:
@@ -214,34 +203,13 @@ def check_answers(answers: bytes) -> bytes | None:
     return tag
 
 
-def _do_nothing() -> None:
-    """Nobody waits for a wake or a throttle here."""
-
-
 def fuzz(folder: Path, seed: int, count: int, progress: Callable[[int], None]) -> dict[str, int]:
     """Run `count` conversations; return how many came to which end."""
     broker = StompBroker(folder)
-    fuzzer = Fuzzer(broker, seed)
-    for number in range(count):
-        try:
-            fuzzer.run(number)
-        except BaseException:
-            sys.stderr.write(f"seed {seed}, conversation {number}\n")
-            raise
-        if number % 10_000 == 9_999:
-            progress(number + 1)
-    fuzzer.tidy()
+    outcomes = StompFuzzer(broker, seed).fuzz(count, progress)
     broker.stop()
-    return fuzzer.outcomes
-
-
-def main() -> None:
-    """The command line: a seed, and how many conversations."""
-    seed, count = (int(argument) for argument in sys.argv[1:3])
-    with tempfile.TemporaryDirectory() as folder:
-        outcomes = fuzz(Path(folder), seed, count, lambda done: print(done, "conversations"))
-    print(f"{count} conversations: {outcomes}")
+    return outcomes
 
 
 if __name__ == "__main__":
-    main()
+    main(fuzz)
