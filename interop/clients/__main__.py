@@ -7,22 +7,17 @@ skipped, and said so; without RabbitMQ there is nothing to compare what the clie
 from __future__ import annotations
 
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 import click
 from rich.console import Console
 
-from bench.servers import RabbitMQ
-from gateway.demo.sample import Address
+from interop.clients.comparing import choose, make_console, make_row, rabbitmq
 from interop.clients.matrix import Row, Verdict, make_document, make_table, own_scenarios
-from interop.clients.programs import PROGRAMS, MissingError, Program
+from interop.clients.programs import PROGRAMS, Program
 from interop.clients.runs import run
 from interop.servers import rosettamq_server
-
-_WIDTH = 120  # Of the matrix, where there is no terminal that has one.
 
 
 @click.command(help=__doc__)
@@ -30,47 +25,23 @@ _WIDTH = 120  # Of the matrix, where there is no terminal that has one.
 @click.option("--markdown", is_flag=True, help="Print the matrix for a document.")
 def main(words: Sequence[str], markdown: bool) -> None:
     """Run and print; exits with 1 if something does not hold, or differs."""
-    console = Console(highlight=False, stderr=markdown)
-    if not console.is_terminal:
-        console.width = _WIDTH
-    chosen = [
-        program
-        for program in PROGRAMS
-        if not words or any(word.lower() in program.name.lower() for word in words)
-    ]
+    console = make_console(markdown)
     with ExitStack() as stack:
         ours = stack.enter_context(rosettamq_server()).addresses["amqp"]
-        reference = stack.enter_context(_rabbitmq(console))
-        rows = [_run(console, program, ours, reference) for program in chosen]
+        reference = stack.enter_context(rabbitmq(console))
+
+        def run_both(program: Program) -> Row:
+            return make_row(
+                console,
+                program,
+                lambda: run(program, ours),
+                None if reference is None else lambda: run(program, ("127.0.0.1", reference.port)),
+            )
+
+        rows = [run_both(program) for program in choose(PROGRAMS, words)]
     if markdown:
         click.echo(make_document(rows), nl=False)
     sys.exit(1 if _show(console, rows) else 0)
-
-
-@contextmanager
-def _rabbitmq(console: Console) -> Iterator[Address | None]:
-    if not RabbitMQ.is_installed():
-        console.print("no RabbitMQ to compare with: apt-get install rabbitmq-server")
-        yield None
-        return
-    with (
-        tempfile.TemporaryDirectory(prefix="rosettamq-clients-") as folder,
-        RabbitMQ(Path(folder)) as server,
-    ):
-        yield "127.0.0.1", server.port
-
-
-def _run(console: Console, program: Program, ours: Address, reference: Address | None) -> Row:
-    console.print(f"{program.name} ...")
-    try:
-        program.install()
-    except MissingError as error:
-        return Row(program.name, skipped=str(error))
-    return Row(
-        program.name,
-        ours=run(program, ours),
-        reference=run(program, reference) if reference else None,
-    )
 
 
 def _show(console: Console, rows: Sequence[Row]) -> int:

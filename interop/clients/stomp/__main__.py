@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import secrets
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 import click
-from rich.console import Console
 
 from bench.servers import RabbitMQ
 from gateway.demo.sample import Address
+from interop.clients.comparing import choose, make_console, make_row, rabbitmq
 from interop.clients.matrix import Row, make_document, make_table
-from interop.clients.programs import MissingError
 from interop.clients.runs import Run, execute
 from interop.clients.stomp.programs import PROGRAMS, StompProgram
 from interop.clients.stomp.scenarios import SCENARIOS
 from interop.servers import rosettamq_server
-
-_WIDTH = 120  # Of the matrix, where there is no terminal that has one.
 
 
 @click.command(help=__doc__)
@@ -33,18 +28,21 @@ _WIDTH = 120  # Of the matrix, where there is no terminal that has one.
 @click.option("--markdown", is_flag=True, help="Print the matrix for a document.")
 def main(words: Sequence[str], markdown: bool) -> None:
     """Run and print; exits with 1 if something does not hold, or differs."""
-    console = Console(highlight=False, stderr=markdown)
-    if not console.is_terminal:
-        console.width = _WIDTH
-    chosen = [
-        program
-        for program in PROGRAMS
-        if not words or any(word.lower() in program.name.lower() for word in words)
-    ]
+    console = make_console(markdown)
     with ExitStack() as stack:
         ours = stack.enter_context(rosettamq_server()).addresses
-        reference = stack.enter_context(_rabbitmq(console))
-        rows = [_run(console, program, ours, reference) for program in chosen]
+        reference = stack.enter_context(rabbitmq(console, speaks_web_stomp=True))
+
+        def run_both(program: StompProgram) -> Row:
+            listener = program.listener
+            return make_row(
+                console,
+                program,
+                lambda: run(program, ours[listener]),
+                None if reference is None else lambda: run(program, _address(reference, listener)),
+            )
+
+        rows = [run_both(program) for program in choose(PROGRAMS, words)]
     if markdown:
         click.echo(make_document(rows, SCENARIOS), nl=False)
     console.print(make_table(rows, SCENARIOS))
@@ -55,38 +53,10 @@ def main(words: Sequence[str], markdown: bool) -> None:
     sys.exit(1 if problems else 0)
 
 
-@contextmanager
-def _rabbitmq(console: Console) -> Iterator[Mapping[str, Address]]:
-    """Where its plugins listen, by listener; nowhere, if it is not installed."""
-    if not RabbitMQ.is_installed():
-        console.print("no RabbitMQ to compare with: apt-get install rabbitmq-server")
-        yield {}
-        return
-    with (
-        tempfile.TemporaryDirectory(prefix="rosettamq-clients-") as folder,
-        RabbitMQ(Path(folder), speaks_web_stomp=True) as server,
-    ):
-        ports = {"stomp": server.stomp_port, "ws": server.web_stomp_port}
-        yield {listener: ("127.0.0.1", port) for listener, port in ports.items()}
-
-
-def _run(
-    console: Console,
-    program: StompProgram,
-    ours: Mapping[str, Address],
-    reference: Mapping[str, Address],
-) -> Row:
-    """One column of the matrix."""
-    console.print(f"{program.name} ...")
-    try:
-        program.install()
-    except MissingError as error:
-        return Row(program.name, skipped=str(error))
-    return Row(
-        program.name,
-        ours=run(program, ours[program.listener]),
-        reference=run(program, reference[program.listener]) if reference else None,
-    )
+def _address(server: RabbitMQ, listener: str) -> Address:
+    """Where its plug-in for this listener is."""
+    ports = {"stomp": server.stomp_port, "ws": server.web_stomp_port}
+    return "127.0.0.1", ports[listener]
 
 
 def run(program: StompProgram, address: Address) -> Run:
