@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from core.errors import CoreError, is_disk_full
 from gateway.connections import ChannelFacts, ConnectionFacts, Ends
-from protocols.stomp.codec import Frame, FrameReader, encode_frame
+from protocols.stomp.answers import encode_connected, encode_error
+from protocols.stomp.codec import Frame, FrameReader
 from protocols.stomp.config import StompConfig
 from protocols.stomp.errors import RequestRefusedError, StompProtocolError, refusal
 from protocols.stomp.heart_beats import HeartBeats
-from protocols.stomp.login import VERSION_LIST, Login
+from protocols.stomp.login import Login
 from protocols.stomp.outbox import Outbox
 from protocols.stomp.publishing import trim
 from protocols.stomp.room import RoomOnDisk, Throttle
-from protocols.stomp.session import Session, SessionLimits
+from protocols.stomp.session import Session
 from protocols.stomp.subscription import Subscription
 
 if TYPE_CHECKING:
@@ -187,7 +188,8 @@ class StompConnection:
     def force_close(self, reason: str) -> None:
         """Say why, and hang up."""
         if self.state is State.CONNECTED:
-            self._send_error("connection_forced", f"CONNECTION_FORCED - {reason}")
+            text = f"CONNECTION_FORCED - {reason}"
+            self._outbox.add(encode_error("connection_forced", text))
         self._close()
 
     def _await_room(self, error: OSError, now: float) -> None:
@@ -265,7 +267,8 @@ class StompConnection:
                 if self.state is State.CONNECTED:
                     self._carry_out(frame, now)
             case "refuse":
-                self._send_error("Illegal command", "You must log in using CONNECT first")
+                text = "You must log in using CONNECT first"
+                self._outbox.add(encode_error("Illegal command", text))
                 self._close()
 
     def _answering(self, carry_out: Callable[[], None], receipt: str | None = None) -> None:
@@ -286,8 +289,8 @@ class StompConnection:
             # What came before the refused frame was carried out by then.
             self._try_to_flush()
         names_receipt = self._is_activemq and receipt is not None
-        more = [("receipt-id", receipt or "")] if names_receipt else None
-        self._send_error(refused.message, refused.detail, more)
+        more = [("receipt-id", receipt or "")] if names_receipt else []
+        self._outbox.add(encode_error(refused.message, refused.detail, *more))
         if refused.closing:
             self._close()
 
@@ -312,16 +315,9 @@ class StompConnection:
             user,
             version,
             self._outbox,
-            SessionLimits(
-                self._config.default_prefetch_count,
-                self._config.max_transaction_count,
-                self._config.max_transaction_size,
-            ),
-            # ActiveMQ's NACK means that nobody should have it.
-            requeues=self._config.default_nack_requeue and not self._is_activemq,
-            on_cancelled=self._tell_cancelled,
-            client_id=headers.get("client-id"),
-            is_activemq=self._is_activemq,
+            self._config,
+            self._tell_cancelled,
+            headers.get("client-id"),
         )
         self._session = session
         self._version = version
@@ -329,21 +325,12 @@ class StompConnection:
         self._reader.max_frame_size = self._config.max_frame_size
         self.state = State.CONNECTED
         if frame is not _IMPLICIT:
-            self._outbox.add(self._connected(session, heart_beats, headers))
-
-    def _connected(
-        self, session: Session, heart_beats: HeartBeats, asked: Mapping[str, str]
-    ) -> bytes:
-        headers = [
-            ("session", session.identifier),
-            ("heart-beat", f"{heart_beats.send_ms},{heart_beats.receive_ms}"),
-            ("version", self._version),
-        ]
-        if name := self._config.server_name:
-            headers.insert(0, ("server", f"{name}/{self._gateway.product_version}"))
-        if (request := asked.get("request-id")) is not None:
-            headers.append(("response-id", request))
-        return encode_frame("CONNECTED", headers)
+            name = self._config.server_name
+            server = f"{name}/{self._gateway.product_version}" if name else None
+            request_id = headers.get("request-id")
+            self._outbox.add(
+                encode_connected(version, session.identifier, heart_beats, server, request_id)
+            )
 
     def _disconnect(self, frame: Frame) -> None:
         assert self._session is not None
@@ -353,24 +340,14 @@ class StompConnection:
 
     def _tell_cancelled(self, subscription: Subscription) -> None:
         """The queue of a subscription was deleted; the session goes on."""
-        self._send_error(
-            "Server cancelled subscription",
-            "The server has canceled a subscription.\n"
-            f'No more messages will be delivered for "{subscription.description}".\n',
-            [("subscription", subscription.tag[2:])],
+        self._outbox.add(
+            encode_error(
+                "Server cancelled subscription",
+                "The server has canceled a subscription.\n"
+                f'No more messages will be delivered for "{subscription.description}".\n',
+                ("subscription", subscription.tag[2:]),
+            )
         )
-
-    def _send_error(
-        self, message: str, detail: str, more: list[tuple[str, str]] | None = None
-    ) -> None:
-        headers = [
-            ("message", message),
-            ("content-type", "text/plain"),
-            ("version", VERSION_LIST),
-            *(more or []),
-        ]
-        body = detail.encode("utf-8", "surrogateescape")
-        self._outbox.add(encode_frame("ERROR", headers, body))
 
     def _close(self) -> None:
         self.state = State.CLOSED

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from gateway.errors import PreconditionFailedError
 from gateway.messages import Envelope, Header, Message
+from protocols.stomp.answers import encode_receipt
 from protocols.stomp.codec import Frame, FrameReader
 from protocols.stomp.conventions import depends_on_time, send_headers
 from protocols.stomp.destinations import Destination, Kind, parse_destination, parse_target
@@ -31,7 +32,7 @@ from protocols.stomp.language import (
 )
 from protocols.stomp.queue_options import QUEUE_HEADERS, queue_options
 from protocols.stomp.receipt_lines import Around, make_lines, split
-from protocols.stomp.receipts import Receipts, encode_receipt
+from protocols.stomp.receipts import Receipts
 from protocols.stomp.session_queues import SessionQueues
 
 if TYPE_CHECKING:

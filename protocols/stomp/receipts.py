@@ -8,13 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from protocols.stomp.codec import encode_frame
 from protocols.stomp.outbox import Outbox
-
-
-def encode_receipt(receipt: str) -> bytes:
-    """A RECEIPT frame."""
-    return encode_frame("RECEIPT", [("receipt-id", receipt)])
 
 
 class _Pending:

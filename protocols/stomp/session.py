@@ -8,51 +8,27 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from gateway.connections import ChannelFacts
-from gateway.messages import Message
-from protocols.stomp.acknowledging import Acknowledgement, Acknowledger
+from protocols.stomp.acknowledging import Acknowledger
 from protocols.stomp.activemq import ActiveMQ
+from protocols.stomp.answers import encode_receipt
 from protocols.stomp.codec import Frame, FrameReader
+from protocols.stomp.config import StompConfig
 from protocols.stomp.errors import RequestRefusedError
 from protocols.stomp.language import encode_header_block
 from protocols.stomp.outbox import Outbox
 from protocols.stomp.publishing import Publisher, trim
-from protocols.stomp.receipts import Receipts, encode_receipt
+from protocols.stomp.receipts import Receipts
 from protocols.stomp.subscribing import SubscriberFacts, Subscriptions
 from protocols.stomp.subscription import Subscription
+from protocols.stomp.transactions import Transactions
 from protocols.stomp.unsettled import Unsettled
 
 if TYPE_CHECKING:
-    from core.route import Route
     from gateway.gateway import Gateway
     from gateway.security.access import UserVirtualHost
-
-_ITEM_OVERHEAD_SIZE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class SessionLimits:
-    """What one session may hold; `default_prefetch_count` 0 means as much as it likes."""
-
-    default_prefetch_count: int
-    max_transaction_count: int
-    max_transaction_size: int
-
-
-class _Transaction:
-    """What happens at COMMIT: messages in the order of their frames, then acknowledgements."""
-
-    def __init__(self) -> None:
-        self.items: list[_Item] = []
-        self.receipts: list[bytes] = []
-        self.acknowledgements: list[Acknowledgement] = []
-        self.size = 0
-
-
-_Item: TypeAlias = "tuple[Route, Message, bytes]"
 
 
 class Session:
@@ -65,19 +41,15 @@ class Session:
         user: str,
         version: str,
         outbox: Outbox,
-        limits: SessionLimits,
-        *,
-        requeues: bool,
+        config: StompConfig,
         on_cancelled: Callable[[Subscription], None],
-        client_id: str | None = None,
-        is_activemq: bool = False,
+        client_id: str | None,
     ) -> None:
+        is_activemq = config.personality == "activemq"
         self.identifier = "session-" + secrets.token_urlsafe(16)
         self._virtual_host = virtual_host
         self._version = version
         self._outbox = outbox
-        self._limits = limits
-        self._transactions: dict[str, _Transaction] = {}
         self._unsettled = Unsettled(covers_all=not is_activemq)
         facts = SubscriberFacts(
             self.identifier, client_id, shows_ack=version == "1.2", shows_slashes=is_activemq
@@ -88,7 +60,7 @@ class Session:
             facts,
             outbox,
             self._unsettled,
-            limits.default_prefetch_count,
+            config.default_prefetch_count,
             on_cancelled,
         )
         queues = self._subscriptions.queues
@@ -101,8 +73,12 @@ class Session:
             self._unsettled,
             self.identifier,
             header_name="id" if version == "1.2" else "message-id",
-            requeues=requeues,
+            # ActiveMQ's NACK means that nobody should have it.
+            requeues=config.default_nack_requeue and not is_activemq,
             knows=self._subscriptions.by_tag.__contains__,
+        )
+        self._transactions = Transactions(
+            config, self._publisher, self._acknowledger, self._unsettled, self._receipts
         )
         self._closed = False
         self._commands: dict[str, Callable[[Frame], None]] = {
@@ -110,8 +86,8 @@ class Session:
             "UNSUBSCRIBE": lambda frame: self._subscriptions.unsubscribe(frame.headers),
             "ACK": self._acknowledge,
             "NACK": self._acknowledge,
-            "BEGIN": self._begin,
-            "ABORT": self._abort,
+            "BEGIN": self._transactions.begin,
+            "ABORT": self._transactions.abort,
         }
 
     def take_known(self, reader: FrameReader) -> None:
@@ -147,7 +123,7 @@ class Session:
             return
         frame = self._trimmed(frame)
         if command == "COMMIT":
-            self._commit(frame)
+            self._transactions.commit(frame)
             return
         carry_out = self._commands.get(command)
         if carry_out is None:
@@ -173,7 +149,7 @@ class Session:
             return
         self._closed = True
         self._acknowledger.flush()  # They were acknowledged, whatever ended the session.
-        self._transactions.clear()
+        self._transactions.forget_all()
         subscriptions = self._subscriptions.take_all()
         for subscription in subscriptions:
             subscription.end_taking()
@@ -202,103 +178,19 @@ class Session:
             return frame
         return Frame(frame.command, trim(frame.headers), frame.body, frame.header_block)
 
-    # --- ACK and NACK
-
     def _acknowledge(self, frame: Frame) -> None:
-        transaction = self._transaction(frame)
+        transaction = self._transactions.of(frame)
         acknowledgement = self._acknowledger.understand(frame)
         self._acknowledger.check_subscription(acknowledgement)
         if transaction is not None:
-            transaction.acknowledgements.append(acknowledgement)
-            self._grow(transaction, _ITEM_OVERHEAD_SIZE)
+            transaction.acknowledge(acknowledgement)
             return
         self._acknowledger.apply(acknowledgement)
         if frame.command == "ACK":
             self._acknowledger.remember(frame)
 
-    # --- Transactions
-
-    def _begin(self, frame: Frame) -> None:
-        identifier = _transaction_id(frame)
-        if len(self._transactions) >= self._limits.max_transaction_count:
-            raise RequestRefusedError(
-                "Too many transactions",
-                f"A session may have {self._limits.max_transaction_count} open transactions\n",
-                closing=True,
-            )
-        self._transactions[identifier] = _Transaction()  # Begun again, it is empty again.
-
-    def _abort(self, frame: Frame) -> None:
-        self._end_transaction(frame)
-
-    def _commit(self, frame: Frame) -> None:
-        """Append all messages at once; RECEIPT follows when they are stored."""
-        transaction = self._end_transaction(frame)
-        receipts = b"".join(transaction.receipts)
-        if (receipt := frame.headers.get("receipt")) is not None:
-            receipts += encode_receipt(receipt)
-        # All or nothing: the topology is asked, and may refuse, before anything is appended.
-        items = [self._publisher.route_again(item) for item in transaction.items]
-        for acknowledgement in transaction.acknowledgements:
-            self._unsettled.check(acknowledgement.delivery_tag)
-        if items:
-            try:
-                self._publisher.publish_together(items, receipts)
-            except OSError:  # It is tried again.
-                self._transactions[frame.headers["transaction"]] = transaction
-                raise
-        for acknowledgement in transaction.acknowledgements:
-            self._acknowledger.apply(acknowledgement)
-        if not items and receipts:
-            self._receipts.add(receipts)
-
     def _send_in_transaction(self, frame: Frame) -> None:
-        transaction = self._transaction(self._trimmed(frame))
+        transaction = self._transactions.of(self._trimmed(frame))
         assert transaction is not None
         send = self._publisher.resolve(frame)
-        item = self._publisher.item(send, frame)
-        transaction.items.append(item)
-        if send.receipt:
-            transaction.receipts.append(send.receipt)
-        self._grow(transaction, 2 * len(item[2]) + _ITEM_OVERHEAD_SIZE)
-
-    def _grow(self, transaction: _Transaction, size: int) -> None:
-        transaction.size += size
-        if transaction.size > self._limits.max_transaction_size:
-            raise RequestRefusedError(
-                "Transaction too large",
-                f"A transaction may hold {self._limits.max_transaction_size} octets\n",
-                closing=True,
-            )
-
-    def _transaction(self, frame: Frame) -> _Transaction | None:
-        """The transaction that a frame belongs to, if it says so."""
-        identifier = frame.headers.get("transaction")
-        if identifier is None:
-            return None
-        transaction = self._transactions.get(identifier)
-        if transaction is None:
-            raise _bad_transaction(identifier)
-        return transaction
-
-    def _end_transaction(self, frame: Frame) -> _Transaction:
-        identifier = _transaction_id(frame)
-        transaction = self._transactions.pop(identifier, None)
-        if transaction is None:
-            raise _bad_transaction(identifier)
-        return transaction
-
-
-def _transaction_id(frame: Frame) -> str:
-    identifier = frame.headers.get("transaction")
-    if identifier is None:
-        raise RequestRefusedError(
-            "Missing transaction", f"\"{frame.command}\" must include a 'transaction' header\n"
-        )
-    return identifier
-
-
-def _bad_transaction(identifier: str) -> RequestRefusedError:
-    return RequestRefusedError(
-        "Bad transaction", f'Invalid transaction identifier: "{identifier}"\n'
-    )
+        transaction.send(self._publisher.item(send, frame), send.receipt)
