@@ -57,6 +57,13 @@ _LINGER_S = 30.0
 WhenRelieved: TypeAlias = "Callable[[Callable[[], None]], None]"
 
 
+class Throttle(Port):
+    """`ConnectionTransport.throttle`, as a connection calls it."""
+
+    def __call__(self, when_relieved: WhenRelieved | None = None) -> None:
+        """Read nothing until the disk has caught up, or `when_relieved` says so."""
+
+
 class Congestion(Port):
     """Who tells when publishers may go on; the broker."""
 

@@ -9,25 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from protocols.amqp.codec import encode_method
 from protocols.amqp.fields import encode_short
 
 if TYPE_CHECKING:
-    from protocols.transport import WhenRelieved
+    from protocols.transport import Throttle, WhenRelieved
 
 _MOMENT_S = 1.0  # What lasts longer is told.
 _RETRY_INTERVAL_S = 1.0
 _BEHIND = "waiting for the disk"
 _FULL = "low on disk"  # RabbitMQ's words.
-
-
-class Throttle(Protocol):
-    """`ConnectionTransport.throttle`."""
-
-    def __call__(self, when_relieved: WhenRelieved | None = None) -> None:
-        """Read nothing until the disk has caught up, or `when_relieved` says so."""
 
 
 class Blocking:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import inf
+from typing import TYPE_CHECKING
 
 from core.errors import is_disk_full
 from core.route import Route
@@ -20,7 +21,7 @@ from gateway.messages import Envelope, Header, Message
 from gateway.security.access import UserVirtualHost
 from gateway.service.peers import Peer
 from protocols.amqp import handshake
-from protocols.amqp.blocking import Blocking, Throttle
+from protocols.amqp.blocking import Blocking
 from protocols.amqp.channel import Channel
 from protocols.amqp.client import Client
 from protocols.amqp.codec import (
@@ -51,6 +52,9 @@ from protocols.amqp.replies import (
     show_binary,
 )
 from protocols.amqp.states import ChannelState, ConnectionState
+
+if TYPE_CHECKING:
+    from protocols.transport import Throttle
 
 _ACCEPTED_HEADERS = (PROTOCOL_HEADER, b"AMQP\x01\x01\x00\x09")
 _TX_COMMIT = (90, 20)

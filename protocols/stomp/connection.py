@@ -16,12 +16,13 @@ from protocols.stomp.heart_beats import HeartBeats
 from protocols.stomp.login import Login
 from protocols.stomp.outbox import Outbox
 from protocols.stomp.publishing import trim
-from protocols.stomp.room import RoomOnDisk, Throttle
+from protocols.stomp.room import RoomOnDisk
 from protocols.stomp.session import Session
 from protocols.stomp.subscription import Subscription
 
 if TYPE_CHECKING:
     from gateway.gateway import Gateway
+    from protocols.transport import Throttle
 
 _BEAT = b"\n"
 _IMPLICIT = Frame("CONNECT", {})  # Was never said: who just begins is the default user, in 1.0.

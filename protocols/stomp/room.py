@@ -6,21 +6,14 @@ RabbitMQ does the same to a publisher while its resource alarm lasts: no frame t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from core.errors import is_disk_full
 
 if TYPE_CHECKING:
-    from protocols.transport import WhenRelieved
+    from protocols.transport import Throttle
 
 _RETRY_INTERVAL_S = 1.0
-
-
-class Throttle(Protocol):
-    """`ConnectionTransport.throttle`."""
-
-    def __call__(self, when_relieved: WhenRelieved | None = None) -> None:
-        """Read nothing until the disk has caught up, or `when_relieved` says so."""
 
 
 class RoomOnDisk:
