@@ -25,7 +25,6 @@ _HEAD = Struct(">IQIHH")  # Checksum, fire time, owner, origin, flags.
 _REPLACED = Struct(">QQ")  # Fire time, log offset.
 _CHECKSUM_SIZE = 4
 _REPLACES = 1
-HEAD_SIZE = _HEAD.size
 
 
 class TimerId(NamedTuple):

@@ -17,7 +17,6 @@ from rosettamq.remoting.headers import (
     GroupRequest,
     OffsetResponse,
     QueueRequest,
-    SearchOffsetRequest,
     TopicRequest,
     UnregisterClientRequest,
     UpdateConsumerOffsetRequest,
@@ -138,12 +137,6 @@ def edge_offset_request(queue: MessageQueue, at_end: bool) -> RemotingCommand:
     """Ask for the first offset of a queue, or the one that its next message gets."""
     code = RequestCode.GET_MAX_OFFSET if at_end else RequestCode.GET_MIN_OFFSET
     return RemotingCommand(code, QueueRequest(queue.topic, queue.queue_id).to_ext())
-
-
-def search_offset_request(queue: MessageQueue, timestamp_ms: int) -> RemotingCommand:
-    """Ask for the first message stored at that time or later."""
-    header = SearchOffsetRequest(queue.topic, queue.queue_id, timestamp_ms)
-    return RemotingCommand(RequestCode.SEARCH_OFFSET_BY_TIMESTAMP, header.to_ext())
 
 
 def offset(response: RemotingCommand) -> int:

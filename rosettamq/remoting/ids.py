@@ -1,4 +1,4 @@
-"""The two ids of a message, and the hash of its tag."""
+"""The two ids of a message."""
 
 from __future__ import annotations
 
@@ -75,12 +75,3 @@ class UniqueKeys:
         elapsed_ms = int((now - month.timestamp()) * 1000) & 0xFFFFFFFF
         end = _UNIQUE_KEY_END.pack(os.getpid() & 0xFFFF, self._process, elapsed_ms, counter)
         return (self._start + end).hex().upper()
-
-
-def tag_hash(tag: str) -> int:
-    """Hash a tag as Java's String.hashCode does, over UTF-16 code units."""
-    units = tag.encode("utf-16-be", "surrogatepass")
-    value = 0
-    for at in range(0, len(units), 2):
-        value = (value * 31 + (units[at] << 8 | units[at + 1])) & 0xFFFFFFFF
-    return value - (1 << 32) if value >= 1 << 31 else value

@@ -5,7 +5,6 @@ from rosettamq.remoting.ids import (
     UniqueKeys,
     decode_offset_message_id,
     encode_offset_message_id,
-    tag_hash,
 )
 
 
@@ -32,10 +31,3 @@ def test_unique_keys_are_unique() -> None:
     made = [keys.make() for _ in range(1000)]
     assert len(set(made)) == 1000
     assert all(len(key) == 32 and key.startswith("7F000001") for key in made)
-
-
-@pytest.mark.parametrize(
-    ("tag", "value"), [("", 0), ("TagA", 2598919), ("hello world", 1794106052), ("😀", 1772899)]
-)
-def test_tag_hash_is_javas(tag: str, value: int) -> None:
-    assert tag_hash(tag) == value
