@@ -4,7 +4,7 @@
  * It must never be the limit, so it does as little as it can per message: the publishes are prebuilt
  * frames in a ring, of which only a sequence number and a time are patched; one write sends many of
  * them; one read takes many deliveries, and their acks leave in one write. One thread and two
- * non-blocking sockets: ppoll() is enough, and unlike epoll_wait() it has timeouts in nanoseconds.
+ * non-blocking sockets.
  *
  * A body:   0        4            12
  *           | seq 32 | sent at 64 | filler ...      big-endian; the time is CLOCK_MONOTONIC in ns
@@ -14,13 +14,9 @@
  * told on stderr and ends the program with status 1. The result is one JSON object on stdout.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
 #include <getopt.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,20 +25,15 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "buffer.h"
 #include "measure.h"
 
 #define FRAME_MAX 131072u
 #define FRAME_OVERHEAD 8u
 #define FRAME_END 0xCE
-#define STAMP_SIZE 12u             /* sequence and time, at the start of a body */
-#define READ_CAPACITY (1u << 20)   /* of a connection's read buffer; several frames of the maximum */
-#define RING_SIZE_MIN (256u << 10) /* prebuilt publishes */
-#define WRITE_BATCH (128u << 10)   /* patched ahead of the socket at most */
-#define OUTPUT_MAX (64u << 20)     /* acks that the broker does not read: give up */
 #define QUEUES_MAX 100000
 
 enum frame_type { FRAME_METHOD = 1, FRAME_HEADER = 2, FRAME_BODY = 3, FRAME_HEARTBEAT = 8 };
@@ -170,33 +161,7 @@ static void set64(uint8_t *at, uint64_t value)
     memcpy(at, &value, sizeof value);
 }
 
-/* ---- Output: a growing buffer, and frames written into it ---- */
-
-struct buffer {
-    uint8_t *data;
-    size_t start, end, capacity;
-};
-
-static uint8_t *grow(struct buffer *buffer, size_t size)
-{
-    if (buffer->start == buffer->end)
-        buffer->start = buffer->end = 0;
-    if (buffer->end + size > buffer->capacity) {
-        if (buffer->end + size > OUTPUT_MAX)
-            fail("the broker does not read what is sent to it");
-        buffer->capacity = 2 * (buffer->end + size);
-        buffer->data = realloc(buffer->data, buffer->capacity);
-        if (buffer->data == NULL)
-            fail("out of memory");
-    }
-    buffer->end += size;
-    return buffer->data + buffer->end - size;
-}
-
-static void put(struct buffer *buffer, const void *data, size_t size)
-{
-    memcpy(grow(buffer, size), data, size);
-}
+/* ---- Frames, written into a buffer ---- */
 
 static void put8(struct buffer *buffer, uint8_t value)
 {
@@ -273,20 +238,12 @@ static struct connection connections[CONNECTIONS] = {
 static struct connection *const publisher = &connections[PUBLISHER];
 static struct connection *const consumer = &connections[CONSUMER];
 
-/* ---- What is published: a ring of prebuilt messages ---- */
+#include "loop.h"
 
-static struct {
-    uint8_t *data;
-    size_t message_size; /* all its frames */
-    size_t body_offset;  /* of the body in a message */
-    uint64_t slots;      /* a multiple of the number of routing keys */
-    uint64_t written;    /* bytes, ever; message n is in slot n % slots */
-    uint8_t *body;       /* a body, whose filler every delivery must have */
-    struct buffer header; /* the content header's payload, which every delivery must have */
-    bool publishing;
-    bool more;           /* there are messages that could be published at once: do not wait */
-    uint64_t held_until; /* a message was due then, but a limit or the socket forbade it */
-} ring;
+/* ---- What is published ---- */
+
+static struct buffer content_header; /* its payload, which every delivery must have */
+static uint64_t held_until; /* a message was due then, but a limit or the socket forbade it */
 
 static const char *queue_name(uint32_t queue)
 {
@@ -304,7 +261,7 @@ static void put_message(struct buffer *out, const char *exchange, const char *ro
     put8(out, 0); /* neither mandatory nor immediate */
     end_frame(out, frame);
     frame = begin_frame(out, FRAME_HEADER, 1);
-    put(out, ring.header.data, ring.header.end);
+    put(out, content_header.data, content_header.end);
     end_frame(out, frame);
     frame = begin_frame(out, FRAME_BODY, 1);
     ring.body_offset = out->end;
@@ -314,14 +271,12 @@ static void put_message(struct buffer *out, const char *exchange, const char *ro
 
 static void build_ring(void)
 {
-    put16(&ring.header, 60);
-    put16(&ring.header, 0);
-    put64(&ring.header, options.body_size);
-    put16(&ring.header, 0x1000); /* the only property: delivery-mode */
-    put8(&ring.header, options.persistent ? 2 : 1);
-    ring.body = allocate(options.body_size);
-    for (uint32_t i = 0; i < options.body_size; i++)
-        ring.body[i] = (uint8_t)('a' + i % 26);
+    put16(&content_header, 60);
+    put16(&content_header, 0);
+    put64(&content_header, options.body_size);
+    put16(&content_header, 0x1000); /* the only property: delivery-mode */
+    put8(&content_header, options.persistent ? 2 : 1);
+    make_body(options.body_size);
 
     uint32_t keys = options.fanout ? 1 : options.queues;
     for (uint32_t key = 0; key < keys; key++) {
@@ -339,11 +294,6 @@ static void build_ring(void)
             memcpy(ring.data + slot * ring.message_size, message.data, ring.message_size);
         free(message.data);
     }
-}
-
-static uint64_t ring_pending(void)
-{
-    return state.sent * ring.message_size - ring.written;
 }
 
 /* ---- Confirms: each exactly once, in any order ---- */
@@ -421,7 +371,7 @@ static void on_header(struct connection *c, const uint8_t *payload, uint32_t siz
 {
     if (!c->header_of)
         fail("a content header where none is due");
-    if (size != ring.header.end || memcmp(payload, ring.header.data, size) != 0)
+    if (size != content_header.end || memcmp(payload, content_header.data, size) != 0)
         fail("queue %s: the content header after message %u differs from what was published",
              queue_name(c->header_of - 1), expected[c->header_of - 1]);
     c->body_of = c->header_of;
@@ -534,66 +484,6 @@ static void on_input(struct connection *c)
 
 /* ---- The event loop ---- */
 
-static void receive(struct connection *c)
-{
-    ssize_t size = recv(c->fd, c->input + c->input_size, READ_CAPACITY - c->input_size, MSG_DONTWAIT);
-    if (size < 0 && errno != EAGAIN && errno != EINTR)
-        fail("%s: %s", c->name, strerror(errno));
-    if (size == 0)
-        fail("%s: the broker hung up", c->name);
-    if (size > 0) {
-        state.now = clock_ns(CLOCK_MONOTONIC);
-        state.moved_bytes += (uint64_t)size;
-        c->input_size += (size_t)size;
-        on_input(c);
-    }
-}
-
-/* Returns how much went out; less than `size` means that the socket is full. */
-static size_t send_some(struct connection *c, const uint8_t *data, size_t size)
-{
-    ssize_t sent = send(c->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-        receive(c); /* A close method may say why. */
-        fail("%s: %s", c->name, strerror(errno));
-    }
-    if (sent < 0)
-        return 0;
-    state.moved_bytes += (uint64_t)sent;
-    return (size_t)sent;
-}
-
-/* Other frames wait until the ring is written out, or they would land within a message. */
-static void flush(struct connection *c)
-{
-    while (c == publisher && ring_pending()) {
-        uint64_t capacity = ring.slots * ring.message_size, at = ring.written % capacity;
-        uint64_t size = ring_pending() < capacity - at ? ring_pending() : capacity - at;
-        size_t sent = send_some(c, ring.data + at, size);
-        ring.written += sent;
-        if (sent < size)
-            return;
-    }
-    if (c->output.start < c->output.end)
-        c->output.start +=
-            send_some(c, c->output.data + c->output.start, c->output.end - c->output.start);
-}
-
-static bool wants_to_write(struct connection *c)
-{
-    return c->output.start < c->output.end || (c == publisher && ring_pending());
-}
-
-static uint64_t at_most(uint64_t limit, uint64_t used)
-{
-    return used < limit ? limit - used : 0;
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* How many more messages the limits on what is open allow. */
 static uint64_t open_allowance(void)
 {
@@ -624,7 +514,6 @@ static uint64_t due_count(void)
     return due;
 }
 
-/* Patch the next messages into the ring; flush() sends them. Returns true if more could follow. */
 static bool publish(void)
 {
     if (options.seconds && state.now - state.started >= (uint64_t)(options.seconds * 1e9))
@@ -632,16 +521,14 @@ static bool publish(void)
     if (!ring.publishing || publisher->output.start < publisher->output.end)
         return false;
     uint64_t due = due_count(), allowed = open_allowance();
-    uint64_t space = least(WRITE_BATCH / ring.message_size + 1, ring.slots);
-    space = at_most(space, (ring_pending() + ring.message_size - 1) / ring.message_size);
-    uint64_t count = least(least(due, allowed), space);
+    uint64_t space = ring_space(), count = least(least(due, allowed), space);
     if (options.rate && count < due)
-        ring.held_until = state.now;
+        held_until = state.now;
     for (uint64_t i = 0; i < count; i++) {
         uint8_t *body = ring.data + state.sent % ring.slots * ring.message_size + ring.body_offset;
         uint64_t stamp = state.now;
         /* Waiting for the broker counts as latency, waiting for our own clock does not. */
-        if (options.rate && due_ns(state.sent) <= ring.held_until)
+        if (options.rate && due_ns(state.sent) <= held_until)
             stamp = due_ns(state.sent);
         set32(body, (uint32_t)state.sent);
         set64(body + 4, stamp);
@@ -665,44 +552,14 @@ static void report_progress(void)
     state.progress_next = count - count % options.progress + options.progress;
 }
 
-static void check_deadlines(void)
-{
-    static uint64_t bytes, since;
-    if (bytes != state.moved_bytes || since == 0) {
-        bytes = state.moved_bytes;
-        since = state.now;
-    }
-    if (state.now > state.deadline)
-        fail("not finished within %.0f s", options.timeout);
-    if (state.now - since > (uint64_t)(options.stall * 1e9))
-        fail("nothing moved for %.0f s", options.stall);
-}
-
-/* One turn: wait for input, space or the next due message; handle it; publish what is allowed. */
+/* One turn: wait for input, space or the next due message. */
 static void turn(void)
 {
-    struct pollfd ready[CONNECTIONS];
-    for (int i = 0; i < CONNECTIONS; i++) {
-        ready[i].fd = connections[i].fd;
-        ready[i].events = POLLIN | (wants_to_write(&connections[i]) ? POLLOUT : 0);
-    }
     uint64_t wait = ring.more ? 0 : SECOND / 10;
     if (ring.publishing && options.rate && due_ns(state.sent) > state.now)
         wait = least(wait, due_ns(state.sent) - state.now);
-    struct timespec timeout = {.tv_nsec = (long)wait};
-    if (ppoll(ready, CONNECTIONS, &timeout, NULL) < 0 && errno != EINTR)
-        fail("ppoll: %s", strerror(errno));
-    state.now = clock_ns(CLOCK_MONOTONIC);
-    for (int i = 0; i < CONNECTIONS; i++)
-        if (connections[i].fd >= 0 && ready[i].revents & (POLLIN | POLLHUP | POLLERR))
-            receive(&connections[i]);
-    ring.more = publish();
-    for (int i = 0; i < CONNECTIONS; i++)
-        if (connections[i].fd >= 0 && wants_to_write(&connections[i]))
-            flush(&connections[i]);
-    ring.more = ring.more && !ring_pending();
+    turn_within(wait);
     report_progress();
-    check_deadlines();
 }
 
 static void await(struct connection *c, enum method method, uint64_t count)
@@ -717,13 +574,8 @@ static void await(struct connection *c, enum method method, uint64_t count)
 
 static void open_connection(struct connection *c)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)options.port)};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-        fail("%s: connect to port %d: %s", c->name, options.port, strerror(errno));
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    *c = (struct connection){.name = c->name, .fd = fd, .input = allocate(READ_CAPACITY)};
+    *c = (struct connection){
+        .name = c->name, .fd = open_socket(c->name), .input = allocate(READ_CAPACITY)};
     struct buffer *out = &c->output;
 
     put(out, "AMQP\0\0\11\1", 8);

@@ -14,25 +14,15 @@
  * with status 1. The result is one JSON object on stdout.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <endian.h>
-#include <errno.h>
 #include <getopt.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 
+#include "buffer.h"
 #include "measure.h"
 
-#define STAMP_SIZE 12u             /* sequence and time, at the start of a body */
 #define RECEIPT_DIGITS 10u         /* of a SEND's receipt: its sequence number */
-#define READ_CAPACITY (1u << 20)   /* of a connection's read buffer; many frames */
-#define RING_SIZE_MIN (256u << 10) /* prebuilt SENDs */
-#define WRITE_BATCH (128u << 10)   /* patched ahead of the socket at most */
-#define OUTPUT_MAX (64u << 20)     /* ACKs that the broker does not read: give up */
 
 static struct {
     int port;
@@ -74,10 +64,9 @@ static void fail(const char *format, ...)
 struct connection {
     const char *name;
     int fd; /* -1: closed */
-    char *input;
+    uint8_t *input;
     size_t input_size;
-    char *output;
-    size_t output_start, output_end, output_capacity;
+    struct buffer output;
     const char *awaited; /* the receipt, or the command, that is waited for; NULL: it came */
 };
 
@@ -91,21 +80,7 @@ static struct connection *const publisher = &connections[PUBLISHER];
 static struct connection *const consumer = &connections[CONSUMER];
 static struct connection *const admin = &connections[ADMIN];
 
-static void put(struct connection *c, const char *data, size_t size)
-{
-    if (c->output_start == c->output_end)
-        c->output_start = c->output_end = 0;
-    if (c->output_end + size > c->output_capacity) {
-        if (c->output_end + size > OUTPUT_MAX)
-            fail("%s: the broker does not read what is sent to it", c->name);
-        c->output_capacity = 2 * (c->output_end + size);
-        c->output = realloc(c->output, c->output_capacity);
-        if (c->output == NULL)
-            fail("out of memory");
-    }
-    memcpy(c->output + c->output_end, data, size);
-    c->output_end += size;
-}
+#include "loop.h"
 
 /* A frame without a body. */
 static void say(struct connection *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -121,20 +96,12 @@ static void say(struct connection *c, const char *format, ...)
         fail("a frame is too long");
     frame[size] = '\n';
     frame[size + 1] = '\0';
-    put(c, frame, (size_t)size + 2);
+    put(&c->output, frame, (size_t)size + 2);
 }
 
-/* ---- What is published: a ring of prebuilt SENDs ---- */
+/* ---- What is published ---- */
 
-static struct {
-    char *data;
-    size_t frame_size, receipt_offset, body_offset;
-    uint64_t slots;
-    uint64_t written; /* bytes, ever; message n is in slot n % slots */
-    char *body;       /* a body, whose filler every delivery must have */
-    bool publishing;
-    bool more; /* there are messages that could be published at once: do not wait */
-} ring;
+static size_t receipt_offset; /* of the receipt in a SEND */
 
 static void build_ring(void)
 {
@@ -142,26 +109,19 @@ static void build_ring(void)
     int size = snprintf(headers, sizeof headers, "SEND\ndestination:/queue/%s\ncontent-length:%u\n%s%s",
                         options.queue, options.body_size, options.persistent ? "persistent:true\n" : "",
                         options.window ? "receipt:" : "");
-    ring.receipt_offset = (size_t)size;
+    receipt_offset = (size_t)size;
     size += snprintf(headers + size, sizeof headers - (size_t)size, "%s\n",
                      options.window ? "0000000000\n" : "");
     ring.body_offset = (size_t)size;
-    ring.body = allocate(options.body_size);
-    for (uint32_t i = 0; i < options.body_size; i++)
-        ring.body[i] = (char)('a' + i % 26);
-    ring.frame_size = ring.body_offset + options.body_size + 1;
-    ring.slots = 1 + RING_SIZE_MIN / ring.frame_size;
-    ring.data = allocate(ring.slots * ring.frame_size);
+    make_body(options.body_size);
+    ring.message_size = ring.body_offset + options.body_size + 1;
+    ring.slots = 1 + RING_SIZE_MIN / ring.message_size;
+    ring.data = allocate(ring.slots * ring.message_size);
     for (uint64_t slot = 0; slot < ring.slots; slot++) {
-        char *frame = ring.data + slot * ring.frame_size;
+        uint8_t *frame = ring.data + slot * ring.message_size;
         memcpy(frame, headers, ring.body_offset);
         memcpy(frame + ring.body_offset, ring.body, options.body_size);
     }
-}
-
-static uint64_t ring_pending(void)
-{
-    return state.sent * ring.frame_size - ring.written;
 }
 
 /* ---- Receipts: each exactly once, in any order ---- */
@@ -226,9 +186,9 @@ static void on_message(struct connection *c, const char *head, size_t head_size,
         const char *ack = header(head, head_size, "\nack:", &size);
         if (ack == NULL)
             fail("message %u has no ack header", sequence);
-        put(c, "ACK\nid:", 7);
-        put(c, ack, size);
-        put(c, "\n\n\0", 3);
+        put(&c->output, "ACK\nid:", 7);
+        put(&c->output, ack, size);
+        put(&c->output, "\n\n\0", 3);
     }
 }
 
@@ -281,7 +241,7 @@ static const char *take_frame(struct connection *c, const char *at, const char *
 
 static void on_input(struct connection *c)
 {
-    const char *at = c->input, *end = c->input + c->input_size, *next;
+    const char *at = (const char *)c->input, *end = at + c->input_size, *next;
     for (;;) {
         while (at < end && *at == '\n')
             at++;
@@ -297,64 +257,6 @@ static void on_input(struct connection *c)
 
 /* ---- The event loop ---- */
 
-static void receive(struct connection *c)
-{
-    ssize_t size = recv(c->fd, c->input + c->input_size, READ_CAPACITY - c->input_size, MSG_DONTWAIT);
-    if (size < 0 && errno != EAGAIN && errno != EINTR)
-        fail("%s: %s", c->name, strerror(errno));
-    if (size == 0)
-        fail("%s: the broker hung up", c->name);
-    if (size > 0) {
-        state.now = clock_ns(CLOCK_MONOTONIC);
-        state.moved_bytes += (uint64_t)size;
-        c->input_size += (size_t)size;
-        on_input(c);
-    }
-}
-
-static size_t send_some(struct connection *c, const char *data, size_t size)
-{
-    ssize_t sent = send(c->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-        receive(c); /* An ERROR may say why. */
-        fail("%s: %s", c->name, strerror(errno));
-    }
-    if (sent < 0)
-        return 0;
-    state.moved_bytes += (uint64_t)sent;
-    return (size_t)sent;
-}
-
-/* Other frames wait until the ring is written out, or they would land within a SEND. */
-static void flush(struct connection *c)
-{
-    while (c == publisher && ring_pending()) {
-        uint64_t capacity = ring.slots * ring.frame_size, at = ring.written % capacity;
-        uint64_t size = ring_pending() < capacity - at ? ring_pending() : capacity - at;
-        size_t sent = send_some(c, ring.data + at, size);
-        ring.written += sent;
-        if (sent < size)
-            return;
-    }
-    if (c->output_start < c->output_end)
-        c->output_start += send_some(c, c->output + c->output_start, c->output_end - c->output_start);
-}
-
-static bool wants_to_write(struct connection *c)
-{
-    return c->output_start < c->output_end || (c == publisher && ring_pending());
-}
-
-static uint64_t at_most(uint64_t limit, uint64_t used)
-{
-    return used < limit ? limit - used : 0;
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 static uint64_t allowance(void)
 {
     uint64_t count = options.messages ? options.messages - state.sent : UINT64_MAX;
@@ -367,7 +269,7 @@ static uint64_t allowance(void)
     return count;
 }
 
-static void patch(char *frame, uint64_t sequence)
+static void patch(uint8_t *frame, uint64_t sequence)
 {
     uint32_t number = htobe32((uint32_t)sequence);
     uint64_t time = htobe64(state.now);
@@ -375,21 +277,18 @@ static void patch(char *frame, uint64_t sequence)
     memcpy(frame + ring.body_offset + 4, &time, sizeof time);
     if (options.window)
         for (size_t digit = RECEIPT_DIGITS; digit-- > 0; sequence /= 10)
-            frame[ring.receipt_offset + digit] = (char)('0' + sequence % 10);
+            frame[receipt_offset + digit] = (uint8_t)('0' + sequence % 10);
 }
 
-/* Patch the next messages into the ring; flush() sends them. Returns true if more could follow. */
 static bool publish(void)
 {
     if (options.seconds && state.now - state.started >= (uint64_t)(options.seconds * 1e9))
         ring.publishing = false;
-    if (!ring.publishing || publisher->output_start < publisher->output_end)
+    if (!ring.publishing || publisher->output.start < publisher->output.end)
         return false;
-    uint64_t space = least(WRITE_BATCH / ring.frame_size + 1, ring.slots);
-    space = at_most(space, (ring_pending() + ring.frame_size - 1) / ring.frame_size);
-    uint64_t count = least(allowance(), space);
+    uint64_t space = ring_space(), count = least(allowance(), space);
     for (uint64_t i = 0; i < count; i++) {
-        patch(ring.data + state.sent % ring.slots * ring.frame_size, state.sent);
+        patch(ring.data + state.sent % ring.slots * ring.message_size, state.sent);
         state.sent++;
     }
     if (options.messages && state.sent == options.messages)
@@ -397,38 +296,9 @@ static bool publish(void)
     return ring.publishing && count == space;
 }
 
-static void check_deadlines(void)
-{
-    static uint64_t bytes, since;
-    if (bytes != state.moved_bytes || since == 0) {
-        bytes = state.moved_bytes;
-        since = state.now;
-    }
-    if (state.now > state.deadline)
-        fail("not finished within %.0f s", options.timeout);
-    if (state.now - since > (uint64_t)(options.stall * 1e9))
-        fail("nothing moved for %.0f s", options.stall);
-}
-
 static void turn(void)
 {
-    struct pollfd ready[CONNECTIONS];
-    for (int i = 0; i < CONNECTIONS; i++) {
-        ready[i].fd = connections[i].fd;
-        ready[i].events = POLLIN | (wants_to_write(&connections[i]) ? POLLOUT : 0);
-    }
-    if (poll(ready, CONNECTIONS, ring.more ? 0 : 100) < 0 && errno != EINTR)
-        fail("poll: %s", strerror(errno));
-    state.now = clock_ns(CLOCK_MONOTONIC);
-    for (int i = 0; i < CONNECTIONS; i++)
-        if (connections[i].fd >= 0 && ready[i].revents & (POLLIN | POLLHUP | POLLERR))
-            receive(&connections[i]);
-    ring.more = publish();
-    for (int i = 0; i < CONNECTIONS; i++)
-        if (connections[i].fd >= 0 && wants_to_write(&connections[i]))
-            flush(&connections[i]);
-    ring.more = ring.more && !ring_pending();
-    check_deadlines();
+    turn_within(ring.more ? 0 : SECOND / 10);
 }
 
 static void await(struct connection *c, const char *what)
@@ -442,13 +312,8 @@ static void await(struct connection *c, const char *what)
 
 static void open_connection(struct connection *c)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)options.port)};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-        fail("%s: connect to port %d: %s", c->name, options.port, strerror(errno));
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    *c = (struct connection){.name = c->name, .fd = fd, .input = allocate(READ_CAPACITY)};
+    *c = (struct connection){
+        .name = c->name, .fd = open_socket(c->name), .input = allocate(READ_CAPACITY)};
     say(c, "CONNECT\naccept-version:1.2\nhost:/\nlogin:guest\npasscode:guest\n");
     await(c, "CONNECTED");
 }
@@ -467,7 +332,7 @@ static void close_connection(struct connection *c)
     await(c, "bye");
     close(c->fd);
     free(c->input);
-    free(c->output);
+    free(c->output.data);
     *c = (struct connection){.name = c->name, .fd = -1};
 }
 
@@ -488,7 +353,7 @@ static void run_load(void)
 static void check_that_it_is_empty(void)
 {
     close_connection(consumer);
-    patch(ring.data + state.sent % ring.slots * ring.frame_size, state.sent);
+    patch(ring.data + state.sent % ring.slots * ring.message_size, state.sent);
     state.sent++;
     while (ring_pending() || (options.window && state.receipted < state.sent))
         turn();
