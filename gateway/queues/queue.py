@@ -150,6 +150,11 @@ class Queue:
         return self.options.dead_letter_exchange is not None
 
     @property
+    def gives_no_time(self) -> bool:
+        """Is what nobody takes at once dropped, wherever in the queue it would be?"""
+        return self.options.message_ttl_ms == 0 and not self.has_dead_letters
+
+    @property
     def exclusive(self) -> bool:
         """Is it one connection's own?"""
         return self.exclusive_owner is not None

@@ -35,6 +35,7 @@ class QuorumQueue(Queue):
     """See the module's docstring."""
 
     heeds_shared_credit = False
+    gives_no_time = False  # What is behind another message waits until that is gone.
 
     _log = Logger()
 

@@ -9,19 +9,20 @@ a queue with priorities is that of the highest one. A deadline is fixed when a m
 a restart does not move it. One timer at most waits for the head's.
 
 A message that was just appended is offered to the consumers once, however short its time is: with
-a time of 0 it is delivered at once or not at all.
+a time of 0 it is delivered at once or not at all, if the queue gives that time to all and has no dead
+letters even where another one is the head (which came when the time was another one).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from core.errors import is_disk_full
-from core.lanes import AnyQueue, level_of
+from core.lanes import AnyQueue, level_of, offset_of_lane
 from core.light_queue import Head, Span
 from gateway.messages import Header, Message
 from gateway.queues.arguments import QueueOptions
@@ -136,7 +137,7 @@ class Upkeep:
             return
         self._busy = True
         try:
-            self._offered_ends = self._light.ends()
+            offered_before, self._offered_ends = self._offered_ends, self._light.ends()
             self._offered_count = self._light.appended_count
             while self._drops_head and (excess := self._excess()) > 0:
                 self._bury(self._take(min(excess, _COUNT_MAX)), MAXLEN)
@@ -147,6 +148,8 @@ class Upkeep:
                 self._bury(self._take(expired_count), EXPIRED)
             if head is not None:
                 self._await_head(head)
+                if self._queue.gives_no_time:
+                    self._drop_new(offered_before)
             if self._hidden is not None:
                 self._tidy_behind_head(self._hidden)
         finally:
@@ -213,6 +216,18 @@ class Upkeep:
         next_ms = hidden.next_ms if is_all else self._now_ms
         if next_ms is not None:
             self._await(next_ms)
+
+    def _drop_new(self, offered_before: Mapping[int, int]) -> None:
+        """Nobody took what came since then, and it has no time to wait."""
+        dead: list[Span] = []
+        for level, end in self._offered_ends.items():
+            offset = offered_before.get(level, offset_of_lane(level))
+            while offset < end and (found := self._light.read(offset, end - offset)):
+                for at, message in found:
+                    if at < end and self._light.is_ready(at):
+                        dead.append((at, [message], self.take_at(at, message)))
+                offset = found[-1][0] + 1
+        self._bury(dead, EXPIRED)
 
     def _time_ms(self, header: Header, stored_ms: int) -> int | None:
         """How long a message lasts that was stored then."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from pamqp import commands
 
 from gateway.policies.policies import Policy
@@ -55,6 +56,33 @@ def test_dead_letters_go_where_the_policy_says(broker: AmqpBroker) -> None:
     tag = peer.get().command.delivery_tag
     peer.method(1, commands.Basic.Reject(delivery_tag=tag, requeue=False))
     assert peer.get("dead").body == b"m"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ready"),
+    [
+        ({}, 2),
+        ({"x-max-priority": 5}, 2),
+        ({"x-dead-letter-exchange": "amq.fanout"}, 4),
+        ({"x-queue-type": "quorum"}, 4),
+    ],
+)
+def test_what_comes_without_time_is_not_kept_behind_what_has_time(
+    broker: AmqpBroker, arguments: dict[str, Any], ready: int
+) -> None:
+    """As RabbitMQ's classic queues do, where nothing is told of what has died."""
+    peer = broker.connect()
+    peer.declare(durable=True, arguments=arguments)
+    for body in (b"1", b"2"):
+        peer.publish("q", body)
+    broker.clock.advance(1)
+    put(broker, "q", message_ttl=0)
+    for body in (b"3", b"4"):
+        peer.publish("q", body)
+    assert peer.declare(passive=True).message_count == ready
+    peer.consume()
+    peer.publish("q", b"5")
+    assert peer.bodies() == [b"5"]
 
 
 def test_the_alternate_exchange_of_a_policy(broker: AmqpBroker) -> None:
