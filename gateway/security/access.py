@@ -18,7 +18,7 @@ from gateway.messages import Header
 from gateway.policies.redeclaring import is_applied
 from gateway.queues.queue import Queue
 from gateway.security.permissions import Permissions
-from gateway.vhosts.virtual_host import VirtualHost, clean_name
+from gateway.vhosts.virtual_host import VirtualHost, clean_name, refuse_reserved
 
 if TYPE_CHECKING:
     from core.rewind import Target
@@ -94,7 +94,9 @@ class UserVirtualHost:
         owner: object | None = None,
     ) -> Queue:
         """See `VirtualHost`. Also raises `AccessRefusedError`."""
-        cleaned = clean_name(name) or _GENERATED
+        cleaned = clean_name(name)
+        refuse_reserved(cleaned)
+        cleaned = cleaned or _GENERATED
         self._check("configure", "queue", cleaned)
         dead_letter_exchange = (arguments or {}).get("x-dead-letter-exchange")
         existing = self.queues.get(cleaned)

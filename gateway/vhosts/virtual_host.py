@@ -195,9 +195,7 @@ class VirtualHost:
         )
         type = find_type(arguments)
         check_named(type, name)
-        if name.startswith("amq."):
-            # RabbitMQ says so before it looks whether there is one.
-            raise AccessRefusedError(f"queue name '{name}' contains reserved prefix 'amq.*'")
+        refuse_reserved(name)
         name = name or "amq.gen-" + _random_name()
         existing = self.queues.get(name)
         if existing is not None:
@@ -573,6 +571,15 @@ def _random_name() -> str:
 def clean_name(name: str) -> str:
     """RabbitMQ strips line breaks from the names in declarations."""
     return name.replace("\r", "").replace("\n", "")
+
+
+def refuse_reserved(name: str) -> None:
+    """RabbitMQ does so before it looks who declares a queue, and whether there is one.
+
+    Raises `AccessRefusedError`.
+    """
+    if name.startswith("amq."):
+        raise AccessRefusedError(f"queue name '{name}' contains reserved prefix 'amq.*'")
 
 
 def _locked(queue: Queue) -> ResourceLockedError:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from core.errors import is_disk_full
 from core.route import Route
 from gateway.connections import ChannelFacts, ConnectionFacts, Ends
-from gateway.errors import GatewayError, LoginRefusedError
+from gateway.errors import GatewayError, LoginRefusedError, NotAllowedError
 from gateway.gateway import Gateway
 from gateway.messages import Envelope, Header, Message
 from gateway.security.access import UserVirtualHost
@@ -447,15 +447,20 @@ class AmqpConnection:
         self.closed = not self._holds_count
 
     def open_channel(self, number: int) -> None:
-        """channel.open, of a channel that is not open. Raises `AmqpError` or `GatewayError`."""
-        self.gateway.check_channel_limit(self.client.user)
+        """channel.open, of a channel that is not open.
+
+        Raises `AmqpError`; as RabbitMQ's, it does not name the method that went too far.
+        """
         if len(self.channels) >= self.channel_max:
             raise AmqpError(
                 "NOT_ALLOWED",
                 f"number of channels opened ({len(self.channels)}) has reached the negotiated"
                 f" channel_max ({self.channel_max})",
-                (20, 10),
             )
+        try:
+            self.gateway.check_channel_limit(self.client.user)
+        except NotAllowedError as error:
+            raise AmqpError(error.constant, str(error)) from error
         self.channels[number] = Channel(self, number)
         self.output.append(encode_method(number, 20, 11, b"\x00\x00\x00\x00"))
 

@@ -93,6 +93,12 @@ def test_a_generated_name_is_checked(ada: AmqpPeer, broker: AmqpBroker) -> None:
     assert ada.declare("", exclusive=True).queue.startswith("amq.gen-")
 
 
+def test_a_reserved_name_is_refused_before_anybody_looks_who_asks(ada: AmqpPeer) -> None:
+    assert ada.fail(commands.Queue.Declare(queue="amq.mine"))[2] == (
+        "ACCESS_REFUSED - queue name 'amq.mine' contains reserved prefix 'amq.*'"
+    )
+
+
 def test_what_new_ones_refer_to(ada: AmqpPeer, broker: AmqpBroker) -> None:
     """A dead-letter or alternate exchange: read what is declared, write to where it leads."""
     grant(broker, configure=".*", read="^q$", write="^x$")
@@ -178,12 +184,15 @@ def test_limits_of_a_user(broker: AmqpBroker) -> None:
         "NOT_ALLOWED - connection refused for user 'guest': user connection limit (1) is reached"
     )
     peer.open_channel(2)
-    assert peer.fail(commands.Channel.Open(), 3) == (
+    peer.method(3, commands.Channel.Open())
+    (close,) = peer.receive_all()
+    assert close.failure == (
         "Connection.Close",
         530,
         "NOT_ALLOWED - number of channels opened for user 'guest' has reached"
         " the maximum allowed user limit of (2)",
     )
+    assert (close.command.class_id, close.command.method_id) == (0, 0)
 
 
 def test_virtual_hosts_are_apart_and_survive(broker: AmqpBroker) -> None:
