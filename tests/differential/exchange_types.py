@@ -7,7 +7,7 @@ own: so `CHOOSER`, the only exchange of a type that chooses, has one destination
 from __future__ import annotations
 
 from tests.differential import wire
-from tests.differential.features import Author
+from tests.differential.author import Author
 
 CHOOSER, CHOSEN = "~x1", "~q1"
 

@@ -6,21 +6,26 @@ or an hour: nothing depends on how fast anybody is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
-from tests.differential import wire
-from tests.differential.definitions import NO_POLICIES, POLICIES
+from tests.differential import administration, wire
+from tests.differential.author import Author
+from tests.differential.definitions import (
+    HOUR_MS,
+    INCAPABLE,
+    LIMITED,
+    NO_POLICIES,
+    POLICIES,
+    STRANGER,
+)
+from tests.differential.operations import Manage
 
-T = TypeVar("T")
-
-_HOUR_MS = 3_600_000
-
-_TIMES: tuple[wire.Field, ...] = (("I", 0), ("I", 0), ("I", _HOUR_MS), ("I", -1), ("S", "0"))
+_TIMES: tuple[wire.Field, ...] = (("I", 0), ("I", 0), ("I", HOUR_MS), ("I", -1), ("S", "0"))
 _LENGTHS: tuple[wire.Field, ...] = (("I", 1), ("I", 2), ("l", 3), ("I", -1), ("S", "1"))
 _OVERFLOWS = ("drop-head", "reject-publish", "reject-publish-dlx", "drop-tail")
-_EXPIRATIONS = ("0", "0", str(_HOUR_MS), "-1", "soon")
+_EXPIRATIONS = ("0", "0", str(HOUR_MS), "-1", "soon")
 _DEAD_LETTER_KEYS = ("~q1", "~q2", "~q3", "a", "~none")
 _NOT_FOR_QUORUM: tuple[tuple[str, wire.Field], ...] = (
     ("x-max-priority", ("I", 5)),
@@ -35,14 +40,6 @@ _NOT_FOR_QUORUM: tuple[tuple[str, wire.Field], ...] = (
 # Where versions of quorum queues differ, or do later what a test cannot wait for.
 _NOT_WITH_QUORUM = ("times", "lengths", "consumer_priorities", "single_active")
 _PRIORITIES: tuple[wire.Field, ...] = (("I", 1), ("I", 2), ("b", -5), ("S", "1"), ("d", 1.0))
-
-
-class Author(Protocol):
-    """Who draws."""
-
-    def pick(self, choices: Sequence[T]) -> T: ...
-
-    def happens(self, percentage: int) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -63,6 +60,10 @@ class Features:
     quorum_queues: bool = False
     replies: bool = False
     incapable_client: bool = False
+    changing_policies: bool = False
+    changing_rights: bool = False
+    limits: bool = False
+    virtual_hosts: bool = False
 
     def queue_arguments(self, author: Author) -> list[tuple[str, wire.Field]]:
         """For a queue that is declared."""
@@ -82,7 +83,7 @@ class Features:
         if self.times and author.happens(50):
             drawn.append(("x-message-ttl", author.pick(_TIMES)))
         if self.times and author.happens(20):
-            drawn.append(("x-expires", ("I", author.pick((_HOUR_MS, _HOUR_MS, 0)))))
+            drawn.append(("x-expires", ("I", author.pick((HOUR_MS, HOUR_MS, 0)))))
         if self.lengths and author.happens(60):
             name = author.pick(("x-max-length", "x-max-length", "x-max-length-bytes"))
             drawn.append((name, author.pick(_LENGTHS)))
@@ -129,6 +130,24 @@ class Features:
             return "returns"
         return author.pick(POLICIES)
 
+    def changes(self) -> list[Callable[[Author], Manage]]:
+        """What an administrator may do meanwhile."""
+        drawn = {
+            administration.draw_policy: self.changing_policies,
+            administration.draw_right: self.changing_rights,
+            administration.draw_limit: self.limits,
+        }
+        return [draw for draw, is_on in drawn.items() if is_on]
+
+    def connections(self) -> list[int]:
+        """Those that are used as often as all others."""
+        drawn = {
+            LIMITED: self.permissions or self.changing_rights or self.limits,
+            INCAPABLE: self.incapable_client,
+            STRANGER: self.virtual_hosts or self.limits,
+        }
+        return [slot for slot, is_on in drawn.items() if is_on]
+
     def consumer_arguments(self, author: Author) -> wire.Table:
         """For basic.consume."""
         if self.consumer_priorities and author.happens(60):
@@ -140,7 +159,16 @@ def draw(author: Author) -> Features:
     """Most examples have one or two, some have none."""
     names = tuple(Features.__dataclass_fields__)
     count = author.pick((0, 1, 1, 1, 2, 2, 3))
-    features = Features(**{author.pick(names): True for _ in range(count)})
+    return settle(Features(**{author.pick(names): True for _ in range(count)}))
+
+
+def settle(features: Features) -> Features:
+    """Without what does not go together."""
+    if features.changing_policies:
+        features = replace(features, policies=False)
+    if features.limits:
+        # What is locked is looked at on channels of its owner's: they would count.
+        features = replace(features, locks=False)
     if features.quorum_queues:
         return replace(features, **dict.fromkeys(_NOT_WITH_QUORUM, False))
     return features

@@ -95,6 +95,12 @@ CASES: Mapping[str, Said] = {
         _tune_ok(channel_max=10) + _open(),
         wire.method(11, "channel.open") + _END,
     ),
+    "more channels than agreed": (
+        *_LOGGED_IN,
+        _tune_ok(channel_max=1) + _open(),
+        wire.method(1, "channel.open"),
+        wire.method(2, "channel.open"),
+    ),
     "a frame above the greatest": (
         *_LOGGED_IN,
         _tune_ok(frame_max=8192) + _open(),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import html
 import http.client
 import json
 from collections.abc import Sequence
-from typing import Any
 from urllib.parse import quote
 
+DONE = "done"
 _TIMEOUT_S = 20.0
 _HEADERS = {
     "Authorization": f"Basic {base64.b64encode(b'guest:guest').decode()}",
@@ -23,7 +24,7 @@ class Management:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
 
     def call(self, method: str, path: Sequence[str], body: object = None) -> str:
-        """The status, and why if it is a refusal."""
+        """`done`, or the status and why it was not."""
         self._connection.request(
             method,
             "/api/" + "/".join(quote(part, safe="") for part in path),
@@ -33,7 +34,7 @@ class Management:
         response = self._connection.getresponse()
         answer = response.read()
         if response.status < 400:
-            return str(response.status)
+            return DONE
         return f"{response.status} {_reason(answer)}"
 
     def close(self) -> None:
@@ -41,8 +42,9 @@ class Management:
         self._connection.close()
 
 
-def _reason(answer: bytes) -> Any:
+def _reason(answer: bytes) -> str:
+    """Some versions of RabbitMQ have it ready for a page."""
     try:
-        return json.loads(answer)["reason"]
+        return repr(html.unescape(json.loads(answer)["reason"]).strip())
     except (ValueError, KeyError):
-        return answer
+        return repr(answer)

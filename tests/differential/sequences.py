@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.differential import exchange_types, features, wire
 from tests.differential.client import FRAME_MAX
-from tests.differential.definitions import INCAPABLE, LIMITED
+from tests.differential.definitions import LIMITED
 from tests.differential.features import Features
 from tests.differential.operations import (
     WRONG,
@@ -157,10 +157,9 @@ class _Author:
 
     def connection(self) -> int:
         """Mostly the first one."""
-        if self.features.permissions and self.happens(60):
-            return LIMITED
-        if self.features.incapable_client and self.happens(50):
-            return INCAPABLE
+        favoured = self.features.connections()
+        if favoured and self.happens(55):
+            return self.pick(favoured)
         return self.pick((0, 1) if self.features.locks else (0, 0, 0, 1))
 
     def step(self, operation: Callable[[_Author], Operation] | Callable[[], Operation]) -> Step:
@@ -169,6 +168,9 @@ class _Author:
             operation = _Author.transact
         if self.features.replies and self.happens(40):
             operation = self.pick(_REPLYING)
+        changes = self.features.changes()
+        if changes and self.happens(20):
+            return Step(LIMITED, 1, self.pick(changes)(self))
         receivers = tuple(self.world.receivers)
         if operation is _Author.settle and receivers and self.happens(90):
             where = self.pick(receivers)
