@@ -8,9 +8,9 @@ not is held, and counted, until it gets there; unless the queue's options say ot
 a queue with priorities is that of the highest one. A deadline is fixed when a message is stored, so
 a restart does not move it. One timer at most waits for the head's.
 
-A message that was just appended is offered to the consumers once, however short its time is: with
-a time of 0 it is delivered at once or not at all, if the queue gives that time to all and has no dead
-letters even where another one is the head (which came when the time was another one).
+A message that was just appended is offered to the consumers once, however short its time is. With a
+time of 0 it is delivered at once or not at all; if the queue gives that time and has no dead
+letters, even where the head has more time, since it came before that was so.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         ends=True,
     ),
     Difference(
-        when="An `x-recent-history` exchange with a history is bound to an exchange that leads nowhere",
+        when="An `x-recent-history` exchange with a history is bound to one that leads nowhere",
         rabbitmq=r"(?P<s>c\d replies): 0 connection.close code=541 text=INTERNAL_ERROR .*",
         ours=r"(?P<s>c\d replies): (\d exchange.bind-ok )?",
         reason="RabbitMQ's connection breaks off (541).",
