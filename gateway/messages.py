@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
+    from core.route import Route
     from gateway.delays.schedules import Schedule
 
 Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, Value] | None"
@@ -150,3 +151,7 @@ class WritingLanguage(Language, Protocol):
 def writing_language(languages: Mapping[int, Language]) -> WritingLanguage | None:
     """The language for what the broker itself has to write."""
     return next((each for each in languages.values() if isinstance(each, WritingLanguage)), None)
+
+
+# A message on its way in: where it goes, and the form in which its language stores it.
+Item: TypeAlias = "tuple[Route, Message, bytes]"

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.logger import Logger
 
-from gateway.messages import Language, Message, Properties, writing_language
+from gateway.messages import Item, Language, Message, Properties, writing_language
 from gateway.values import Long, Timestamp
 
 if TYPE_CHECKING:
-    from core.route import Route
     from gateway.queues.queue import Queue
     from gateway.vhosts.virtual_host import VirtualHost
 
@@ -29,7 +28,7 @@ DELIVERY_LIMIT = "delivery_limit"
 class _Letter(NamedTuple):
     """A dead letter with its route; `is_routable` though all its queues may be circles."""
 
-    item: tuple[Route, Message, bytes]
+    item: Item
     is_routable: bool
 
 
@@ -50,13 +49,16 @@ class DeadLetters:
 
         What finds no exchange or no queue is dropped. Raises `OSError` if the disk refuses.
         """
+        self._virtual_host.intake.publish(self.write(queue, messages, reason), on_stored)
+
+    def write(self, queue: Queue, messages: Sequence[Message], reason: str) -> list[Item]:
+        """The dead letters of these messages, but for those that would find no queue."""
         letters = [self._write(queue, message, reason) for message in messages]
-        items = [
+        return [
             letter.item
             for letter in letters
             if letter is not None and (letter.item[0].queues or letter.item[0].waits)
         ]
-        self._virtual_host.intake.publish(items, on_stored)
 
     def offer(
         self, queue: Queue, message: Message, reason: str, on_stored: Callable[[], None]
@@ -68,11 +70,7 @@ class DeadLetters:
         letter = self._write(queue, message, reason)
         if letter is None or not letter.is_routable:
             return False
-        route, dead, _ = letter.item
-        if route.guarded and not self._virtual_host.intake.admit(route, dead)[1]:
-            return False
-        self._virtual_host.intake.publish([letter.item], on_stored)
-        return True
+        return self._virtual_host.intake.publish_together([letter.item], on_stored)
 
     def _write(self, queue: Queue, message: Message, reason: str) -> _Letter | None:
         """The dead letter of a message; None if there is no exchange for it."""

@@ -75,6 +75,14 @@ class Line:
             takers = [taker for taker in takers if priority[taker[0]] == highest]
         return takers
 
+    @property
+    def credit(self) -> int:
+        """How many messages can be handed out now; what several share counts once."""
+        members = self.members if self.active is None else [self.active]
+        shared = [each.credit() for each in members if each.shares_credit]
+        own = sum(max(0, each.credit()) for each in members if not each.shares_credit)
+        return own + max(0, *shared) if shared else own
+
     def equals(self, consumer: Consumer) -> list[Consumer]:
         """The members of this one's priority."""
         if not self._has_priorities:

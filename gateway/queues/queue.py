@@ -11,7 +11,7 @@ from core.light_queue import LightQueue, Span, Taker
 from core.turn import Turn
 from gateway.errors import AccessRefusedError, PreconditionFailedError
 from gateway.exchanges.bindings import Arguments
-from gateway.messages import Message, Value
+from gateway.messages import Item, Message, Value
 from gateway.policies.keys import effective_arguments
 from gateway.policies.policies import NO_POLICIES, HeldPolicies
 from gateway.queues.arguments import (
@@ -23,6 +23,7 @@ from gateway.queues.arguments import (
 from gateway.queues.dead_letters import MAXLEN, REJECTED
 from gateway.queues.lease import Lease
 from gateway.queues.line import Line
+from gateway.queues.room import Room
 from gateway.queues.selective_consumers import SelectiveConsumers
 from gateway.queues.selectors import Selects, consumer_selector
 from gateway.queues.times_to_live import TimesToLive
@@ -392,19 +393,23 @@ class Queue:
         if self._upkeep is not None:
             self._upkeep.returned(offsets)
 
-    def admits(self, message: Message) -> bool:
-        """May this message be appended? One that is refused may be a dead letter."""
-        if self._upkeep is None or self._upkeep.admits(len(message[2])):
-            return True
-        if self.has_dead_letters and self.options.overflow == "reject-publish-dlx":
-            self.virtual_host.dead_letters.publish(self, [message], MAXLEN, lambda: None)
-        return False
+    def room(self) -> Room:
+        """What it takes of the messages that come next; asked only if it may refuse some."""
+        assert self._upkeep is not None, "whatever has a limit has one"
+        return Room(self, self._upkeep)
 
-    def admits_all(self, messages: Sequence[Message]) -> bool:
-        """May all of these messages be appended, one after the other? Nothing happens to them."""
-        if self._upkeep is None:
-            return True
-        return self._upkeep.admits(sum(len(body) for _, _, body in messages), len(messages))
+    @property
+    def free_credit(self) -> int:
+        """How many messages the consumers would take at once, if they came now."""
+        if self.paused or self._line is None or self.light.ready_count:
+            return 0
+        return self._line.credit
+
+    def refuse(self, message: Message) -> list[Item]:
+        """A message was not taken for want of room: the dead letter of it, if it is to be one."""
+        if self.has_dead_letters and self.options.overflow == "reject-publish-dlx":
+            return self.virtual_host.dead_letters.write(self, [message], MAXLEN)
+        return []
 
     def reject(self, offsets: Iterable[int], reason: str = REJECTED) -> None:
         """Messages in flight are not wanted: dead letters, or dropped."""

@@ -111,14 +111,8 @@ class Upkeep:
         else:
             self.tidy()
 
-    def admits(self, size: int, count: int = 1) -> bool:
-        """May `count` messages of this size in all be appended?
-
-        If not, even the consumers' taking is no help.
-        """
-        if self._excess(count, size) <= 0:
-            return True
-        self.refresh()
+    def has_room(self, count: int, size: int) -> bool:
+        """May `count` messages of this size in all be ready, beside those that are?"""
         return self._excess(count, size) <= 0
 
     def returned(self, offsets: Sequence[int]) -> None:

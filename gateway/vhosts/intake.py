@@ -11,10 +11,10 @@ from core.broker import Broker
 from core.record import Buffer
 from core.route import Route
 from gateway.delays.delays import Delays
-from gateway.messages import Message
+from gateway.messages import Item
 from gateway.queues.queue import Queue
+from gateway.vhosts.admission import Admission
 from gateway.vhosts.route_table import RouteTable
-from gateway.vhosts.routing import by_guarded_queue
 
 
 class Intake:
@@ -37,7 +37,7 @@ class Intake:
 
     def publish(
         self,
-        items: Sequence[tuple[Route, Message, bytes]],
+        items: Sequence[Item],
         on_stored: Callable[[], None] | None = None,
     ) -> list[int]:
         """Append messages as one batch; `on_stored` is called when they are safe.
@@ -48,47 +48,31 @@ class Intake:
         refuses.
 
         Returns the positions of those that a queue refused because it is full; other queues keep
-        their copies. If that may happen, the messages are appended one by one.
+        their copies. What is refused may be a dead letter, which is a part of the same record if
+        it is of the same language.
 
         Delayed ones are a record of their own.
         """
-        refused: list[int] = []
         special = [item[0] for item in items if item[0].waits or item[0].guarded]
-        is_kept = bool(special) and self._delays.add(items)
-        if any(route.guarded for route in special):
-            for position, (route, message, stored) in enumerate(items):
-                admitting, all_admit = self.admit(route, message)
-                is_kept |= self._append([(admitting, message, stored)])
-                if not all_admit:
-                    refused.append(position)
-        else:
+        if not any(route.guarded for route in special):
+            is_kept = bool(special) and self._delays.add(items)
             is_kept |= self._append(items)
+            refused: list[int] = []
+        else:
+            admission = Admission(self._broker, self._routes.queues, items)
+            is_kept = self._append_admitted(admission)
+            refused = admission.refused
         if on_stored is not None:
             self._when_stored(is_kept, on_stored)
         return refused
 
-    def publish_together(
-        self, items: Sequence[tuple[Route, Message, bytes]], on_stored: Callable[[], None]
-    ) -> bool:
+    def publish_together(self, items: Sequence[Item], on_stored: Callable[[], None]) -> bool:
         """As `publish`, but all of them or none: False if a queue has no room for its part."""
-        for queue, messages in by_guarded_queue(items, self._routes.queues).items():
-            if not queue.admits_all(messages):
-                return False
-        is_kept = self._delays.add(items)
-        is_kept |= self._append(items)
-        self._when_stored(is_kept, on_stored)
+        admission = Admission(self._broker, self._routes.queues, items)
+        if admission.refused:
+            return False
+        self._when_stored(self._append_admitted(admission), on_stored)
         return True
-
-    def admit(self, route: Route, message: Message) -> tuple[Route, bool]:
-        """Ask the queues of a guarded route: those that take the message, and whether all do."""
-        admitting = [
-            light
-            for light in route.queues
-            if not light.guarded or self._routes.queues[light].admits(message)
-        ]
-        if len(admitting) == len(route.queues):
-            return route, True
-        return self._broker.route(admitting, route.depends_on), False
 
     def expect_expiry(self, route: Route) -> None:
         """A message with an expiration goes there: its queues have to look after that."""
@@ -107,7 +91,15 @@ class Intake:
         else:
             on_stored()
 
-    def _append(self, items: Sequence[tuple[Route, Message, bytes]]) -> bool:
+    def _append_admitted(self, admission: Admission) -> bool:
+        """Append what the queues take; will a restart bring anything of it back?"""
+        is_kept = False
+        for items in admission.batches():
+            is_kept |= self._delays.add(items)
+            is_kept |= self._append(items)
+        return is_kept
+
+    def _append(self, items: Sequence[Item]) -> bool:
         """Append one batch; will a restart bring anything of it back?"""
         items = [item for item in items if item[0].queues]
         if not items:

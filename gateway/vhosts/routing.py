@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from core.light_queue import LightQueue
-from core.route import DependsOn, Route
+from core.route import DependsOn
 from gateway.exchanges.bindings import Destination
 from gateway.exchanges.exchange import Exchange
-from gateway.messages import Header, Message
+from gateway.messages import Header
 from gateway.queues.queue import Queue
 
 if TYPE_CHECKING:
@@ -52,19 +51,6 @@ def find_queues(
                 visited.add(destination.name)
                 pending.append(destination)
     return list(queues), depends_on
-
-
-def by_guarded_queue(
-    items: Sequence[tuple[Route, Message, bytes]], queue_of: Mapping[LightQueue, Queue]
-) -> dict[Queue, list[Message]]:
-    """What of these messages goes to each queue that may refuse some."""
-    found: dict[Queue, list[Message]] = {}
-    for route, message, _ in items:
-        if route.guarded:
-            for light in route.queues:
-                if light.guarded:
-                    found.setdefault(queue_of[light], []).append(message)
-    return found
 
 
 def _alternate(virtual_host: VirtualHost, name: str, routing_key: str) -> list[Destination]:

@@ -257,21 +257,18 @@ class AmqpConnection:
 
     def append(self, route: Route, message: Message, stored: bytes, durable: bool) -> bool:
         """Append one message; False if a queue refused it because it is full."""
-        admitted = True
         if route.waits:
             self._delayed.append((route, message, stored))
             return True
         if route.guarded:
-            route, admitted = self.virtual_host.intake.admit(route, message)
-            if not route.queues:
-                return admitted
+            return not self.virtual_host.intake.publish([(route, message, stored)])
         if message[1].may_expire:
             self._expect_expiry(route)
         self.gateway.broker.append(
             self.language.number, [route], [len(stored)], [stored], [message],
             durable and route.durable,
         )  # fmt: skip
-        return admitted
+        return True
 
     def confirm_later(self, channel: Channel, durable: bool) -> None:
         """A channel's publishes are to be confirmed when this read is worked off."""

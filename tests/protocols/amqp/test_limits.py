@@ -198,3 +198,99 @@ def test_a_transaction_that_is_refused_in_part(broker: AmqpBroker) -> None:
         "PRECONDITION_FAILED - partial tx completion",
     )
     assert drain(peer) == [b"0"]
+
+
+def in_transaction(peer: AmqpPeer, bodies: list[bytes], exchange: str = "") -> str:
+    """Publish these in one transaction; the name of the answer, or the text of the refusal."""
+    peer.call(commands.Tx.Select())
+    for body in bodies:
+        peer.publish("q", body, PERSISTENT, exchange=exchange)
+    peer.method(1, commands.Tx.Commit())
+    (answer,) = peer.receive_all()
+    if answer.name == "Tx.CommitOk":
+        return answer.name
+    peer.method(1, commands.Channel.CloseOk())
+    peer.open_channel(1)
+    return answer.failure[2]
+
+
+def records(broker: AmqpBroker, *queues: str) -> int:
+    """In how many records of the log the messages of these queues are."""
+    found = [broker.virtual_host.queues[name].light.lanes[0] for name in queues]
+    return len({log_offset for light in found for log_offset in light.index.log_offsets()})
+
+
+class TestTransactions:
+    """What RabbitMQ 3.10.8 keeps and says, but as one record of the log."""
+
+    PARTIAL = "PRECONDITION_FAILED - partial tx completion"
+
+    @pytest.fixture
+    def peer(self, broker: AmqpBroker) -> AmqpPeer:
+        peer = broker.connect()
+        peer.declare("dead", durable=True)
+        peer.declare("other", durable=True)
+        peer.call(commands.Queue.Bind(queue="other", exchange="amq.fanout", routing_key=""))
+        return peer
+
+    def declare(self, peer: AmqpPeer, **more: Any) -> None:
+        arguments = REFUSING | {name.replace("_", "-"): value for name, value in more.items()}
+        peer.declare(durable=True, arguments=arguments)
+        peer.call(commands.Queue.Bind(queue="q", exchange="amq.fanout", routing_key=""))
+
+    def test_other_queues_keep_what_one_refuses(self, broker: AmqpBroker, peer: AmqpPeer) -> None:
+        self.declare(peer, x_max_length=2)
+        sent = [b"%d" % number for number in range(5)]
+        assert in_transaction(peer, sent, "amq.fanout") == self.PARTIAL
+        assert records(broker, "q", "other") == 1
+        broker.restart()
+        peer = broker.connect()
+        assert drain(peer) == sent[:2]
+        assert drain(peer, "other") == sent
+
+    def test_a_smaller_one_may_fit_behind_a_refused_one(
+        self, broker: AmqpBroker, peer: AmqpPeer
+    ) -> None:
+        self.declare(peer, x_max_length_bytes=10)
+        assert in_transaction(peer, [b"123456", b"ABCDEF", b"1234", b""]) == self.PARTIAL
+        assert records(broker, "q") == 1
+        assert drain(peer) == [b"123456", b"1234", b""]
+
+    def test_what_consumers_take_needs_no_room(self, broker: AmqpBroker, peer: AmqpPeer) -> None:
+        self.declare(peer, x_max_length=1)
+        consumer = broker.connect()
+        consumer.call(commands.Basic.Qos(prefetch_count=3))
+        consumer.consume()
+        sent = [b"%d" % number for number in range(5)]
+        assert in_transaction(peer, sent) == self.PARTIAL
+        assert [each.body for each in consumer.receive_all()] == sent[:3]
+        assert drain(peer) == sent[3:4]
+        assert in_transaction(peer, [b"fits"]) == "Tx.CommitOk"
+
+    def test_dead_letters_of_what_is_refused_are_in_the_same_record(
+        self, broker: AmqpBroker, peer: AmqpPeer
+    ) -> None:
+        self.declare(
+            peer,
+            x_max_length=1,
+            x_overflow="reject-publish-dlx",
+            x_dead_letter_exchange="",
+            x_dead_letter_routing_key="dead",
+        )
+        assert in_transaction(peer, [b"0", b"1", b"2"]) == self.PARTIAL
+        assert records(broker, "q", "dead") == 1
+        broker.restart()
+        peer = broker.connect()
+        assert (drain(peer), drain(peer, "dead")) == ([b"0"], [b"1", b"2"])
+
+    def test_a_dead_letter_that_is_refused_may_be_another_one(
+        self, broker: AmqpBroker, peer: AmqpPeer
+    ) -> None:
+        to_dead = {"x-dead-letter-exchange": "", "x-overflow": "reject-publish-dlx"}
+        arguments = {**to_dead, "x-dead-letter-routing-key": "dead", **length(1)}
+        peer.declare("full", durable=True, arguments=arguments)
+        arguments["x-dead-letter-routing-key"] = "full"
+        peer.declare("q", durable=True, arguments=arguments)
+        assert in_transaction(peer, [b"0", b"1", b"2"]) == self.PARTIAL
+        assert records(broker, "q", "full", "dead") == 1
+        assert [drain(peer, name) for name in ("q", "full", "dead")] == [[b"0"], [b"1"], [b"2"]]
