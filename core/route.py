@@ -20,10 +20,10 @@ class Route:
     """The queues of a message; `id` names the durable ones of them in log records, 0 none.
 
     `by_header` says that another message which is sent there may go elsewhere, `by_message` that
-    this is so even if its header is the same. A route without queues is unroutable.
+    this is so even if its header is the same.
     """
 
-    waits: ClassVar[bool] = False  # Is a message for the timers, and for no queue yet?
+    waits: ClassVar[bool] = False  # Is a message for the timers, too?
 
     __slots__ = (
         "__weakref__",
@@ -56,6 +56,11 @@ class Route:
     def is_unroutable(self) -> bool:
         """Is a publisher to be told, who wants to be, that the message goes nowhere?"""
         return not self.queues
+
+    @property
+    def at_once(self) -> Route:
+        """The route to the queues that get the message now, if others get it later."""
+        return self
 
     def keeps(self, persistent: bool) -> bool:
         """Would a restart bring back a message that goes here?"""

@@ -2,7 +2,8 @@
 
 Where a message goes is decided when its time comes, by the topology of then; who may publish there,
 when it is accepted. An owner of timers is an exchange of the type `x-delayed-message`, with which
-they go, or (with no name) the virtual host at large.
+they go, and which sends on what it has delayed, however that came there; or (with no name) the
+virtual host at large, where messages are published anew.
 
 What the core stores for a message is
 
@@ -24,10 +25,10 @@ from core.route import DependsOn, Route
 from core.timer_record import Timer, TimerId
 from core.timers import DueTimer
 from gateway.delays.cron import Cron
-from gateway.delays.schedules import Schedule, find_exchange_delay
-from gateway.exchanges import delayed_exchanges
+from gateway.delays.schedules import Schedule
+from gateway.exchanges.delayed_exchanges import find_delay
 from gateway.exchanges.exchange import Exchange
-from gateway.messages import Header, Language, Message
+from gateway.messages import Header, Item, Language, Message
 
 if TYPE_CHECKING:
     from gateway.vhosts.virtual_host import VirtualHost
@@ -36,23 +37,34 @@ _EVERYWHERE = ""  # The owner of what is delayed at no exchange of its own.
 
 
 class DelayedRoute(Route):
-    """Where a message goes that is to be published later: to the timers, and nowhere yet.
+    """Where a message goes that is to be published later, too: to the timers.
 
-    At an exchange that delays, it counts as unroutable for a publisher who wants to be told.
+    `at_once` leads to the queues that get it now; `delays` are the exchanges that send it on later,
+    and when. For a publisher who wants to be told, they count as nowhere.
     """
 
     waits = True
 
-    def __init__(self, schedule: Schedule, exchange: str, more_keys: Sequence[str]) -> None:
-        super().__init__((), 0, DependsOn.HEADER)
-        self.schedule = schedule
-        self.exchange = exchange
+    def __init__(
+        self,
+        at_once: Route,
+        delays: Sequence[tuple[str, Schedule]],
+        more_keys: Sequence[str],
+    ) -> None:
+        super().__init__(at_once.queues, at_once.id, DependsOn.HEADER)
+        self._at_once = at_once
+        self.delays = delays
         self.more_keys = more_keys
+
+    @property
+    def at_once(self) -> Route:
+        """See the class."""
+        return self._at_once
 
     @property
     def is_unroutable(self) -> bool:
         """As RabbitMQ's plugin has it; who asks for a delay in our words knows of it."""
-        return self.exchange != _EVERYWHERE
+        return super().is_unroutable and all(name != _EVERYWHERE for name, _ in self.delays)
 
     def keeps(self, persistent: bool) -> bool:
         """Timers survive a restart, whatever they publish then."""
@@ -119,33 +131,28 @@ class Delays:
     def route(
         self, exchange: Exchange, more_keys: Sequence[str], header: Header
     ) -> DelayedRoute | None:
-        """The route of a message that is to be published later; None if it is not.
+        """The route of a message that asks to be published later; None if it does not.
 
-        Raises `PreconditionFailedError`.
+        What the exchange delays it need not ask for. Raises `PreconditionFailedError`.
         """
-        delayed = self.route_at(exchange, more_keys, header)
-        if delayed is None and (schedule := header.language.find_schedule(header)) is not None:
-            return DelayedRoute(schedule, _EVERYWHERE, more_keys)
-        return delayed
-
-    def route_at(
-        self, exchange: Exchange, more_keys: Sequence[str], header: Header
-    ) -> DelayedRoute | None:
-        """The same, only by what the exchange does."""
-        if exchange.type != delayed_exchanges.TYPE:
+        if find_delay(exchange, header) is not None:
             return None
-        schedule = find_exchange_delay(header.properties.headers)
-        return None if schedule is None else DelayedRoute(schedule, exchange.name, more_keys)
+        schedule = header.language.find_schedule(header)
+        if schedule is None:
+            return None
+        return DelayedRoute(self._broker.route(()), [(_EVERYWHERE, schedule)], more_keys)
 
-    def add(self, items: Iterable[tuple[Route, Message, bytes]]) -> bool:
+    def add(self, items: Iterable[Item]) -> bool:
         """Keep those that are to be published later, as one record of the log; are there any?
 
         Raises `OSError` if the disk refuses.
         """
         timers = [
-            self._timer(route, message, stored)
+            self._timer(exchange, schedule, route.more_keys, message, stored)
             for route, message, stored in items
-            if isinstance(route, DelayedRoute) and self._is_there(route.exchange)
+            if isinstance(route, DelayedRoute)
+            for exchange, schedule in route.delays
+            if self._is_there(exchange)
         ]
         if timers:
             self._broker.timers.append(timers)
@@ -183,9 +190,10 @@ class Delays:
 
     def publish(self, due: Sequence[DueTimer], on_stored: Callable[[], None]) -> None:
         """Publish messages; call back when that is stored. Raises `OSError`: all come again."""
-        items: list[tuple[Route, Message, bytes]] = []
+        items: list[Item] = []
         again: list[Timer] = []
         routes: dict[tuple[str, ...], Route] = {}
+        names = {id: exchange for exchange, id in self._owners.items()}
         for timer in due:
             try:
                 language, plan, stored = self._open(timer)
@@ -193,7 +201,8 @@ class Delays:
             except CorruptRecordError as error:
                 self._report(timer, error)
                 continue
-            items.append((self._route(message, plan, routes), message, due_form))
+            exchange = names[timer.owner] or message[0].exchange
+            items.append((self._route(exchange, message, plan, routes), message, due_form))
             if (following := self._following(timer, plan, stored)) is not None:
                 again.append(following)
         runs = [list(run) for _, run in groupby(items, lambda item: item[1][1].language.number)]
@@ -208,19 +217,21 @@ class Delays:
 
     # The rest is private
 
-    def _route(self, message: Message, plan: _Plan, routes: dict[tuple[str, ...], Route]) -> Route:
-        """Where a message goes by now; `routes` are those of the same batch."""
+    def _route(
+        self, exchange: str, message: Message, plan: _Plan, routes: dict[tuple[str, ...], Route]
+    ) -> Route:
+        """Where a message goes by now from an exchange; `routes` are those of the same batch."""
         envelope, header, _ = message
         keys = (envelope.routing_key, *plan.more_keys)
-        route = routes.get((envelope.exchange, *keys))
+        route = routes.get((exchange, *keys))
         if route is None:
-            exchange = self._virtual_host.exchanges.get(envelope.exchange)
-            if exchange is None:
-                return self._virtual_host.route_to((), DependsOn.KEY, header)
-            found, depends_on = self._virtual_host.find_targets(exchange, keys, header)
-            route = self._virtual_host.route_to(found, depends_on, header)
+            source = self._virtual_host.exchanges.get(exchange)
+            if source is None:
+                return self._broker.route(())
+            found = self._virtual_host.find_targets(source, keys, header)
+            route = self._virtual_host.route_to(found, header, plan.more_keys)
             if not route.by_header:
-                routes[envelope.exchange, *keys] = route
+                routes[exchange, *keys] = route
         return route
 
     def _show(self, timer: DueTimer, names: Mapping[int, str]) -> DelayedMessage | None:
@@ -232,18 +243,24 @@ class Delays:
             self._report(timer, error)
             return None
 
-    def _timer(self, route: DelayedRoute, message: Message, stored: bytes) -> Timer:
+    def _timer(
+        self,
+        exchange: str,
+        schedule: Schedule,
+        more_keys: Sequence[str],
+        message: Message,
+        stored: bytes,
+    ) -> Timer:
         now_ms = int(self._virtual_host.clock.seconds() * 1000)
-        schedule = route.schedule
         plan = _Plan(
-            tuple(route.more_keys),
+            tuple(more_keys),
             schedule.period_ms,
             schedule.repeat_count,
             schedule.cron.text if schedule.cron is not None else "",
         )
         return Timer(
             schedule.first_ms(now_ms),
-            self._owner(route.exchange),
+            self._owner(exchange),
             message[1].language.number,
             _join(plan, stored),
         )

@@ -13,11 +13,11 @@ from twisted.logger import Logger
 
 from core.broker import Broker
 from core.light_queue import LightQueue
-from core.route import DependsOn
 from gateway.exchanges.bindings import Destination
 from gateway.exchanges.exchange import Exchange
 from gateway.messages import Language, Message, writing_language
 from gateway.queues.queue import Queue
+from gateway.vhosts.routing import Found
 
 if TYPE_CHECKING:
     from core.route import Route
@@ -90,13 +90,10 @@ class Keepers:
 
     def _route(self, destination: Destination, message: Message) -> Route:
         envelope, header, _ = message
-        queues, depends_on = [], DependsOn.KEY
         if isinstance(destination, Queue):
-            queues.append(destination)
-        else:
-            keys = (envelope.routing_key,)
-            queues, depends_on = self._virtual_host.find_targets(destination, keys, header)
-        return self._virtual_host.route_to(queues, depends_on, header)
+            return self._virtual_host.route_to(Found([destination]), header)
+        found = self._virtual_host.find_targets(destination, (envelope.routing_key,), header)
+        return self._virtual_host.route_to(found, header)
 
     def _declare(self, exchange: Exchange, kind: str) -> LightQueue:
         document = [exchange.virtual_host, exchange.name, False, {}, {kind: True}]

@@ -85,14 +85,11 @@ class DeadLetters:
         now_s = int(self._virtual_host.clock.seconds())
         properties = _with_death(queue, message, reason, now_s)
         dead, stored = language.encode(exchange.name, keys[0], properties, message[2])
-        delayed = self._virtual_host.delays.route_at(exchange, keys[1:], dead[1])
-        if delayed is not None:
-            return _Letter((delayed, dead, stored), True)
-        queues, depends_on = self._virtual_host.find_targets(exchange, keys, dead[1])
-        is_routable = bool(queues)
+        found = self._virtual_host.find_targets(exchange, keys, dead[1])
+        is_routable = bool(found.queues or found.delays)
         if reason != REJECTED:
-            self._leave_circles(queues, dead)
-        route = self._virtual_host.route_to(queues, depends_on, dead[1])
+            self._leave_circles(found.queues, dead)
+        route = self._virtual_host.route_to(found, dead[1], keys[1:])
         return _Letter((route, dead, stored), is_routable)
 
     def _leave_circles(self, queues: list[Queue], dead: Message) -> None:

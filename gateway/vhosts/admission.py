@@ -7,7 +7,7 @@ can then be one append. A message that a queue refuses still goes to its other q
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import groupby
 
 from core.broker import Broker
 from core.light_queue import LightQueue
@@ -18,7 +18,10 @@ from gateway.queues.room import Room
 
 
 class Admission:
-    """That of one batch. `refused` are the positions of what not all queues took."""
+    """That of one batch. `refused` are the positions of what not all queues took.
+
+    What is to be published later as well is asked for as far as it goes somewhere now.
+    """
 
     def __init__(
         self, broker: Broker, queue_of: Mapping[LightQueue, Queue], items: Sequence[Item]
@@ -26,27 +29,21 @@ class Admission:
         self._broker = broker
         self._queue_of = queue_of
         self._rooms: dict[Queue, Room] = {}
-        self._letters: list[Item] = []
-        self._items: list[Item] = []
-        self._admitted_letters: list[Item] = []
+        self.asked = list(items)  # Dead letters of what is refused follow.
+        self._admitted: list[Item] = []
         self.refused: list[int] = []
-        for position, (route, message, stored) in enumerate(items):
-            admitting = self._admit(route, message)
-            if admitting is not route:
-                self.refused.append(position)
-            self._items.append((admitting, message, stored))
         # A dead letter may be refused in its turn, and another one be made of it.
-        for route, message, stored in self._letters:
-            self._admitted_letters.append((self._admit(route, message), message, stored))
+        for position, (route, message, stored) in enumerate(self.asked):
+            at_once = route.at_once
+            admitting = self._admit(at_once, message)
+            if admitting is not at_once and position < len(items):
+                self.refused.append(position)
+            self._admitted.append((admitting, message, stored))
 
     def batches(self) -> Iterator[list[Item]]:
         """What is to be appended: all at once, if dead letters are in the language of the rest."""
-        languages = {item[1][1].language.number for item in chain(self._items, self._letters)}
-        if len(languages) <= 1:
-            yield [*self._items, *self._admitted_letters]
-        else:
-            yield self._items
-            yield self._admitted_letters
+        for _, run in groupby(self._admitted, lambda item: item[1][1].language.number):
+            yield list(run)
 
     def _admit(self, route: Route, message: Message) -> Route:
         """The route to those of the queues that take the message."""
@@ -66,5 +63,5 @@ class Admission:
             room = self._rooms[queue] = queue.room()
         if room.takes(message):
             return True
-        self._letters += queue.refuse(message)
+        self.asked += queue.refuse(message)
         return False

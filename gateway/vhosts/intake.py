@@ -53,15 +53,13 @@ class Intake:
 
         Delayed ones are a record of their own.
         """
-        special = [item[0] for item in items if item[0].waits or item[0].guarded]
-        if not any(route.guarded for route in special):
-            is_kept = bool(special) and self._delays.add(items)
-            is_kept |= self._append(items)
-            refused: list[int] = []
-        else:
+        refused: list[int] = []
+        if any(item[0].waits or item[0].guarded for item in items):
             admission = Admission(self._broker, self._routes.queues, items)
             is_kept = self._append_admitted(admission)
             refused = admission.refused
+        else:
+            is_kept = self._append(items)
         if on_stored is not None:
             self._when_stored(is_kept, on_stored)
         return refused
@@ -93,9 +91,8 @@ class Intake:
 
     def _append_admitted(self, admission: Admission) -> bool:
         """Append what the queues take; will a restart bring anything of it back?"""
-        is_kept = False
+        is_kept = self._delays.add(admission.asked)
         for items in admission.batches():
-            is_kept |= self._delays.add(items)
             is_kept |= self._append(items)
         return is_kept
 

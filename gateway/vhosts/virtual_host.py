@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
 from core.broker import Broker
 from core.light_queue import LightQueue
-from core.route import DependsOn, Route
-from gateway.delays.delays import Delays
+from core.route import Route
+from gateway.delays.delays import DelayedRoute, Delays
 from gateway.errors import (
     AccessRefusedError,
     NotFoundError,
@@ -41,7 +41,7 @@ from gateway.values import type_name, type_names, with_types
 from gateway.vhosts.intake import Intake
 from gateway.vhosts.missing import Missing
 from gateway.vhosts.route_table import RouteTable
-from gateway.vhosts.routing import find_queues
+from gateway.vhosts.routing import Found, find_targets
 from gateway.vhosts.topology import Topology
 
 
@@ -385,20 +385,23 @@ class VirtualHost:
             delayed = self.delays.route(found, more_keys, header)
             if delayed is not None:
                 return delayed
-        queues, depends_on = self.find_targets(found, (routing_key, *more_keys), header)
-        return self.route_to(queues, depends_on, header)
+        return self.route_to(
+            self.find_targets(found, (routing_key, *more_keys), header), header, more_keys
+        )
 
     def find_targets(
         self, exchange: Exchange, routing_keys: Sequence[str], header: Header | None
-    ) -> tuple[list[Queue], DependsOn]:
-        """The queues that an exchange leads to, and what of the message had a say in it."""
-        return find_queues(self, exchange, routing_keys, header)
+    ) -> Found:
+        """Where an exchange leads to."""
+        return find_targets(self, exchange, routing_keys, header)
 
-    def route_to(
-        self, queues: Iterable[Queue], depends_on: DependsOn, header: Header | None
-    ) -> Route:
-        """The route of a message to these queues; in some its priority has a say."""
-        return self._routes.route(queues, depends_on, header)
+    def route_to(self, found: Found, header: Header | None, more_keys: Sequence[str] = ()) -> Route:
+        """The route of a message to what was found; in some queues its priority has a say."""
+        route = self._routes.route(found.queues, found.depends_on, header)
+        if not found.delays:
+            return route
+        delays = [(exchange.name, schedule) for exchange, schedule in found.delays]
+        return DelayedRoute(route, delays, more_keys)
 
     # Topics, as native clients see them
 

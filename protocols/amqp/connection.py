@@ -257,10 +257,10 @@ class AmqpConnection:
 
     def append(self, route: Route, message: Message, stored: bytes, durable: bool) -> bool:
         """Append one message; False if a queue refused it because it is full."""
-        if route.waits:
+        if route.waits and not route.queues:
             self._delayed.append((route, message, stored))
             return True
-        if route.guarded:
+        if route.waits or route.guarded:
             return not self.virtual_host.intake.publish([(route, message, stored)])
         if message[1].may_expire:
             self._expect_expiry(route)

@@ -296,7 +296,7 @@ class Publishing:
                 route = self._route(target.envelope, header)
         except (FieldError, GatewayError, OSError):
             return None  # Said again, and answered, by the general path.
-        if not route.queues or route.guarded or not self._is_plain(raw_header):
+        if route.is_unroutable or route.waits or route.guarded or not self._is_plain(raw_header):
             return None
         if header.may_expire:
             self._expect_expiry(route)
