@@ -58,6 +58,7 @@ class LightQueue:
         "group_offsets",
         "guarded",
         "id",
+        "is_target",
         "keeps_all",
         "window",
     )
@@ -77,6 +78,7 @@ class LightQueue:
         self.group_offsets: dict[str, int] = {}
         self.deleted = False
         self.guarded = False  # Must whoever appends ask the layer above first?
+        self.is_target = True  # Has a message that goes only here found somebody?
         self.keeps_all = False  # Does it keep over a restart what is not persistent, too?
         self._keeps_for_groups = True  # Does it hold what other groups have not read yet?
         self.counts_returns = False  # Does a restart know how often each message came back?

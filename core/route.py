@@ -55,7 +55,7 @@ class Route:
     @property
     def is_unroutable(self) -> bool:
         """Is a publisher to be told, who wants to be, that the message goes nowhere?"""
-        return not self.queues
+        return not any(queue.is_target for queue in self.queues)
 
     @property
     def at_once(self) -> Route:

@@ -108,4 +108,5 @@ class Keepers:
     def _history(self, exchange: Exchange, light: LightQueue) -> Queue:
         queue = self._queue(exchange, light, {"x-max-length": exchange.history_length})
         light.keeps_all = True
+        light.is_target = False
         return queue

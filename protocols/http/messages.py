@@ -72,7 +72,7 @@ def publish(call: Call) -> Any:
     route = call.entered.route(envelope.exchange, envelope.routing_key, header)
     message = (envelope, header, _parse_payload(body))
     call.entered.intake.publish([(route, message, encode_stored(message))])
-    return {"routed": bool(route.queues)}
+    return {"routed": bool(route.queues) and not route.is_unroutable}
 
 
 def _parse_properties(call: Call, body: PropertiesBody | list[Any]) -> Properties:

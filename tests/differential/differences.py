@@ -164,10 +164,6 @@ DIFFERENCES: tuple[Difference, ...] = (
         reason="Versions differ, or do it later: see [quorum queues](amqp.md#quorum-queues).",
     ),
     Difference(
-        when="A mandatory message that only the history of an `x-recent-history` exchange gets",
-        reason="RabbitMQ returns it; to us it has arrived.",
-    ),
-    Difference(
         when="Several destinations of an `x-random` or `x-consistent-hash` exchange",
         reason="Which one it is is chance, or a hash of RabbitMQ's own.",
     ),

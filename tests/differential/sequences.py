@@ -298,8 +298,7 @@ class _Author:
             key,
             size,
             self.properties(),
-            # Of histories, see `differences`.
-            mandatory=self.happens(0 if exchange and self.features.plugin_types else 25),
+            mandatory=self.happens(25),
             immediate=self.happens(1),
             # Large ones come singly: see `differences`.
             count=self.pick((1, 1, 1, 2, 3, 7)) if size <= 1000 else 1,

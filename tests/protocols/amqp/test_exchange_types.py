@@ -85,6 +85,22 @@ def test_a_new_binding_gets_what_was_sent_before(broker: AmqpBroker, peer: AmqpP
     assert broker.virtual_host.exchanges["x"].history is not None
 
 
+def test_what_is_only_kept_is_returned_if_it_is_mandatory(peer: AmqpPeer) -> None:
+    """As RabbitMQ 3.10.8 has it, also through another exchange; the alternate exchange gets it."""
+    declare(peer, HISTORY)
+    declare(peer, "fanout", "y")
+    peer.call(commands.Exchange.Bind(destination="x", source="y", routing_key=""))
+    for exchange, body in (("x", b"1"), ("y", b"2")):
+        peer.publish("k", body, exchange=exchange, mandatory=True)
+        (returned,) = peer.receive_all()
+        assert (returned.name, returned.body) == ("Basic.Return", body)
+    peer.publish("k", b"nobody asks", exchange="x")
+    bind(peer, "q")
+    assert held(peer, "q") == [b"1", b"2", b"nobody asks"]
+    peer.publish("k", b"routed", exchange="x", mandatory=True)
+    assert peer.receive_all() == []
+
+
 def test_what_it_keeps_goes_through_the_exchange_that_is_bound(peer: AmqpPeer) -> None:
     declare(peer, HISTORY)
     declare(peer, "topic", "y")
