@@ -145,6 +145,11 @@ class CommitLog:
         """Where the segment ends that this log offset lies in."""
         return self._segments[bisect_right(self._bases, log_offset) - 1].end
 
+    def next_segment_base(self, log_offset: int) -> int | None:
+        """Where the first segment behind this log offset begins, if there is one."""
+        index = bisect_right(self._bases, log_offset)
+        return self._bases[index] if index < len(self._bases) else None
+
     def holds(self, log_offset: int) -> bool:
         """Is the byte at this log offset still there?"""
         index = bisect_right(self._bases, log_offset) - 1

@@ -25,13 +25,12 @@ from core.consume_queue import ConsumeQueue
 from core.errors import CorruptRecordError
 from core.group_commit import sync_files
 from core.log_marks import LogMarks
+from core.log_rows import equal_runs, find_record
 from core.progress import Entry, Kind, Progress
-from core.record import HEADER_SIZE, MAGIC, ROW_SIZE, decode, decode_header, decode_rows
+from core.record import HEADER_SIZE, ROW_SIZE, decode, decode_header, decode_rows
 from core.timer_record import TIMERS
 from core.timer_recovery import KINDS, TimerRecovery
 
-_MAGIC = MAGIC.to_bytes(4, "big")
-_MAGIC_POSITION = 4  # Of the magic within a record.
 _CHUNK_SIZE = 4 << 20
 
 _log = Logger()
@@ -205,7 +204,7 @@ class Recovery:
         while start < end:
             stop = min(end, self._commit_log.segment_end(start))
             if stop <= start:  # Behind the end of a segment: the next one is not here.
-                start = _next_segment(self._commit_log, start) or end
+                start = self._commit_log.next_segment_base(start) or end
                 continue
             data = self._commit_log.read(start, min(stop - start, _CHUNK_SIZE))
             header = decode_header(data)
@@ -228,16 +227,10 @@ class Recovery:
 
     def _dispatch(self, log_offset: int, route_ids: tuple[int, ...]) -> None:
         """Append a record's runs of equal routes to their queues, as the live broker did."""
-        first, count = 0, len(route_ids)
-        while first < count:
-            route_id = route_ids[first]
-            end = first + 1
-            while end < count and route_ids[end] == route_id:
-                end += 1
+        for route_id, first, count in equal_runs(route_ids):
             for id in self._queue_ids.get(route_id, ()):
                 if self._is_queue(id):
-                    self._queue(id).append(log_offset, first, end - first)
-            first = end
+                    self._queue(id).append(log_offset, first, count)
 
 
 def _rows_that_fill(data: bytes, size: int) -> tuple[int, ...]:
@@ -250,40 +243,3 @@ def _rows_that_fill(data: bytes, size: int) -> tuple[int, ...]:
         if size <= HEADER_SIZE:
             break
     return tuple(route_ids) if size == HEADER_SIZE else ()
-
-
-def find_record(log: CommitLog, start: int, stop: int) -> int | None:
-    """The log offset of the first whole record that begins at `start` to `stop`, if any does."""
-    position = start
-    while position <= stop:
-        chunk = log.read(position, _CHUNK_SIZE)
-        if not chunk:  # A segment may be gone, or shorter than it was.
-            following = _next_segment(log, position)
-            if following is None:
-                return None
-            position = following
-            continue
-        at = chunk.find(_MAGIC)
-        while at >= 0:
-            found = position + at - _MAGIC_POSITION
-            if start <= found <= stop and _is_whole_record(log, found):
-                return found
-            at = chunk.find(_MAGIC, at + 1)
-        position += max(1, len(chunk) - HEADER_SIZE) if len(chunk) > HEADER_SIZE else len(chunk)
-    return None
-
-
-def _next_segment(log: CommitLog, log_offset: int) -> int | None:
-    """Where the first segment behind this log offset begins, if there is one."""
-    return next((segment.base for segment in log.segments if segment.base > log_offset), None)
-
-
-def _is_whole_record(log: CommitLog, log_offset: int) -> bool:
-    header = decode_header(log.read(log_offset, HEADER_SIZE))
-    if header is None or header.log_offset != log_offset:
-        return False
-    try:
-        decode(log.read(log_offset, header.size), header)
-    except CorruptRecordError:
-        return False
-    return True

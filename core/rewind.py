@@ -20,10 +20,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from core.commit_log import CommitLog
 from core.consume_queue import VOLATILE_BASE
 from core.light_queue import LightQueue
-from core.record import HEADER_SIZE, ROW_SIZE, RecordHeader, decode_header, decode_rows
-from core.recovery import find_record
+from core.log_rows import LogRows, equal_runs
+from core.record import RecordHeader
 
-_PIECE_SIZE = 256 << 10
 _PIECES_COUNT = 4  # So many are read before others have their turn: more than they append then.
 
 # Log offset of the record, the first message in it, how many: consecutive messages of one queue.
@@ -98,7 +97,7 @@ class Rewind:
         self._queue_ids = queue_ids
         self._clock = clock
         self._done = done
-        self._position = start
+        self._rows = LogRows(log, start, target.wants)
         self._found: dict[int, list[Found]] = {queue.id: [] for queue in queues}
         self._call: IDelayedCall | None = None
 
@@ -108,7 +107,7 @@ class Rewind:
         try:
             for _ in range(_PIECES_COUNT):
                 self._read_piece()
-                if self._position >= self._end():
+                if self._rows.position >= self._end():
                     break
             else:
                 self._call = self._clock.callLater(0, self.begin)
@@ -136,39 +135,12 @@ class Rewind:
         return queue.index.first_below(VOLATILE_BASE) or (self._log.end, 0)
 
     def _read_piece(self) -> None:
-        """Look at the records in the next piece of the log."""
-        position, end = self._position, self._log.end
-        data = self._log.read(position, _PIECE_SIZE)
-        at = 0
-        while (header := decode_header(data, at)) is not None:
-            if header.log_offset != position + at:
-                break
-            rows_end = at + HEADER_SIZE + header.message_count * ROW_SIZE
-            if rows_end > len(data):
-                if at:
-                    break
-                data = self._log.read(position, rows_end)
-            if self._target.wants(header):
-                self._collect(header, decode_rows(data, header, at)[0])
-            at += header.size
-        if at == 0 and position < end:
-            # A segment is gone, or damaged: go on where a record begins.
-            found = find_record(self._log, position + 1, end)
-            at = (end if found is None else found) - position
-        self._position = position + at
-
-    def _collect(self, header: RecordHeader, route_ids: Sequence[int]) -> None:
-        """Note the runs of equal routes that lead to the queues."""
-        first, count = 0, len(route_ids)
-        while first < count:
-            route_id = route_ids[first]
-            stop = first + 1
-            while stop < count and route_ids[stop] == route_id:
-                stop += 1
-            for id in self._queue_ids.get(route_id, ()):
-                if id in self._found:
-                    self._found[id].append((header.log_offset, first, stop - first))
-            first = stop
+        """Note what the next piece of the log has of the queues."""
+        for log_offset, route_ids in self._rows.read_piece():
+            for route_id, first, count in equal_runs(route_ids):
+                for id in self._queue_ids.get(route_id, ()):
+                    if id in self._found:
+                        self._found[id].append((log_offset, first, count))
 
     def _apply(self, queue: LightQueue) -> int:
         """Rewind one queue, now that all is found; return how many messages more are ready."""
