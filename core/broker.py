@@ -13,14 +13,14 @@ from typing import Any
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from core.checkpoint import Checkpoint, QueueCheckpoint
+from core.checkpoint import VERSION, Checkpoint, QueueCheckpoint
 from core.checkpointing import Checkpointing
-from core.consume_queue import VOLATILE_BASE
 from core.fair_lanes import FairLanes
 from core.flushing import Flushing
 from core.group_commit import RunBlocking
 from core.housekeeping import Housekeeping
 from core.ids import Ids
+from core.index_log import IndexLog
 from core.indexing import Indexing
 from core.lanes import AnyQueue, Lanes
 from core.light_queue import LightQueue
@@ -28,11 +28,13 @@ from core.log_marks import LogMarks
 from core.metadata import Metadata, sync_directory
 from core.options import BrokerOptions
 from core.progress import Progress
+from core.rebuild import rebuild_one
 from core.record import Buffer
 from core.recovery import Recovery
 from core.rewind import Rewind, SinceTime, Target
 from core.route import DependsOn, Route
 from core.routes import Routes
+from core.spilling import Spilling
 from core.store import Store
 from core.timer_index import TimerIndex
 from core.timer_record import TIMERS
@@ -72,7 +74,14 @@ class Broker:
             self._timer_index, self._store.commit_log, self._progress, clock,
             self._append_timers, self.turn.end,
         )  # fmt: skip
-        self._indexing = Indexing(self._store, self.turn)
+        self._index_log = IndexLog(
+            directory / "index", options.stretch_run_count,
+            lambda queue_id, lost: rebuild_one(
+                self._store.commit_log, self._routes.queue_ids, queue_id, lost
+            ),
+        )  # fmt: skip
+        self._spilling = Spilling(self._index_log, self.queues, options.runs_in_memory)
+        self._indexing = Indexing(self._store, self.turn, self._spilling)
         self._marks = LogMarks(self._store)
         self._flushing = Flushing(
             self._store.commit_log, self._metadata, self._progress, self._timer_index, clock,
@@ -81,7 +90,8 @@ class Broker:
         self._commit = self._flushing.commit
         self._checkpointing = Checkpointing(
             directory / "checkpoint", options.checkpoint_distance, self._capture, self._covered,
-            self._store.commit_log, self._progress, self._timer_index, self._commit, run_blocking,
+            self._store.commit_log, self._progress, self._timer_index, self._index_log,
+            self._commit, run_blocking,
         )  # fmt: skip
         self._rewinds: dict[Rewind, None] = {}
         self._housekeeping = Housekeeping(
@@ -109,6 +119,7 @@ class Broker:
             self._store.commit_log,
             self._routes.queue_ids,
             lambda id: str(id) in known_queues or str(id) in known_lanes,
+            self._index_log,
             timer_recovery,
             self._marks,
         )
@@ -160,6 +171,7 @@ class Broker:
         self._flushing.finish()
         self.timers.stored()
         self._checkpointing.finish(number)
+        self._index_log.close()
         self._progress.close()
         self._metadata.close()
         self._store.close()
@@ -407,6 +419,7 @@ class Broker:
 
     def _capture(self, progress_number: int) -> Checkpoint:
         """The checkpoint of this moment."""
+        self._spilling.spill_long()
         queues = {}
         group_offsets = {}
         for id, queue in self.queues.items():
@@ -418,12 +431,19 @@ class Broker:
                 window.floor,
                 window.delivered_end,
                 window.settled.in_order(),
-                queue.index.to_bytes(VOLATILE_BASE),
+                queue.index.to_bytes(),
                 window.delivery_counts if queue.counts_returns else {},
+                queue.index.stretches_to_bytes(),
             )
             for group, offset in queue.group_offsets.items():
                 group_offsets[self._group_ids[id][group]] = offset
         timers = self._timer_index.checkpoint(self.timers.firing)
         return Checkpoint(
-            1, self.log_end, progress_number, queues, group_offsets, self._marks.offsets, timers
+            VERSION,
+            self.log_end,
+            progress_number,
+            queues,
+            group_offsets,
+            self._marks.offsets,
+            timers,
         )

@@ -17,6 +17,8 @@ from core.journal import decode_events, encode_event
 from core.metadata import sync_directory
 from core.timer_index import TimersCheckpoint
 
+VERSION = 2  # Version 1 knew no stretches.
+
 
 class QueueCheckpoint(msgspec.Struct, array_like=True):
     """One queue: its index as in `consume_queue`, its window as in `window`."""
@@ -27,12 +29,13 @@ class QueueCheckpoint(msgspec.Struct, array_like=True):
     settled: list[tuple[int, int]]
     runs: bytes
     return_counts: dict[int, int] = msgspec.field(default_factory=dict)
+    stretches: bytes = b""  # What of the index is in files: see `stretch`.
 
 
 class Checkpoint(msgspec.Struct, array_like=True):
     """Everything that recovery begins with."""
 
-    version: int = 1
+    version: int = VERSION
     log_offset: int = 0
     progress_number: int = 0
     queues: dict[int, QueueCheckpoint] = msgspec.field(default_factory=dict)
@@ -54,7 +57,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             checkpoint = msgspec.msgpack.decode(event, type=Checkpoint)
         except msgspec.MsgspecError as error:
             raise StoreFormatError(f"{path}: the checkpoint cannot be read: {error}") from error
-        if checkpoint.version != 1:
+        if checkpoint.version not in (1, VERSION):
             raise StoreFormatError(f"{path}: version {checkpoint.version} is not known")
         return checkpoint
     raise StoreFormatError(f"{path}: the checkpoint is damaged")

@@ -9,7 +9,8 @@ from twisted.logger import Logger
 
 from core.checkpoint import Checkpoint, encode_checkpoint, read_checkpoint, replace_checkpoint
 from core.commit_log import CommitLog
-from core.group_commit import Done, GroupCommit, RunBlocking
+from core.group_commit import Done, GroupCommit, RunBlocking, sync_files
+from core.index_log import IndexLog
 from core.progress import Progress
 from core.timer_index import TimerIndex
 
@@ -32,6 +33,7 @@ class Checkpointing:
         log: CommitLog,
         progress: Progress,
         timer_index: TimerIndex,
+        index_log: IndexLog,
         commit: GroupCommit,
         run_blocking: RunBlocking,
     ) -> None:
@@ -42,6 +44,7 @@ class Checkpointing:
         self._commit_log = log
         self._progress = progress
         self._timer_index = timer_index
+        self._index_log = index_log
         self._commit = commit
         self._run_blocking = run_blocking
         self._log_offset = 0  # Of the newest one.
@@ -76,6 +79,8 @@ class Checkpointing:
         log_offset = self._log_offset = self._commit_log.end
         content = encode_checkpoint(self._capture(number))
         spent = self._timer_index.spent()
+        index_files, index_end = self._index_log.begin_sync()
+        dead = self._index_log.dead()
         self._size = len(content)
 
         def replaced(error: BaseException | None) -> None:
@@ -83,6 +88,8 @@ class Checkpointing:
             if error is None:
                 self._progress.delete_before(number)
                 self._timer_index.forget(spent)
+                self._index_log.synced(index_end)
+                self._index_log.drop(dead)
                 self._covered(log_offset)
             else:
                 self._log.error("no checkpoint could be written: {error}", error=error)
@@ -91,13 +98,18 @@ class Checkpointing:
             if self._waiting:  # For something that this one did not know.
                 self.begin()
 
+        def write() -> None:
+            sync_files(index_files)
+            replace_checkpoint(self._path, content)
+
         # Not before the log itself is durable up to here.
-        self._commit.when_durable(
-            lambda: self._run_blocking(lambda: replace_checkpoint(self._path, content), replaced)
-        )
+        self._commit.when_durable(lambda: self._run_blocking(write, replaced))
 
     def finish(self, number: int) -> None:
         """Write the last one, now that all is flushed. Blocks."""
-        replace_checkpoint(self._path, encode_checkpoint(self._capture(number)))
+        content = encode_checkpoint(self._capture(number))
+        sync_files(self._index_log.begin_sync()[0])
+        replace_checkpoint(self._path, content)
         self._progress.delete_before(number)
         self._timer_index.forget(self._timer_index.spent())
+        self._index_log.drop(self._index_log.dead())

@@ -141,6 +141,10 @@ class CommitLog:
         size = min(size, segment.end - log_offset)
         return os.pread(segment.fd, size, log_offset - segment.base) if size > 0 else b""
 
+    def segment_base(self, log_offset: int) -> int:
+        """Where the segment begins that this log offset lies in."""
+        return self._bases[bisect_right(self._bases, log_offset) - 1]
+
     def segment_end(self, log_offset: int) -> int:
         """Where the segment ends that this log offset lies in."""
         return self._segments[bisect_right(self._bases, log_offset) - 1].end

@@ -8,25 +8,32 @@ array:
 
 Offsets may have gaps between runs (what was not kept over a restart); never overlaps. The index is
 derived data: it is rebuilt from the log and the checkpoint.
+
+The older part of a long index may be in files (see `stretches`): then all in memory is newer.
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from core.errors import OffsetOutOfRangeError
 
+if TYPE_CHECKING:
+    from core.stretch import Stretch
+    from core.stretches import Stretches
+
 VOLATILE_BASE = 1 << 62  # Log offsets from here on are of transient batches: serial numbers.
-_WIDTH = 3
+RUN_WIDTH = 3
+RUN_SIZE = RUN_WIDTH * 8
 _COUNT_MASK = (1 << 31) - 1
-_TRANSIENT = 1 << 31  # Beside the count: in a record of the log, but no restart brings it back.
+TRANSIENT = 1 << 31  # Beside the count: in a record of the log, but no restart brings it back.
 # Runs of one message each, as the third number of an entry, by their place in the record.
 SINGLES = tuple(range(1, 4096 << 32, 1 << 32))
-_TRIM_SIZE_MIN = 64 * _WIDTH  # Many queues are idle: what was read takes little room in each.
+_TRIM_SIZE_MIN = 64 * RUN_WIDTH  # Many queues are idle: what was read takes little room in each.
 
 
 # Queue offset of the first message, log offset of its record, its place there, message count.
@@ -39,12 +46,29 @@ def unpack_place(packed: int) -> tuple[int, int]:
     return packed >> 32, packed & _COUNT_MASK
 
 
+def message_count(packed: int) -> int:
+    """How many messages an entry is of, by its third number."""
+    return packed & _COUNT_MASK
+
+
+def without_transient(runs: array[int]) -> array[int]:
+    """The runs that a restart brings back."""
+    kept = array("q")
+    for position in range(0, len(runs), RUN_WIDTH):
+        if runs[position + 1] < VOLATILE_BASE and not runs[position + 2] & TRANSIENT:
+            kept.extend(runs[position : position + RUN_WIDTH])
+    return kept
+
+
 class ConsumeQueue:
     """The runs of one queue, oldest first. Appending and reading in order are O(1)."""
 
-    __slots__ = ("_has_transient", "_head", "_hint", "_runs", "max_offset")
+    __slots__ = ("_has_transient", "_head", "_hint", "_older", "_runs", "max_offset")
 
-    def __init__(self, max_offset: int = 0, runs: bytes = b"") -> None:
+    def __init__(
+        self, max_offset: int = 0, runs: bytes = b"", older: Stretches | None = None
+    ) -> None:
+        self._older = older  # What is in files, if anything is.
         self._runs = array("q")
         self._runs.frombytes(runs)
         self._head = 0  # Position in the array of the oldest run that counts.
@@ -53,11 +77,14 @@ class ConsumeQueue:
         self.max_offset = max_offset
 
     def __len__(self) -> int:
-        return (len(self._runs) - self._head) // _WIDTH
+        """How many runs are in memory."""
+        return (len(self._runs) - self._head) // RUN_WIDTH
 
     @property
     def min_offset(self) -> int:
         """The queue offset of the oldest message; `max_offset` if there is none."""
+        if self._older is not None:
+            return self._older.start
         runs = self._runs
         return runs[self._head] if self._head < len(runs) else self.max_offset
 
@@ -65,7 +92,14 @@ class ConsumeQueue:
     def last_run_offset(self) -> int:
         """The queue offset at which the newest run begins; `max_offset` if there is none."""
         runs = self._runs
-        return runs[-_WIDTH] if self._head < len(runs) else self.max_offset
+        if self._head < len(runs):
+            return runs[-RUN_WIDTH]
+        return self.max_offset if self._older is None else self._older.last_run_offset
+
+    @property
+    def runs(self) -> array[int]:
+        """The entries in memory, as they are there."""
+        return self._runs[self._head :]
 
     def append(self, log_offset: int, first: int, count: int) -> int:
         """Add a run behind the others; return the queue offset of its first message."""
@@ -85,10 +119,10 @@ class ConsumeQueue:
         else:
             starts = list(accumulate((each & _COUNT_MASK for each in packed), initial=start))
         self.max_offset = starts.pop()
-        runs = array("q", bytes(_WIDTH * places.itemsize * len(packed)))
-        runs[0::_WIDTH] = array("q", starts)
-        runs[1::_WIDTH] = places[0::2]
-        runs[2::_WIDTH] = packed
+        runs = array("q", bytes(RUN_WIDTH * places.itemsize * len(packed)))
+        runs[0::RUN_WIDTH] = array("q", starts)
+        runs[1::RUN_WIDTH] = places[0::2]
+        runs[2::RUN_WIDTH] = packed
         self._runs += runs
 
     def prepend(self, runs: Iterable[tuple[int, int, int]]) -> None:
@@ -103,20 +137,48 @@ class ConsumeQueue:
         for log_offset, first, count in runs:
             fresh.extend((queue_offset, log_offset, first << 32 | count))
             queue_offset += count
+        if self._older is not None:
+            self._older.prepend(fresh)
+            return
         self._runs = fresh + self._runs[self._head :]
         self._head = self._hint = 0
 
-    def first_below(self, log_offset_end: int) -> tuple[int, int] | None:
-        """The record, and the place in it, of the oldest run that lies below a log offset."""
+    def spill(self, to: Stretches) -> None:
+        """Move all that is in memory to files: those where older runs are, or else `to`.
+
+        Raises `OSError` if the disk refuses: the rest stays in memory.
+        """
+        older = to if self._older is None else self._older
+        runs, position = self._runs, self._head
+        step = older.run_count_max * RUN_WIDTH
+        try:
+            while position < len(runs):
+                following = position + step
+                older.append(runs[position:following], self._has_transient)
+                position = following
+        finally:
+            self._runs = runs[position:]
+            self._head = self._hint = 0
+            self._older = older or None
+
+    def replace(self, lost: Stretch, runs: array[int]) -> None:
+        """These are the runs of a stretch that was lost."""
+        assert self._older is not None
+        self._older.replace(lost, runs)
+
+    def first_kept(self) -> tuple[int, int] | None:
+        """The record, and the place in it, of the oldest run that a restart brings back."""
+        if self._older is not None and (found := self._older.first_kept()) is not None:
+            return found
         runs = self._runs
-        for position in range(self._head, len(runs), _WIDTH):
-            if runs[position + 1] < log_offset_end and not runs[position + 2] & _TRANSIENT:
+        for position in range(self._head, len(runs), RUN_WIDTH):
+            if runs[position + 1] < VOLATILE_BASE and not runs[position + 2] & TRANSIENT:
                 return runs[position + 1], runs[position + 2] >> 32
         return None
 
     def mark_transient(self) -> None:
         """Leave the run that was just appended out of every checkpoint."""
-        self._runs[-1] |= _TRANSIENT
+        self._runs[-1] |= TRANSIENT
         self._has_transient = True
 
     def skip(self, count: int) -> None:
@@ -132,14 +194,18 @@ class ConsumeQueue:
             return None
         runs = self._runs
         # Reading goes on in order: mostly at the run behind that of the last look-up.
-        position = self._hint + _WIDTH
+        position = self._hint + RUN_WIDTH
         if position < len(runs) and runs[position] == queue_offset:
             self._hint = position
         else:
+            if self._older is not None and queue_offset < self._older.end:
+                run = self._older.run_at(queue_offset)
+                if run is not None:
+                    return run
             position = self._find(queue_offset)
             if position >= len(runs):
                 return None
-        start, log_offset, packed = runs[position : position + _WIDTH]
+        start, log_offset, packed = runs[position : position + RUN_WIDTH]
         first, count = packed >> 32, packed & _COUNT_MASK
         ahead = queue_offset - start
         if ahead <= 0:
@@ -147,17 +213,26 @@ class ConsumeQueue:
         return queue_offset, log_offset, first + ahead, count - ahead
 
     def drop_before(self, queue_offset: int) -> Sequence[int]:
-        """Drop the runs that lie wholly below `queue_offset`; return their log offsets."""
+        """Drop the runs that lie wholly below `queue_offset`; return their log offsets.
+
+        Of those in files, all that belong to transient batches are named.
+        """
+        if self._older is not None:
+            from_files = self._older.drop_before(queue_offset)
+            if self._older:
+                return from_files
+            self._older = None
+            return [*from_files, *self.drop_before(queue_offset)]
         runs, head = self._runs, self._head
         end = len(runs)
         position = head
         while position < end and (
             runs[position] + (runs[position + 2] & _COUNT_MASK) <= queue_offset
         ):
-            position += _WIDTH
+            position += RUN_WIDTH
         if position == head:
             return ()
-        dropped = runs[head + 1 : position : _WIDTH]
+        dropped = runs[head + 1 : position : RUN_WIDTH]
         if position >= _TRIM_SIZE_MIN and position * 2 >= end:
             del runs[:position]
             self._hint = max(0, self._hint - position)
@@ -165,32 +240,43 @@ class ConsumeQueue:
         self._head = position
         return dropped
 
-    def log_offsets(self) -> list[int]:
-        """The log offsets of all runs, oldest first."""
-        return self._runs[self._head + 1 :: _WIDTH].tolist()
-
     def refers_to(self, start: int, end: int) -> bool:
         """Does a run lie in the log between these offsets?
 
         Durable records came in the order of their log offsets; transient ones are between them.
         """
-        offsets = self._runs[self._head + 1 :: _WIDTH]
+        if self._older is not None and self._older.refers_to(start, end):
+            return True
+        offsets = self._runs[self._head + 1 :: RUN_WIDTH]
         if offsets and max(offsets) >= VOLATILE_BASE:
             offsets = array("q", [offset for offset in offsets if offset < VOLATILE_BASE])
         index = bisect_left(offsets, start)
         return index < len(offsets) and offsets[index] < end
 
-    def to_bytes(self, log_offset_end: int) -> bytes:
-        """The runs whose record lies below `log_offset_end`, for a checkpoint."""
+    def gaps(self, start: int) -> Iterator[tuple[int, int]]:
+        """The offsets from `start` on at which nothing is held."""
+        if self._older is not None:
+            yield from self._older.gaps(start)
+            start = max(start, self._older.end)
         runs = self._runs
-        highest = max(runs[self._head + 1 :: _WIDTH], default=0)
-        if not self._has_transient and highest < log_offset_end:
+        for position in range(self._find(start), len(runs), RUN_WIDTH):
+            if start < runs[position]:
+                yield start, runs[position]
+            start = runs[position] + (runs[position + 2] & _COUNT_MASK)
+        if start < self.max_offset:
+            yield start, self.max_offset
+
+    def to_bytes(self) -> bytes:
+        """The runs in memory that a restart brings back, for a checkpoint."""
+        runs = self._runs
+        highest = max(runs[self._head + 1 :: RUN_WIDTH], default=0)
+        if not self._has_transient and highest < VOLATILE_BASE:
             return runs[self._head :].tobytes()
-        kept = array("q")
-        for position in range(self._head, len(runs), _WIDTH):
-            if runs[position + 1] < log_offset_end and not runs[position + 2] & _TRANSIENT:
-                kept.extend(runs[position : position + _WIDTH])
-        return kept.tobytes()
+        return without_transient(runs[self._head :]).tobytes()
+
+    def stretches_to_bytes(self) -> bytes:
+        """What is in files, for a checkpoint."""
+        return b"" if self._older is None else self._older.to_bytes()
 
     def _find(self, queue_offset: int) -> int:
         """The position of the first run that ends behind `queue_offset`; the new hint."""
@@ -200,15 +286,15 @@ class ConsumeQueue:
             start = runs[position]
             if start <= queue_offset < start + (runs[position + 2] & _COUNT_MASK):
                 return position
-        low, high = self._head // _WIDTH, len(runs) // _WIDTH
+        low, high = self._head // RUN_WIDTH, len(runs) // RUN_WIDTH
         while low < high:
             middle = (low + high) // 2
-            position = middle * _WIDTH
+            position = middle * RUN_WIDTH
             if runs[position] + (runs[position + 2] & _COUNT_MASK) > queue_offset:
                 high = middle
             else:
                 low = middle + 1
-        self._hint = low * _WIDTH
+        self._hint = low * RUN_WIDTH
         return self._hint
 
     def check(self, queue_offset: int) -> None:

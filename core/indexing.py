@@ -26,6 +26,7 @@ from typing import Any
 from core.consume_queue import SINGLES
 from core.light_queue import LightQueue
 from core.route import Route
+from core.spilling import Spilling
 from core.store import Store
 from core.turn import Turn
 
@@ -36,9 +37,11 @@ _GROUPED_COUNT_MIN = 1 << 10  # Fewer are entered one by one.
 class Indexing:
     """Gives stored batches to the queues of their routes, now or later."""
 
-    def __init__(self, store: Store, turn: Turn) -> None:
+    def __init__(self, store: Store, turn: Turn, spilling: Spilling) -> None:
         self._store = store
         self._turn = turn
+        self._spilling = spilling
+        self._room = 0  # So many runs may be entered until somebody looks how long the indexes are.
         self._owed: list[tuple[int, Sequence[Route]]] = []  # Log offset; a route per message.
         self._owed_count = 0
         # What is known of the routes since the last change: nobody waits at a quiet one.
@@ -64,6 +67,9 @@ class Indexing:
             runs_count = _hand_over(log_offset, routes, messages, is_transient)
         if is_transient:
             self._store.refer(log_offset, runs_count)
+        self._room -= runs_count
+        if self._room < 0:
+            self._room = self._spilling.make_room()
 
     def settle(self) -> None:
         """Enter all that is owed."""
@@ -73,9 +79,13 @@ class Indexing:
         is_much, self._owed_count = self._owed_count >= _GROUPED_COUNT_MIN, 0
         if is_much:
             self._enter_grouped(owed)
-            return
-        for log_offset, routes in owed:
-            self._store.refer_if_transient(log_offset, _enter(log_offset, routes))
+        else:
+            for log_offset, routes in owed:
+                runs_count = _enter(log_offset, routes)
+                self._store.refer_if_transient(log_offset, runs_count)
+                self._room -= runs_count
+        if self._room < 0:
+            self._room = self._spilling.make_room()
 
     def changed(self) -> None:
         """Somebody waits for a queue from now on, or does not any more; or a queue is deleted."""
@@ -133,6 +143,7 @@ class Indexing:
                         are_singles = are_singles and count == 1
                         places[route] += (log_offset, first << 32 | count)
             self._store.refer_if_transient(log_offset, runs_count)
+            self._room -= runs_count
         for route, of_route in places.items():
             packed = array("q", of_route)
             for queue in route.queues:

@@ -15,9 +15,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from core.consume_queue import VOLATILE_BASE, ConsumeQueue, unpack_place
+from core.index_log import IndexLog
 from core.intervals import join
 from core.progress import Progress
 from core.store import Store
+from core.stretches import Stretches
 from core.turn import Dispatcher, Turn
 from core.window import Window
 
@@ -430,6 +432,15 @@ class LightQueue:
         assert run is not None
         return run[1], run[2]
 
+    @property
+    def run_count(self) -> int:
+        """How many runs of its index are in memory, but for what is owed."""
+        return len(self._index)
+
+    def spill(self, index_log: IndexLog) -> None:
+        """Move what is in memory of its index to files. Raises `OSError` if the disk refuses."""
+        self._index.spill(Stretches(index_log, self.id))
+
     def look(self, offset: int, count: int) -> tuple[list[Span], int]:
         """Messages from `offset` on, at most `count`, and where to go on; changes nothing.
 
@@ -534,7 +545,7 @@ class LightQueue:
         self._index = index
         self.window = Window(floor)
         settled = [(max(start, floor), end) for start, end in settled if end > floor]
-        settled = join(settled + self._gaps(floor))
+        settled = join([*settled, *index.gaps(floor)])
         self.window.restore(settled, delivered_below)
         self.window.delivery_counts = {
             offset: count
@@ -553,7 +564,7 @@ class LightQueue:
         """
         before = self.ready_count
         self.index.prepend(older)
-        self.window.rewind(start, self._gaps(start))
+        self.window.rewind(start, self.index.gaps(start))
         self._count_ready()
         if self.dispatcher is not None:
             self._turn.dispatchers[self.dispatcher] = None
@@ -566,10 +577,9 @@ class LightQueue:
         self.guarded = False  # Whoever still has a route need not ask: nothing is appended.
         self._dispatcher = self._taker = None
         self._ready_count = 0
-        for log_offset in self._index.log_offsets():
+        for log_offset in self._index.drop_before(self._index.max_offset):
             if log_offset >= VOLATILE_BASE:
                 self._store.release(log_offset)
-        self._index = ConsumeQueue(self._index.max_offset)
 
     def _count_ready(self) -> None:
         window = self.window
@@ -583,23 +593,12 @@ class LightQueue:
 
     def _trim(self) -> None:
         """Forget the entries that neither this group nor another one needs."""
-        index, floor = self._index, self.window.floor
+        floor = self.window.floor
         if self.group_offsets and self._keeps_for_groups:
             floor = min(floor, *self.group_offsets.values())
-        for log_offset in index.drop_before(floor):
+        for log_offset in self._index.drop_before(floor):
             if log_offset >= VOLATILE_BASE:
                 self._store.release(log_offset)
-
-    def _gaps(self, start: int) -> list[tuple[int, int]]:
-        """The offsets from `start` on at which nothing is held."""
-        gaps = []
-        while (run := self._index.run_at(start)) is not None:
-            if run[0] > start:
-                gaps.append((start, run[0]))
-            start = run[0] + run[3]
-        if start < self._index.max_offset:
-            gaps.append((start, self._index.max_offset))
-        return gaps
 
 
 def _covers(intervals: list[tuple[int, int]], offset: int) -> bool:

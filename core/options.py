@@ -21,3 +21,5 @@ class BrokerOptions:
     retained_size_max: int = 10 << 30
     housekeeping_interval_s: float = 60.0
     timers_in_memory: int = 1 << 15  # The nearest; the others are in files.
+    runs_in_memory: int = 1 << 18  # Of the indexes of all queues, each 24 bytes.
+    stretch_run_count: int = 1 << 10  # Of what was spilled of an index, so many are read at once.

@@ -13,7 +13,7 @@ later message may get them, for they are settled.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from struct import unpack_from
 
@@ -24,10 +24,15 @@ from core.commit_log import CommitLog
 from core.consume_queue import ConsumeQueue
 from core.errors import CorruptRecordError
 from core.group_commit import sync_files
+from core.index_log import IndexLog
+from core.intervals import subtract
 from core.log_marks import LogMarks
 from core.log_rows import equal_runs, find_record
 from core.progress import Entry, Kind, Progress
+from core.rebuild import rebuild
 from core.record import HEADER_SIZE, ROW_SIZE, decode, decode_header, decode_rows
+from core.stretch import Stretch, decode_stretches
+from core.stretches import Stretches
 from core.timer_record import TIMERS
 from core.timer_recovery import KINDS, TimerRecovery
 
@@ -49,10 +54,10 @@ class RecoveredQueue:
     return_counts: dict[int, int] = field(default_factory=dict)
 
     @classmethod
-    def from_checkpoint(cls, saved: QueueCheckpoint) -> RecoveredQueue:
+    def from_checkpoint(cls, saved: QueueCheckpoint, stretches: Stretches) -> RecoveredQueue:
         """Begin with what the checkpoint knows."""
         return cls(
-            ConsumeQueue(saved.max_offset, saved.runs),
+            ConsumeQueue(saved.max_offset, saved.runs, stretches or None),
             saved.floor,
             saved.delivered_below,
             saved.max_offset,
@@ -99,12 +104,14 @@ class Recovery:
         commit_log: CommitLog,
         queue_ids: Mapping[int, tuple[int, ...]],
         is_queue: Callable[[int], bool],
+        index_log: IndexLog,
         timers: TimerRecovery,
         marks: LogMarks,
     ) -> None:
         self._commit_log = commit_log
         self._queue_ids = queue_ids
         self._is_queue = is_queue
+        self._index_log = index_log
         self._timers = timers
         self._marks = marks
         self._queues: dict[int, RecoveredQueue] = {}
@@ -113,13 +120,19 @@ class Recovery:
 
     def run(self, checkpoint: Checkpoint, progress: Progress) -> Recovered:
         """Recover; the log is then open for appending behind its last whole record."""
-        for id, saved in checkpoint.queues.items():
-            if self._is_queue(id):
-                self._queues[id] = RecoveredQueue.from_checkpoint(saved)
+        queues = {id: saved for id, saved in checkpoint.queues.items() if self._is_queue(id)}
+        for id, saved in queues.items():
+            stretches = Stretches(self._index_log, id, saved.stretches)
+            self._queues[id] = RecoveredQueue.from_checkpoint(saved, stretches)
         self._group_offsets.update(checkpoint.group_offsets)
         self._marks.restore(checkpoint.record_marks)
         for entry in progress.replay(checkpoint.progress_number):
             self._apply(entry)
+        self._find_lost(
+            self._index_log.open(
+                {id: decode_stretches(saved.stretches) for id, saved in queues.items()}
+            )
+        )
         for queue in self._queues.values():
             queue.gaps = deque(sorted(queue.gaps))
         end = max(checkpoint.log_offset, self._commit_log.start)
@@ -138,6 +151,19 @@ class Recovery:
         progress.write()
         sync_files(progress.begin_sync())
         return Recovered(self._queues, self._group_offsets, self._ids_seen)
+
+    def _find_lost(self, lost: Mapping[int, Sequence[Stretch]]) -> None:
+        """Files of the indexes are missing: what was in them is in the log."""
+        if not lost:
+            return
+        count = sum(map(len, lost.values()))
+        _log.error("{count} stretches of indexes are missing: they are made again", count=count)
+        for id, stretch, runs in rebuild(self._commit_log, self._queue_ids, lost):
+            queue = self._queues[id]
+            queue.index.replace(stretch, runs)
+            if stretch.has_gaps:
+                # Nobody knows which of the offsets were settled: rather twice than never.
+                queue.settled = subtract(queue.settled, [(stretch.start, stretch.end)])
 
     def _skip_lost(self, progress: Progress) -> None:
         """Leave out the offsets of messages that the log does not have any more, for ever."""

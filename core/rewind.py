@@ -18,7 +18,6 @@ from typing import Protocol, TypeAlias
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from core.commit_log import CommitLog
-from core.consume_queue import VOLATILE_BASE
 from core.light_queue import LightQueue
 from core.log_rows import LogRows, equal_runs
 from core.record import RecordHeader
@@ -132,7 +131,7 @@ class Rewind:
 
     def _boundary(self, queue: LightQueue) -> tuple[int, int]:
         """The first message of the log that the index of a queue holds: record, and place in it."""
-        return queue.index.first_below(VOLATILE_BASE) or (self._log.end, 0)
+        return queue.index.first_kept() or (self._log.end, 0)
 
     def _read_piece(self) -> None:
         """Note what the next piece of the log has of the queues."""

@@ -70,6 +70,9 @@ class StoreConfig:
     flush: Literal["sync", "async"] = "sync"
     # How much of the transient messages stays in memory before they spill to a file.
     volatile_memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 64 << 20
+    # How much of what long queues hold is known in memory: 24 bytes for each message that was
+    # published alone. The longest queues spill the rest to files.
+    index_memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 6 << 20
     # A file of the log to which no queue refers any more goes after so many hours ...
     retention_hours: Annotated[float, msgspec.Meta(ge=0)] = 72.0
     # ... or as soon as the whole log is larger than this.

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from core.broker import Broker
+from core.consume_queue import RUN_SIZE
 from core.errors import CorruptRecordError
 from core.group_commit import RunBlocking
 from core.name_server import NameServer
@@ -283,6 +284,7 @@ def _options(store: StoreConfig | None) -> BrokerOptions:
     return BrokerOptions(
         segment_size=store.segment_size_bytes,
         volatile_size=store.volatile_memory_bytes,
+        runs_in_memory=store.index_memory_bytes // RUN_SIZE,
         sync_flush=store.flush == "sync",
         retention_s=store.retention_hours * 3600,
         retained_size_max=store.retained_bytes,

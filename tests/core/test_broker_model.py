@@ -1,11 +1,13 @@
 """The whole core against a model: queues, with and without lanes, are lists of messages.
 
 Batches to any queues by fresh and by kept routes, timers, rewinds, checkpoints, deleted queues; a
-crash or a restart at any point.
+crash or a restart at any point, also one that takes the files of the indexes away. Indexes are
+spilled all the time, or never.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -68,6 +70,27 @@ class Modelled:
         ]
 
 
+def take_away(path: Path) -> None:
+    path.unlink()
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def damage(path: Path) -> None:
+    path.write_bytes(bytes(byte ^ 0x55 for byte in path.read_bytes()))
+
+
+HARMS: list[Callable[[Path], None]] = [take_away, cut, damage]
+
+
+def harm_indexes(folder: Path, harm: Callable[[Path], None]) -> None:
+    """Do that to all files to which indexes were spilled."""
+    for path in (folder / "index").glob("*"):
+        harm(path)
+
+
 class Waiting:
     """Somebody who waits for messages, and takes none."""
 
@@ -98,14 +121,23 @@ class BrokerMachine(RuleBasedStateMachine):
     live: LiveBroker
     owner = 0
 
-    @initialize(reclaims=st.booleans(), distance=st.sampled_from([1 << 11, 1 << 30]))
-    def begin(self, reclaims: bool, distance: int) -> None:
+    @initialize(
+        reclaims=st.booleans(),
+        distance=st.sampled_from([1 << 11, 1 << 30]),
+        runs_in_memory=st.sampled_from([0, 4, 1 << 18]),
+        stretch_run_count=st.sampled_from([1, 3]),
+    )
+    def begin(
+        self, reclaims: bool, distance: int, runs_in_memory: int, stretch_run_count: int
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp())
         self.reclaims = reclaims
         self.live = LiveBroker(
             self.folder / "data",
             checkpoint_distance=distance,
             retention_s=0.0 if reclaims else 1e9,
+            runs_in_memory=runs_in_memory,
+            stretch_run_count=stretch_run_count,
         )
         self.owner = self.live.broker.add_timer_owner("ours", self.fire)
         self.queues = [self.declare(index) for index in range(_COUNT)]
@@ -202,7 +234,8 @@ class BrokerMachine(RuleBasedStateMachine):
         found = set(modelled.ready())
         assert results == [len(found) - before]
         for item in modelled.of(_DONE):
-            if item.is_kept and (not self.reclaims or item.serial in found):
+            # What is in memory only may still be there, too, while something before it is.
+            if (item.is_kept and not self.reclaims) or item.serial in found:
                 item.state = _FRESH
 
     # Time
@@ -247,6 +280,15 @@ class BrokerMachine(RuleBasedStateMachine):
         if ends_turn:
             self.end_turn()
         self.go_on(self.live.crash(ends_turn))
+
+    @rule(harm=st.sampled_from(HARMS))
+    def crash_and_lose_indexes(self, harm: Callable[[Path], None]) -> None:
+        """What was done may come again then, as long as nothing else is lost."""
+        self.end_turn()
+        for modelled in self.queues:
+            for item in modelled.items:
+                item.is_unsure = True
+        self.go_on(self.live.crash(meanwhile=lambda folder: harm_indexes(folder, harm)))
 
     @rule()
     def restart(self) -> None:

@@ -70,7 +70,8 @@ def test_a_setting_is_parsed_by_its_type(setting: str, field: str, value: object
         (
             "store.fluhs=sync",
             "--set unknown key store.fluhs "
-            "(there are: flush, retained_bytes, retention_hours, segment_size_bytes,"
+            "(there are: flush, index_memory_bytes, retained_bytes, retention_hours,"
+            " segment_size_bytes,"
             " volatile_memory_bytes)",
         ),
         ("pigeon.port=many", "--set pigeon.port: expected int, got str ('many')"),

@@ -96,7 +96,7 @@ def kill(broker: Broker) -> None:
     store = broker._store
     journals = [broker._metadata._journal, broker._progress._journal]
     descriptors = [journal._fd for journal in journals if journal is not None]
-    for log in (store.commit_log, store._spill):
+    for log in (store.commit_log, store._spill, broker._index_log._log):
         if log is not None:
             descriptors += [segment.fd for segment in log.segments]
     for descriptor in descriptors:
