@@ -18,7 +18,8 @@ from gateway.messages import Header
 from gateway.policies.redeclaring import is_applied
 from gateway.queues.queue import Queue
 from gateway.security.permissions import Permissions
-from gateway.vhosts.virtual_host import VirtualHost, clean_name, refuse_reserved
+from gateway.vhosts.names import clean_name, refuse_reserved
+from gateway.vhosts.virtual_host import VirtualHost
 
 if TYPE_CHECKING:
     from core.rewind import Target

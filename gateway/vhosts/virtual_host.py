@@ -6,8 +6,6 @@ of the errors are RabbitMQ's (spec: the failure table of AMQP 0-9-1 as RabbitMQ 
 
 from __future__ import annotations
 
-import secrets
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +21,7 @@ from gateway.errors import (
     PreconditionFailedError,
     ResourceLockedError,
 )
-from gateway.exchanges.bindings import Arguments, Binding, Destination
+from gateway.exchanges.bindings import Arguments
 from gateway.exchanges.delayed_exchanges import TYPE as DELAYED_TYPE
 from gateway.exchanges.delayed_exchanges import matching_type
 from gateway.exchanges.exchange import PREDECLARED, TYPES, Exchange
@@ -40,6 +38,7 @@ from gateway.queues.types import add_default_type, check_lasting, check_named, f
 from gateway.values import type_name, type_names, with_types
 from gateway.vhosts.intake import Intake
 from gateway.vhosts.missing import Missing
+from gateway.vhosts.names import clean_name, random_name, refuse_reserved
 from gateway.vhosts.route_table import RouteTable
 from gateway.vhosts.routing import Found, find_targets
 from gateway.vhosts.topology import Topology
@@ -74,7 +73,11 @@ class VirtualHost:
         self._changed = changed
         self._missing = Missing()
         self._owned: dict[object, dict[Queue, None]] = {}
-        self._topology = Topology(name, broker, changed)
+        self._topology = Topology(self, broker, self._keepers, changed)
+        self.bind_queue = self._topology.bind_queue
+        self.unbind_queue = self._topology.unbind_queue
+        self.bind_exchange = self._topology.bind_exchange
+        self.unbind_exchange = self._topology.unbind_exchange
         self.queue_tools = QueueTools(name, broker, clock, languages)
         for exchange, type in PREDECLARED.items():
             self.exchanges[exchange] = Exchange(
@@ -149,7 +152,18 @@ class VirtualHost:
             return
         if if_unused and exchange.bindings:
             raise PreconditionFailedError(f"{exchange} in use")
-        self._remove_exchange(exchange)
+        self.remove_exchange(exchange)
+
+    def remove_exchange(self, exchange: Exchange) -> None:
+        """Remove an exchange and its bindings."""
+        if self.exchanges.pop(exchange.name, None) is None:
+            return
+        self._changed()
+        self._broker.delete_document("exchange", _key(self.name, exchange.name))
+        self._topology.unbind_all([(exchange, binding) for binding in exchange.bindings])
+        self._topology.remove_bindings_to(exchange)
+        self.delays.drop(exchange.name)
+        self._keepers.end(exchange)
 
     # Queues
 
@@ -196,28 +210,14 @@ class VirtualHost:
         type = find_type(arguments)
         check_named(type, name)
         refuse_reserved(name)
-        name = name or "amq.gen-" + _random_name()
+        name = name or "amq.gen-" + random_name()
         existing = self.queues.get(name)
         if existing is not None:
-            if existing.exclusive_owner is not None and existing.exclusive_owner is not owner:
-                raise _locked(existing)
             if existing.exclusive != (exclusive_owner is not None):
                 raise _locked(existing)
-            changed = redeclare_queue(
-                existing, durable=durable, auto_delete=auto_delete, arguments=arguments
-            )
-            if changed is not None:
-                existing.redefine(changed)
-                self._store_queue(existing)
-                self._changed()
-            existing.touch()
+            self._redeclare_queue(self.find_queue(name, owner), durable, auto_delete, arguments)
             return existing
-        limit = self.limits.get("max-queues", -1)
-        if 0 <= limit <= len(self.queues):
-            raise PreconditionFailedError(
-                f"cannot declare queue '{name}':"
-                f" queue limit in vhost '{self.name}' ({limit}) is reached"
-            )
+        self._check_queue_count(name)
         described = f"queue '{name}' in vhost '{self.name}'"
         check_arguments(arguments, described)
         check_lasting(
@@ -237,7 +237,7 @@ class VirtualHost:
 
     def make_reply_queue(self, prefix: str, owner: object) -> Queue:
         """A queue for replies to `owner`, gone with its consumer; nobody can guess its name."""
-        name = prefix + _random_name()
+        name = prefix + random_name()
         light = self._broker.declare_queue(None)
         queue = self._add_queue(name, light, owner, True, {})
         self._owned.setdefault(owner, {})[queue] = None
@@ -272,7 +272,7 @@ class VirtualHost:
         self._routes.remove(queue)
         if queue.exclusive_owner is not None:
             self._owned.get(queue.exclusive_owner, {}).pop(queue, None)
-        self._remove_bindings_to(queue)
+        self._topology.remove_bindings_to(queue)
         is_routed = self._broker.is_routed(queue.light)
         self._broker.delete_queue(queue.light)
         if is_routed:
@@ -290,7 +290,7 @@ class VirtualHost:
         for queue in list(self.queues.values()):
             self.remove_queue(queue)
         for exchange in list(self.exchanges.values()):
-            self._remove_exchange(exchange)
+            self.remove_exchange(exchange)
         self.delays.drop_all()
         self.policies.delete_all()
 
@@ -307,63 +307,6 @@ class VirtualHost:
         for exchange in self.exchanges.values():
             exchange.policies = self.policies.for_exchange(exchange.name)
         self._changed()
-
-    # Bindings
-
-    def bind_queue(
-        self,
-        queue: str,
-        exchange: str,
-        routing_key: str,
-        arguments: Arguments | None = None,
-        owner: object | None = None,
-    ) -> Queue:
-        """Bind a queue to an exchange, and return it; doing it again changes nothing."""
-        source = self._find_bindable(exchange)
-        destination = self.find_queue(clean_name(queue), owner)
-        if self._topology.bind(source, destination, routing_key, arguments or {}):
-            self._keepers.replay(source, destination)
-        return destination
-
-    def unbind_queue(
-        self,
-        queue: str,
-        exchange: str,
-        routing_key: str,
-        arguments: Arguments | None = None,
-        owner: object | None = None,
-    ) -> None:
-        """Undo `bind_queue`; what is not there is no error."""
-        queue, exchange = clean_name(queue), clean_name(exchange)
-        if not exchange:
-            raise AccessRefusedError("operation not permitted on the default exchange")
-        if queue in self.queues and exchange in self.exchanges:
-            binding = Binding.make(self.queues[queue], routing_key, arguments or {})
-            if binding in self.exchanges[exchange].bindings:
-                self.find_queue(queue, owner)
-                self._unbind(self.exchanges[exchange], binding)
-
-    def bind_exchange(
-        self, destination: str, source: str, routing_key: str, arguments: Arguments | None = None
-    ) -> None:
-        """Bind an exchange to another one, the source."""
-        if not destination:
-            raise AccessRefusedError("operation not permitted on the default exchange")
-        found = self._find_bindable(source)
-        target = self._find_bindable(destination)
-        if self._topology.bind(found, target, routing_key, arguments or {}):
-            self._keepers.replay(found, target)
-
-    def unbind_exchange(
-        self, destination: str, source: str, routing_key: str, arguments: Arguments | None = None
-    ) -> None:
-        """Undo `bind_exchange`; what is not there is no error."""
-        destination, source = clean_name(destination), clean_name(source)
-        if not destination or not source:
-            raise AccessRefusedError("operation not permitted on the default exchange")
-        if destination in self.exchanges and source in self.exchanges:
-            binding = Binding.make(self.exchanges[destination], routing_key, arguments or {})
-            self._unbind(self.exchanges[source], binding)
 
     # Messages
 
@@ -454,7 +397,7 @@ class VirtualHost:
 
     def restore_binding(self, document: list[Any]) -> None:
         """Bring back a durable binding."""
-        self._topology.restore(document, self.exchanges, self.queues)
+        self._topology.restore(document)
 
     def restored(self) -> None:
         """Everything is back: see to what happened to the queues meanwhile."""
@@ -473,6 +416,26 @@ class VirtualHost:
             queue.stop()
 
     # The rest is private
+
+    def _redeclare_queue(
+        self, queue: Queue, durable: bool, auto_delete: bool, arguments: Arguments
+    ) -> None:
+        changed = redeclare_queue(
+            queue, durable=durable, auto_delete=auto_delete, arguments=arguments
+        )
+        if changed is not None:
+            queue.redefine(changed)
+            self._store_queue(queue)
+            self._changed()
+        queue.touch()
+
+    def _check_queue_count(self, name: str) -> None:
+        limit = self.limits.get("max-queues", -1)
+        if 0 <= limit <= len(self.queues):
+            raise PreconditionFailedError(
+                f"cannot declare queue '{name}':"
+                f" queue limit in vhost '{self.name}' ({limit}) is reached"
+            )
 
     def _store_exchange(self, exchange: Exchange) -> None:
         if exchange.durable:
@@ -533,56 +496,9 @@ class VirtualHost:
         more = {"types": type_names(arguments), **(more or {})}
         return [self.name, name, auto_delete, dict(arguments), more]
 
-    def _find_bindable(self, exchange: str) -> Exchange:
-        exchange = clean_name(exchange)
-        if not exchange:
-            raise AccessRefusedError("operation not permitted on the default exchange")
-        return self.find_exchange(exchange)
-
-    def _unbind(self, source: Exchange, binding: Binding) -> None:
-        if not self._topology.unbind(source, binding):
-            return
-        if source.auto_delete and not source.bindings:
-            self._remove_exchange(source)
-
-    def _remove_bindings_to(self, destination: Destination) -> None:
-        bindings = self._topology.bound_to(destination)
-        self._topology.unbind_all(bindings)
-        for source in dict.fromkeys(source for source, _ in bindings):
-            if source.auto_delete and not source.bindings:
-                self._remove_exchange(source)
-
-    def _remove_exchange(self, exchange: Exchange) -> None:
-        if self.exchanges.pop(exchange.name, None) is None:
-            return
-        self._changed()
-        self._broker.delete_document("exchange", _key(self.name, exchange.name))
-        self._topology.unbind_all([(exchange, binding) for binding in exchange.bindings])
-        self._remove_bindings_to(exchange)
-        self.delays.drop(exchange.name)
-        self._keepers.end(exchange)
-
 
 def _key(*parts: str) -> str:
     return "\0".join(parts)
-
-
-def _random_name() -> str:
-    return urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-
-
-def clean_name(name: str) -> str:
-    """RabbitMQ strips line breaks from the names in declarations."""
-    return name.replace("\r", "").replace("\n", "")
-
-
-def refuse_reserved(name: str) -> None:
-    """RabbitMQ does so before it looks who declares a queue, and whether there is one.
-
-    Raises `AccessRefusedError`.
-    """
-    if name.startswith("amq."):
-        raise AccessRefusedError(f"queue name '{name}' contains reserved prefix 'amq.*'")
 
 
 def _locked(queue: Queue) -> ResourceLockedError:

@@ -11,7 +11,7 @@ from pamqp import commands
 
 from gateway.errors import AccessRefusedError, NotFoundError, PreconditionFailedError
 from gateway.queues.queue import Queue
-from gateway.vhosts.virtual_host import clean_name
+from gateway.vhosts.names import clean_name
 from protocols.amqp.channel import Channel
 from protocols.amqp.codec import encode_method
 from protocols.amqp.confirms import Confirming
