@@ -18,7 +18,8 @@ from core.errors import OffsetOutOfRangeError
 from core.lanes import AnyQueue, Lanes, level_of, offset_in_lane, offset_of_lane
 from core.light_queue import LightQueue
 from gateway.messages import Message
-from gateway.queues.queue import Delivery, Queue
+from gateway.queues.consumer import Delivery
+from gateway.queues.queue import Queue
 
 
 class Location(NamedTuple):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gateway.queues.queue import Consumer
+    from gateway.queues.consumer import Consumer
 
 
 class Line:

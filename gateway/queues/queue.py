@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from core.broker import Broker
 from core.lanes import AnyQueue
-from core.light_queue import LightQueue, Span, Taker
+from core.light_queue import LightQueue, Span
 from core.turn import Turn
 from gateway.errors import AccessRefusedError, PreconditionFailedError
 from gateway.exchanges.bindings import Arguments
-from gateway.messages import Item, Message, Value
+from gateway.messages import Item, Message
 from gateway.policies.keys import effective_arguments
 from gateway.policies.policies import NO_POLICIES, HeldPolicies
 from gateway.queues.arguments import (
@@ -20,6 +20,7 @@ from gateway.queues.arguments import (
     consumer_priority,
     parse_options,
 )
+from gateway.queues.consumer import IN_LINE_ARGUMENT, Consumer, Delivery, Stamp
 from gateway.queues.dead_letters import MAXLEN, REJECTED
 from gateway.queues.lease import Lease
 from gateway.queues.line import Line
@@ -29,57 +30,12 @@ from gateway.queues.selectors import Selects, consumer_selector
 from gateway.queues.times_to_live import TimesToLive
 from gateway.queues.types import find_type
 from gateway.queues.upkeep import Upkeep
+from gateway.queues.watchers import Watchers
 
 if TYPE_CHECKING:
     from gateway.vhosts.virtual_host import VirtualHost
 
-# What a queue adds to the headers of the message at an offset, whenever it is delivered.
-Stamp: TypeAlias = "Callable[[int], Mapping[str, Value]]"
-
-# A consumer's argument: while there are such, the first of them gets everything.
-IN_LINE_ARGUMENT = "x-rosetta-in-line"
 _TAKE_COUNT_MAX = 512  # Messages per consumer and round; a turn goes on with the next round.
-
-
-class Delivery(NamedTuple):
-    """One message in flight."""
-
-    offset: int
-    redelivered: bool
-    message: Message
-    delivery_count: int
-
-
-class Consumer(Protocol):
-    """One subscriber of a queue, as a front end implements it.
-
-    With `no_ack` the queue settles what it delivers. `counted` is False for those who only wait
-    for one answer. `prefetch` is how many messages it has in flight at most, 0 for as many as
-    there are. With `shares_credit` a delivery to this one may leave less for others.
-    """
-
-    no_ack: bool
-    counted: bool
-    prefetch: int
-
-    @property
-    def take_one(self) -> Taker | None:
-        """What takes a new message that comes alone; None if `deliver` is all there is."""
-
-    @property
-    def shares_credit(self) -> bool:
-        """See above."""
-
-    def credit(self) -> int:
-        """How many more messages it takes right now."""
-
-    def deliver(
-        self, queue: Queue, first_offset: int, messages: Sequence[Message], redelivered: bool
-    ) -> None:
-        """Take these messages, whose queue offsets are consecutive from `first_offset` on."""
-
-    def cancelled(self) -> None:
-        """The queue is gone, and the subscription with it."""
 
 
 class Queue:
@@ -117,8 +73,7 @@ class Queue:
         self.expects_expiry = False  # Did a message with an expiration of its own come?
         self._turn = turn
         self._line: Line | None = None  # Of consumers; there is one once there was a consumer.
-        self._watchers: dict[Callable[[], None], None] = {}
-        self._watched_count = 0
+        self._watchers: Watchers | None = None  # There are some once there was one.
         self._selective: SelectiveConsumers | None = None  # Who want only some messages.
         self._upkeep: Upkeep | None = None  # Most queues need none, and pay nothing for it.
         self._lease = Lease(self, virtual_host.clock, self.options.expires_ms)
@@ -460,8 +415,8 @@ class Queue:
 
     def dispatch(self) -> None:
         """Hand out what the consumers take: each in turn one message, as RabbitMQ does."""
-        if self._watchers:
-            self._call_watchers()
+        if self._watchers is not None:
+            self._call_watchers(self._watchers)
         line = self._line
         if line is not None and not self.paused:
             if line.held:
@@ -485,13 +440,12 @@ class Queue:
 
     def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` once when the next message is appended; returns how to cancel that."""
-        if not self._watchers:
-            self._watched_count = self.light.appended_count
-        self._watchers[callback] = None
+        watchers = self._watchers = self._watchers or Watchers(self.light)
+        watchers.add(callback)
         self._listen()
 
         def cancel() -> None:
-            self._watchers.pop(callback, None)
+            watchers.remove(callback)
             self._listen()
 
         return cancel
@@ -506,8 +460,7 @@ class Queue:
         line, self._line, self._selective = self._line, None, None
         for consumer in line.consumers if line is not None else ():
             consumer.cancelled()
-        watchers, self._watchers = self._watchers, {}
-        for watcher in watchers:
+        for watcher in self._watchers.take_all() if self._watchers is not None else ():
             watcher()
 
     # The rest is private
@@ -585,9 +538,8 @@ class Queue:
         if turn:
             line.rotate(before, [consumer for consumer, _ in takers], turn)
 
-    def _call_watchers(self) -> None:
-        if self._watchers and self.light.appended_count > self._watched_count:
-            watchers, self._watchers = self._watchers, {}
+    def _call_watchers(self, watchers: Watchers) -> None:
+        if due := watchers.take_due():
             self._listen()
-            for watcher in watchers:
+            for watcher in due:
                 watcher()

@@ -21,8 +21,9 @@ from gateway.errors import NotSupportedError, ResourceLockedError
 from gateway.exchanges.bindings import Arguments
 from gateway.messages import Value
 from gateway.queues.arguments import QueueOptions, parse_options
+from gateway.queues.consumer import Consumer
 from gateway.queues.dead_letters import DELIVERY_LIMIT
-from gateway.queues.queue import Consumer, Queue
+from gateway.queues.queue import Queue
 from gateway.queues.selectors import Selects
 from gateway.queues.unsent_letters import UnsentLetters
 from gateway.values import Long, is_integer

@@ -23,7 +23,8 @@ from gateway.messages import Message
 from gateway.queues.selectors import Selects
 
 if TYPE_CHECKING:
-    from gateway.queues.queue import Consumer, Queue
+    from gateway.queues.consumer import Consumer
+    from gateway.queues.queue import Queue
 
 LOOK_COUNT_MAX = 512  # Messages that one turn looks at.
 _LOOK_COUNT = 32  # Of these, one after the other.

@@ -16,9 +16,10 @@ from gateway.errors import NotSupportedError, PreconditionFailedError
 from gateway.exchanges.bindings import Arguments
 from gateway.messages import Value
 from gateway.queues.arguments import check_consumer_arguments
+from gateway.queues.consumer import Consumer, Delivery
 from gateway.queues.dead_letters import REJECTED
 from gateway.queues.line import Line
-from gateway.queues.queue import Consumer, Delivery, Queue
+from gateway.queues.queue import Queue
 from gateway.queues.retention import Retention
 from gateway.queues.selectors import Selects, consumer_selector
 from gateway.queues.stream_filters import parse_filter

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from gateway.connections import ChannelFacts, ConsumerFacts
 from gateway.exchanges.bindings import Arguments
 from gateway.messages import Envelope, Header
-from gateway.queues.queue import Delivery, Queue
+from gateway.queues.consumer import Delivery
+from gateway.queues.queue import Queue
 from protocols.amqp.codec import FRAME_OVERHEAD, PublishFields, encode_method
 from protocols.amqp.confirms import Confirming
 from protocols.amqp.consumer_timeouts import DeliveryMarks

@@ -15,7 +15,7 @@ from protocols.amqp.fields import FieldError, encode_table, encode_text, iterate
 from protocols.amqp.language import AmqpLanguage, raw_properties
 
 if TYPE_CHECKING:
-    from gateway.queues.queue import Stamp
+    from gateway.queues.consumer import Stamp
 
 _HEADERS_FLAG = 0x2000
 _BEFORE_HEADERS = ("content_type", "content_encoding")

@@ -17,7 +17,8 @@ from protocols.http.language import HTTP, encode_stored
 
 if TYPE_CHECKING:
     from gateway.messages import Message
-    from gateway.queues.queue import Delivery, Queue
+    from gateway.queues.consumer import Delivery
+    from gateway.queues.queue import Queue
 
 _COUNT_MAX = 10_000
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.messages import Value
-from gateway.queues.queue import IN_LINE_ARGUMENT
+from gateway.queues.consumer import IN_LINE_ARGUMENT
 from gateway.values import Long, Timestamp
 from protocols.stomp.destinations import Destination, Kind
 from protocols.stomp.errors import processing_error

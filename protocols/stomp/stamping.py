@@ -11,7 +11,7 @@ from protocols.stomp.codec import encode_header, to_octets
 from protocols.stomp.language import NUMBER, STOMP, message_headers
 
 if TYPE_CHECKING:
-    from gateway.queues.queue import Stamp
+    from gateway.queues.consumer import Stamp
 
 
 def stamp_all(messages: Sequence[Message], stamp_of: Stamp, first_offset: int) -> list[Message]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from protocols.stomp.errors import RequestRefusedError
 
 if TYPE_CHECKING:
-    from gateway.queues.queue import Stamp
+    from gateway.queues.consumer import Stamp
     from protocols.stomp.subscription import Subscription
 
 
