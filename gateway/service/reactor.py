@@ -20,6 +20,9 @@ class PromptConnection(tcp.Server):
     What comes while something waits goes behind it, as ever.
     """
 
+    # Twisted offers the kernel 128 KiB at a time. What a turn answers to a read of that size is a
+    # little more, and should not have to wait, for then nothing is delivered meanwhile.
+    SEND_LIMIT = 1 << 20
     _is_waiting = False
 
     def write(self, data: bytes) -> None:

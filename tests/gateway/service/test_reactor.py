@@ -121,6 +121,14 @@ def test_what_the_kernel_does_not_take_waits_and_what_comes_then_goes_behind_it(
     assert wire.taken() == b"and at once again"
 
 
+def test_the_answer_to_a_large_read_goes_out_whole(wire: Wire) -> None:
+    """It is a little more than the 128 KiB that Twisted writes, and reads, at once."""
+    wire.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    wire.connection.write(bytes(140_000))
+    assert not wire.waits
+    assert len(wire.taken()) == 140_000
+
+
 def test_nothing_overtakes_a_sequence(wire: Wire) -> None:
     wire.connection.writeSequence([b"a", b"b"])
     wire.connection.write(b"c")
