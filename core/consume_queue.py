@@ -18,6 +18,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
+from struct import Struct
 from typing import TYPE_CHECKING, TypeAlias
 
 from core.errors import OffsetOutOfRangeError
@@ -33,6 +34,7 @@ _COUNT_MASK = (1 << 31) - 1
 TRANSIENT = 1 << 31  # Beside the count: in a record of the log, but no restart brings it back.
 # Runs of one message each, as the third number of an entry, by their place in the record.
 SINGLES = tuple(range(1, 4096 << 32, 1 << 32))
+_pack_run = Struct("=3q").pack  # As the array has it; twice as fast as `array.extend`.
 _TRIM_SIZE_MIN = 64 * RUN_WIDTH  # Many queues are idle: what was read takes little room in each.
 
 
@@ -104,7 +106,7 @@ class ConsumeQueue:
     def append(self, log_offset: int, first: int, count: int) -> int:
         """Add a run behind the others; return the queue offset of its first message."""
         queue_offset = self.max_offset
-        self._runs.extend((queue_offset, log_offset, first << 32 | count))
+        self._runs.frombytes(_pack_run(queue_offset, log_offset, first << 32 | count))
         self.max_offset = queue_offset + count
         return queue_offset
 
@@ -223,16 +225,14 @@ class ConsumeQueue:
                 return from_files
             self._older = None
             return [*from_files, *self.drop_before(queue_offset)]
-        runs, head = self._runs, self._head
+        runs, position = self._runs, self._head
         end = len(runs)
-        position = head
+        dropped: list[int] = []
         while position < end and (
             runs[position] + (runs[position + 2] & _COUNT_MASK) <= queue_offset
         ):
+            dropped.append(runs[position + 1])
             position += RUN_WIDTH
-        if position == head:
-            return ()
-        dropped = runs[head + 1 : position : RUN_WIDTH]
         if position >= _TRIM_SIZE_MIN and position * 2 >= end:
             del runs[:position]
             self._hint = max(0, self._hint - position)

@@ -225,7 +225,7 @@ class LightQueue:
             window.in_flight_count += 1
             if self.durable:
                 self._durable_end = offset + 1
-                self._progress.delivered(self)
+                self._progress.delivered(self.id, offset + 1)
             return 1
         if window.floor != offset or self.group_offsets or not self._taker(offset, message):
             return None
@@ -287,7 +287,7 @@ class LightQueue:
             size += messages_size
             spans.append((start, messages, redelivered))
         if self.durable and never_delivered < min(window.next_offset, self._durable_end):
-            self._progress.delivered(self)
+            self._progress.delivered(self.id, window.delivered_end)
         return spans
 
     def peek(self, count: int) -> Head | None:
@@ -355,7 +355,7 @@ class LightQueue:
         window.take_at(offset)
         self._ready_count -= 1
         if self.durable and not redelivered and offset < self._durable_end:
-            self._progress.delivered(self)
+            self._progress.delivered(self.id, window.delivered_end)
         return redelivered
 
     def is_returned(self, offset: int) -> bool:

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
 from struct import Struct
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from core.group_commit import open_directory, sync_files
 from core.journal import Journal, encode_event
@@ -43,6 +43,9 @@ class Kind(IntEnum):
 
 _ENTRY = Struct(">BQQQ")
 assert _ENTRY.size == 25
+_pack = _ENTRY.pack
+# Those that are written for every message, as plain numbers: looking up a member takes longer.
+_SETTLED, _DELIVERED = int(Kind.SETTLED), int(Kind.DELIVERED)
 
 
 class Entry(NamedTuple):
@@ -52,16 +55,6 @@ class Entry(NamedTuple):
     id: int
     a: int
     b: int
-
-
-class Delivering(Protocol):
-    """A queue whose delivered mark is to be written at the end of the turn."""
-
-    id: int
-
-    @property
-    def delivered_end(self) -> int:
-        """Behind it, nothing was ever delivered."""
 
 
 class Progress:
@@ -78,7 +71,7 @@ class Progress:
         self._journal: Journal | None = None
         self._left: list[int] = []  # Descriptors of files that were left before they were flushed.
         self._entries: list[bytes] = []
-        self._delivering: dict[Delivering, None] = {}
+        self._delivered: dict[int, int] = {}  # By queue id.
         self._gaps: dict[int, tuple[int, int]] = {}
         self._is_new = False  # Is the name of the current file not durable yet?
 
@@ -127,11 +120,11 @@ class Progress:
 
     def settled(self, queue_id: int, start: int, end: int) -> None:
         """Offsets of a queue are done with."""
-        self._entries.append(_ENTRY.pack(Kind.SETTLED, queue_id, start, end))
+        self._entries.append(_pack(_SETTLED, queue_id, start, end))
 
-    def delivered(self, queue: Delivering) -> None:
-        """A queue delivered something for the first time."""
-        self._delivering[queue] = None
+    def delivered(self, queue_id: int, end: int) -> None:
+        """A queue delivered something for the first time; nothing from `end` on ever was."""
+        self._delivered[queue_id] = end
 
     def gap(self, queue_id: int, start: int, end: int) -> None:
         """Offsets were given to transient messages."""
@@ -168,10 +161,9 @@ class Progress:
             for queue_id, (start, end) in self._gaps.items():
                 self._entries.append(_ENTRY.pack(Kind.GAP, queue_id, start, end))
             self._gaps.clear()
-        if self._delivering:
-            for queue in self._delivering:
-                self._entries.append(_ENTRY.pack(Kind.DELIVERED, queue.id, queue.delivered_end, 0))
-            self._delivering.clear()
+        if self._delivered:
+            self._entries += [_pack(_DELIVERED, id, end, 0) for id, end in self._delivered.items()]
+            self._delivered.clear()
         if self._entries:
             assert self._journal is not None
             self._journal.append(encode_event(b"".join(self._entries)))

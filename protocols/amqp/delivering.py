@@ -167,6 +167,17 @@ class Subscription:
             channel.unacknowledged[tag] = (self, offset)
         return True
 
+    def give_credit(self, count: int) -> None:
+        """So many of its messages are not in flight any more."""
+        channel = self.channel
+        was_full = self.in_flight_count == self.prefetch
+        self.in_flight_count -= count
+        channel.in_flight_count -= count
+        if channel.prefetch:
+            channel.wake_subscriptions()
+        elif was_full:  # Else the queue has not waited for it.
+            self.queue.wake()
+
     def cancelled(self) -> None:
         """The queue is gone: tell the client, if it wants to know."""
         self.channel.subscription_cancelled(self)

@@ -25,6 +25,9 @@ class Fetched:
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
 
+    def give_credit(self, count: int) -> None:
+        """Nobody's limit counts what basic.get took."""
+
 
 Holder: TypeAlias = "Subscription | Fetched"
 Outstanding: TypeAlias = "tuple[Holder, int]"  # Who has the delivery, and its queue offset.
@@ -63,7 +66,8 @@ class Settling:
                 position += _ACK_FRAME.size
                 if bits & 1:
                     if holder is not None:
-                        self._settle(holder, start, stop)
+                        holder.give_credit(stop - start)
+                        holder.queue.settle(start, stop)
                         holder = None
                     self.acknowledge(tag, True)
                     continue
@@ -74,12 +78,14 @@ class Settling:
                     stop += 1
                     continue
                 if holder is not None:
-                    self._settle(holder, start, stop)
+                    holder.give_credit(stop - start)
+                    holder.queue.settle(start, stop)
                 holder, start = outstanding
                 stop = start + 1
         finally:
             if holder is not None:
-                self._settle(holder, start, stop)
+                holder.give_credit(stop - start)
+                holder.queue.settle(start, stop)
         return position
 
     def acknowledge(self, tag: int, multiple: bool) -> None:
@@ -106,7 +112,7 @@ class Settling:
         """Acknowledge (`requeue` is None) or reject. Raises `OSError` as `Queue.reject` does."""
         refusal: OSError | None = None
         for holder, start, stop in _runs(outstanding):
-            self._give_credit(holder, stop - start)
+            holder.give_credit(stop - start)
             if requeue is None:
                 holder.queue.settle(start, stop)
             elif requeue:
@@ -128,20 +134,6 @@ class Settling:
             self.settle(taken.values(), requeue)
         else:
             self._channel.transaction.settle(taken, requeue)
-
-    def _settle(self, holder: Holder, start: int, stop: int) -> None:
-        self._give_credit(holder, stop - start)
-        holder.queue.settle(start, stop)
-
-    def _give_credit(self, holder: Holder, count: int) -> None:
-        if isinstance(holder, Subscription):
-            channel = self._channel
-            holder.in_flight_count -= count
-            channel.in_flight_count -= count
-            if channel.prefetch:
-                channel.wake_subscriptions()
-            elif holder.prefetch:
-                holder.queue.wake()
 
     def _pop(self, tag: int, multiple: bool, method: int) -> dict[int, Outstanding]:
         unacknowledged = self._unacknowledged

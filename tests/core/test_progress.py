@@ -10,12 +10,6 @@ from core.progress import Entry, Kind, Progress
 from tests.support.disk import FullDisk
 
 
-class Delivering:
-    def __init__(self, id: int, delivered_end: int) -> None:
-        self.id = id
-        self.delivered_end = delivered_end
-
-
 def opened(directory: Path, first_number: int = 0) -> tuple[Progress, list[Entry]]:
     progress = Progress(directory)
     return progress, list(progress.replay(first_number))
@@ -29,15 +23,13 @@ def entries(directory: Path, first_number: int = 0) -> list[Entry]:
 
 def test_a_turn_is_one_event_gaps_first_joined(tmp_path: Path) -> None:
     progress, _ = opened(tmp_path)
-    queue = Delivering(3, 9)
     progress.settled(3, 0, 2)
     progress.gap(3, 4, 5)
-    progress.delivered(queue)
+    progress.delivered(3, 9)
     progress.gap(3, 5, 8)
     progress.gap(3, 9, 10)
     progress.committed(5, 77)
-    progress.delivered(queue)
-    queue.delivered_end = 10
+    progress.delivered(3, 10)
     progress.write()
     data = (tmp_path / "progress.0000000000").read_bytes()
     assert len(data) == 8 + 5 * 25
