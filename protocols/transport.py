@@ -192,7 +192,8 @@ class ConnectionTransport(Protocol):
         self._turn.writers.pop(self, None)
         if connection is not None:
             connection.connection_lost()
-            self._lost()
+            lost, self._lost = self._lost, _do_nothing  # It knows the connection, which knows us.
+            lost()
             self._turn.end()
 
     def _hang_up(self) -> None:

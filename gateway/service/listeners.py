@@ -164,6 +164,7 @@ class _WatchedFactory(ServerFactory[Any]):
         lose = protocol.connectionLost
 
         def connection_lost(reason: Failure) -> None:
+            del protocol.connectionLost  # So that it needs no garbage collector.
             try:
                 lose(reason)
             finally:

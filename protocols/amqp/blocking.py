@@ -30,14 +30,16 @@ class Blocking:
         self,
         throttle: Throttle,
         when_relieved: WhenRelieved,
-        send: Callable[[bytes], None],
+        output: list[bytes],
+        wake: Callable[[], None],
     ) -> None:
         self.is_full = False
         self.tell_at = inf
         self.retry_at = inf
         self._throttle = throttle
         self._when_relieved = when_relieved
-        self._send = send
+        self._output = output
+        self._wake = wake
         self._is_behind = False
         self._told = False
         self._waiting: list[Callable[[], None]] = []  # Who reads when there is room again.
@@ -96,3 +98,7 @@ class Blocking:
         if self._told:
             self._told = False
             self._send(encode_method(0, 10, 61))
+
+    def _send(self, frame: bytes) -> None:
+        self._output.append(frame)
+        self._wake()

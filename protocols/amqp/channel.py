@@ -17,7 +17,6 @@ from protocols.amqp.delivering import Subscription, content_frames
 from protocols.amqp.fields import FieldError, encode_name, encode_short
 from protocols.amqp.language import encode_stored
 from protocols.amqp.properties import Checked, check, needs_checks
-from protocols.amqp.publishing import Kind
 from protocols.amqp.replies import AmqpError
 from protocols.amqp.settling import Fetched, Outstanding, Settling
 from protocols.amqp.stamping import stamp
@@ -50,8 +49,6 @@ class Channel:
         self.content: Content | None = None
         self.transaction: Transaction | None = None  # After tx.select, one always.
         self.committing = False  # Until what tx.commit stored is durable.
-        self.durable_kind = Kind(self, True)
-        self.transient_kind = Kind(self, False)
         self.marks = DeliveryMarks()
         self.settling = Settling(self)
 

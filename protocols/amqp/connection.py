@@ -31,7 +31,6 @@ from protocols.amqp.codec import (
     PROTOCOL_HEADER,
     PUBLISH,
     UnknownMethodError,
-    decode_publish,
     encode_method,
 )
 from protocols.amqp.config import AmqpConfig
@@ -43,14 +42,14 @@ from protocols.amqp.fields import FieldError
 from protocols.amqp.framing import Frame, Input, missing, read_frame
 from protocols.amqp.heartbeats import Heartbeats
 from protocols.amqp.language import AmqpLanguage
-from protocols.amqp.properties import Checked, check, needs_checks
-from protocols.amqp.publishing import NotStoredError, Publishing, Target
+from protocols.amqp.publishing import NotStoredError, Publishing
 from protocols.amqp.replies import (
     AmqpError,
     encode_close,
     from_gateway,
     show_binary,
 )
+from protocols.amqp.resolving import Resolver
 from protocols.amqp.states import ChannelState, ConnectionState
 
 if TYPE_CHECKING:
@@ -90,18 +89,14 @@ class AmqpConnection:
         self.frame_max = handshake.FRAME_MIN_SIZE
         self.channel_max = config.channel_max
         self.transactions_size = 0  # Of what all channels hold until tx.commit.
-        self.virtual_host: UserVirtualHost = gateway.nowhere()
-        self._blocking = Blocking(throttle, gateway.broker.when_relieved, self._send)
-        self._input = Input()
-        self._generation = gateway.generation
-        self._publishing = Publishing(
-            gateway.broker,
-            language,
-            self._resolve,
-            self.find_route,
-            self._is_plain,
-            self._expect_expiry,
+        self.virtual_host = gateway.nowhere()
+        self._resolver = Resolver(
+            language, gateway.users, self.client, self.channels, self.virtual_host
         )
+        self._publishing = Publishing(gateway.broker, language, self._resolver)
+        self._generation = gateway.generation
+        self._blocking = Blocking(throttle, gateway.broker.when_relieved, self.output, wake)
+        self._input = Input()
         self._confirms = Confirms(gateway.broker.when_durable)
         self._delayed: list[tuple[Route, Message, bytes]] = []  # By this read; not stored yet.
         self._holds_count = 0
@@ -263,7 +258,7 @@ class AmqpConnection:
         if route.waits or route.guarded:
             return not self.virtual_host.intake.publish([(route, message, stored)])
         if message[1].may_expire:
-            self._expect_expiry(route)
+            self.virtual_host.intake.expect_expiry(route)
         self.gateway.broker.append(
             self.language.number, [route], [len(stored)], [stored], [message],
             durable and route.durable,
@@ -390,8 +385,9 @@ class AmqpConnection:
         self._heartbeats.agree(float(heartbeat_s))
         self.state = ConnectionState.OPENING
 
-    def opened(self) -> None:
+    def opened(self, virtual_host: UserVirtualHost) -> None:
         """connection.open succeeded."""
+        self.virtual_host = self._resolver.virtual_host = virtual_host
         self.state = ConnectionState.OPEN
         self._hang_up_at = None
         self._opened_at = self._now
@@ -475,40 +471,10 @@ class AmqpConnection:
         for channel in list(self.channels.values()):
             channel.close()
         self.channels.clear()
+        self.forget_routes()
         self._confirms.due.clear()
         self.virtual_host.release_owner(self)
         self.gateway.connections.remove(self)
-
-    # Publishing
-
-    def _resolve(self, method: bytes) -> Target | None:
-        """A basic.publish frame -> where it leads; None if the general path must see to it."""
-        number = int.from_bytes(method[1:3], "big")
-        channel = self.channels.get(number)
-        if channel is None or not channel.is_ready:
-            return None
-        try:
-            fields = decode_publish(method[11:-1])
-            envelope = self.language.envelope(fields.exchange, fields.routing_key)
-            if fields.immediate:
-                return None
-            route = self.virtual_host.route(envelope.exchange, envelope.routing_key, None)
-        except (FieldError, GatewayError, OSError):
-            return None
-        return Target(channel, envelope, route)
-
-    def _expect_expiry(self, route: Route) -> None:
-        self.virtual_host.intake.expect_expiry(route)
-
-    def _is_plain(self, raw: bytes) -> bool:
-        """Are these properties right, and stored as they are? Else the general path sees to it."""
-        if not needs_checks(raw):
-            return True
-        try:
-            may_publish_as = self.gateway.users.may_publish_as
-            return check(raw, self.client.user, may_publish_as=may_publish_as) == Checked(raw)
-        except (AmqpError, FieldError):
-            return False
 
     def _check_consumers(self, now: float) -> None:
         """Close the channels that have kept a delivery for too long."""
@@ -531,10 +497,6 @@ class AmqpConnection:
     def _tell_if_blocked(self, now: float) -> None:
         if now >= self._blocking.tell_at:
             self._blocking.tell(self.client.understands("connection.blocked"))
-
-    def _send(self, frame: bytes) -> None:
-        self.output.append(frame)
-        self.wake()
 
     def _release_hold(self) -> None:
         self._holds_count -= 1

@@ -67,11 +67,11 @@ def handle(connection: AmqpConnection, command: Any) -> None:
     elif state is ConnectionState.TUNING and isinstance(command, commands.Connection.TuneOk):
         _tune(connection, command)
     elif state is ConnectionState.OPENING and isinstance(command, commands.Connection.Open):
-        connection.virtual_host = connection.gateway.open_virtual_host(
+        virtual_host = connection.gateway.open_virtual_host(
             connection.client.user, command.virtual_host
         )
         connection.output.append(encode_method(0, 10, 41, b"\x00"))
-        connection.opened()
+        connection.opened(virtual_host)
     elif state is ConnectionState.OPEN and isinstance(command, commands.Connection.UpdateSecret):
         connection.output.append(encode_method(0, 10, 71))
     else:

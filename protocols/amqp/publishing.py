@@ -14,7 +14,6 @@ channel, and either durable or not.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from struct import Struct
 from typing import Protocol
 
@@ -44,7 +43,7 @@ class NotStoredError(Exception):
 
 
 class Kind:
-    """What all messages of one batch have in common: a channel has two of them."""
+    """What all messages of one batch have in common: there are two for a channel."""
 
     __slots__ = ("channel", "durable")
 
@@ -57,8 +56,6 @@ class Publisher(Protocol):
     """A channel, as far as this module knows it."""
 
     number: int
-    durable_kind: Kind
-    transient_kind: Kind
 
     @property
     def content(self) -> object | None:
@@ -114,30 +111,30 @@ class Entry:
         self.next: Entry | None = None
 
 
+class Resolver(Protocol):
+    """Who knows where publishes lead: see `resolving`."""
+
+    def target(self, method: bytes) -> Target | None:
+        """A basic.publish frame -> where it leads; None if the general path must see to it."""
+
+    def route(self, envelope: Envelope, header: Header) -> Route:
+        """The route of a message whose header matters. Raises `GatewayError`."""
+
+    def is_plain(self, raw: bytes) -> bool:
+        """Need these properties nothing but to be stored?"""
+
+    def expect_expiry(self, route: Route) -> None:
+        """A message with an expiration takes this route."""
+
+
 class Publishing:
-    """The publishes of one connection.
+    """The publishes of one connection."""
 
-    `resolve` makes a target of a basic.publish frame, or None if the general path must see to it;
-    `route` finds the route of a message whose header matters; `is_plain` tells whether properties
-    need nothing but to be stored; `expect_expiry` hears of each route that a message with an
-    expiration takes.
-    """
-
-    def __init__(
-        self,
-        broker: Broker,
-        language: AmqpLanguage,
-        resolve: Callable[[bytes], Target | None],
-        route: Callable[[Envelope, Header], Route],
-        is_plain: Callable[[bytes], bool],
-        expect_expiry: Callable[[Route], None],
-    ) -> None:
+    def __init__(self, broker: Broker, language: AmqpLanguage, resolver: Resolver) -> None:
         self._broker = broker
         self._language = language
-        self._resolve = resolve
-        self._route = route
-        self._is_plain = is_plain
-        self._expect_expiry = expect_expiry
+        self._resolver = resolver
+        self._kinds: dict[tuple[Publisher, bool], Kind] = {}
         self._targets: dict[bytes, Target] = {}
         self._entries: dict[bytes, Entry] = {}
         self._memory_size = 0
@@ -149,6 +146,7 @@ class Publishing:
         """Drop all that was resolved: topology, or the channels, have changed."""
         self._targets.clear()
         self._entries.clear()
+        self._kinds.clear()
         self._memory_size = 0
         self._predicted = None
 
@@ -275,7 +273,7 @@ class Publishing:
     def _target(self, method: bytes) -> Target | None:
         target = self._targets.get(method)
         if target is None and method[-1] == END_OCTET:
-            target = self._resolve(method)
+            target = self._resolver.target(method)
             if target is not None:
                 self._make_room(len(method))
                 self._targets[method] = target
@@ -293,16 +291,18 @@ class Publishing:
         try:
             header = self._language.header(raw_header)
             if route.by_header or header.may_delay:
-                route = self._route(target.envelope, header)
+                route = self._resolver.route(target.envelope, header)
         except (FieldError, GatewayError, OSError):
             return None  # Said again, and answered, by the general path.
-        if route.is_unroutable or route.waits or route.guarded or not self._is_plain(raw_header):
+        if route.is_unroutable or route.waits or route.guarded:
+            return None
+        if not self._resolver.is_plain(raw_header):
             return None
         if header.may_expire:
-            self._expect_expiry(route)
+            self._resolver.expect_expiry(route)
         durable = route.keeps(header.persistent)
         channel = target.channel
-        kind = channel.durable_kind if durable else channel.transient_kind
+        kind = self._kinds.setdefault((channel, durable), Kind(channel, durable))
         entry = Entry(prefix, body_size, target, header, route, kind)
         if len(prefix) <= _REMEMBERED_SIZE_MAX:
             self._make_room(len(prefix) + len(raw_header))

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import takewhile
 from struct import Struct
 from typing import TYPE_CHECKING, TypeAlias
+from weakref import proxy
 
 from gateway.queues.queue import Queue
 from protocols.amqp.codec import ACK, END_OCTET, FRAME_HEAD, METHOD
@@ -38,8 +39,11 @@ class Settling:
 
     __slots__ = ("_ack_prefix", "_channel", "_unacknowledged")
 
+    _channel: Channel
+
     def __init__(self, channel: Channel) -> None:
-        self._channel = channel
+        # It has us; a circle would keep a closed connection until the garbage collector comes.
+        self._channel = proxy(channel)
         self._unacknowledged = channel.unacknowledged
         self._ack_prefix = FRAME_HEAD.pack(METHOD, channel.number, 13) + ACK
 

@@ -1,6 +1,9 @@
+import gc
 from pathlib import Path
+from weakref import ref
 
 import pytest
+from pamqp import commands
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.testing import StringTransport
 
@@ -58,6 +61,28 @@ def test_stopping_says_goodbye_to_all(broker: AmqpBroker) -> None:
     assert early.hung_up
     broker.front_end.stop()
     assert all(peer.receive_all() == [] for peer in peers)
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_a_lost_connection_needs_no_garbage_collector(broker: AmqpBroker, is_closed: bool) -> None:
+    peer = broker.connect()
+    peer.declare("q")
+    peer.consume("q")
+    peer.publish("q", b"one")
+    assert peer.bodies() == [b"one"]
+    (connection,) = broker.factory.connections
+    reference = ref(connection)
+    del connection
+    gc.collect()
+    gc.disable()
+    try:
+        if is_closed:
+            peer.method(0, commands.Connection.Close(200, "", 0, 0))
+        peer.lose()
+        del peer
+        assert reference() is None
+    finally:
+        gc.enable()
 
 
 def test_an_unforeseen_error_drops_the_peer_and_nobody_else(
