@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.exchanges.asked_keys import AskedKeys, Fits, fits_any, fits_key, fits_pattern
 from gateway.exchanges.bindings import (
     Arguments,
     Binding,
@@ -44,18 +45,20 @@ def _accept(arguments: Arguments) -> None:
 class ExchangeType:
     """What a type of exchanges is: the form of its bindings, and the check of its arguments.
 
-    `history_length` says how many messages an exchange keeps for those who bind later.
+    `history_length` says how many messages an exchange keeps for those who bind later; `fits`, to
+    which routing keys a binding may matter.
     """
 
     make_bindings: Callable[[Exchange], Bindings]
     check: Callable[[Arguments], None] = _accept
     history_length: Callable[[Arguments], int] | None = None
+    fits: Fits = fits_any
 
 
 TYPES = {
-    "direct": ExchangeType(lambda _: DirectBindings()),
+    "direct": ExchangeType(lambda _: DirectBindings(), fits=fits_key),
     "fanout": ExchangeType(lambda _: FanoutBindings()),
-    "topic": ExchangeType(lambda _: TopicBindings()),
+    "topic": ExchangeType(lambda _: TopicBindings(), fits=fits_pattern),
     "headers": ExchangeType(lambda _: HeaderBindings()),
     "x-consistent-hash": ExchangeType(
         lambda exchange: ConsistentHashBindings(exchange.arguments), check_hash
@@ -109,6 +112,7 @@ class Exchange:
         self.bindings: dict[Binding, None] = {}
         self._rules = TYPES[matching_type(type, arguments, TYPES)]
         self.matcher = self._rules.make_bindings(self)
+        self.asked_keys = AskedKeys(self._rules.fits)
         self.tap: Queue | None = None
         self.history: Queue | None = None
 

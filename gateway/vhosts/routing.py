@@ -52,6 +52,7 @@ def find_targets(
     pending = [exchange]
     while pending:
         current = pending.pop()
+        current.asked_keys.note(routing_keys)
         if (schedule := find_delay(current, header)) is not None:
             delays.append((current, schedule))
             continue

@@ -124,7 +124,7 @@ class Topology:
         binding = Binding.make(destination, routing_key, arguments)
         if not self._add(source, binding):
             return
-        self._changed()
+        self._tell(source, binding)
         if source.durable and destination.durable:
             document = [
                 self._host.name, source.name, _kind(destination), destination.name,
@@ -157,8 +157,14 @@ class Topology:
         del bound[source, binding]
         if not bound:
             del self._bound_to[binding.destination]
-        self._changed()
+        self._tell(source, binding)
         return True
+
+    def _tell(self, source: Exchange, binding: Binding) -> None:
+        """A binding is new or gone: a route that somebody keeps may be another now."""
+        if source.asked_keys.concern(binding):
+            source.asked_keys.clear()
+            self._changed()
 
     def _key(self, source: Exchange, binding: Binding) -> str:
         destination = binding.destination

@@ -42,6 +42,9 @@ def test_every_change_of_the_topology_is_another_generation(live: LiveGateway) -
     for change in changes:
         for name in ("q", "own", "new"):
             host.route("", name, None)  # Somebody publishes there.
+        for exchange, key in (("x", ""), ("amq.topic", "k")):
+            if exchange in host.exchanges:
+                host.route(exchange, key, None)
         before = live.gateway.generation
         change()
         assert live.gateway.generation > before
@@ -56,6 +59,24 @@ def test_a_queue_that_nobody_publishes_to_comes_and_goes_unnoticed(live: LiveGat
     host.delete_queue("reply", owner=live)
     assert live.gateway.generation == before
     assert host.route("", "q", None) is route
+
+
+def test_a_binding_that_fits_no_key_in_use_comes_and_goes_unnoticed(live: LiveGateway) -> None:
+    host = live.host
+    host.declare_queue("q")
+    for exchange in ("amq.direct", "amq.topic", "amq.fanout", "amq.headers"):
+        if exchange != "amq.fanout":
+            host.route(exchange, "used.key", None)
+        before = live.gateway.generation
+        for key in ("other", "used"):
+            host.bind_queue("q", exchange, key)
+            host.unbind_queue("q", exchange, key)
+        assert (live.gateway.generation > before) is (exchange == "amq.headers")
+    for pattern, is_told in (("used.*.#", True), ("*.used", False), ("#", True)):
+        host.route("amq.topic", "used.key", None)
+        before = live.gateway.generation
+        host.bind_queue("q", "amq.topic", pattern)
+        assert (live.gateway.generation > before) is is_told
 
 
 def test_a_queue_that_a_route_lacks_is_another_generation(live: LiveGateway) -> None:

@@ -80,6 +80,52 @@ def test_any_graph_is_walked_as_the_specification_says(
     live.gateway.stop()
 
 
+_EXCHANGES = ("amq.direct", "amq.topic", "amq.fanout", "spare")
+_KEYS = ("a", "a.b", "b")
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(("bind", "unbind", "bind exchange", "unbind exchange")),
+            st.sampled_from(_EXCHANGES),
+            st.sampled_from(("p", "q", *_EXCHANGES)),
+            st.sampled_from((*_KEYS, "*", "a.#", "#")),
+        ),
+        max_size=12,
+    )
+)
+def test_who_keeps_routes_hears_of_every_change_of_one(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[str, str, str, str]]
+) -> None:
+    live = LiveGateway(tmp_path_factory.mktemp("data"))
+    host = live.host
+    for name in "pq":
+        host.declare_queue(name)
+    host.declare_exchange("spare", "direct")
+    host.declare_exchange("x", "topic", arguments={"alternate-exchange": "spare"})
+    host.bind_exchange("amq.topic", "x", "a")
+    kept: dict[tuple[str, str], list[str]] = {}
+    generation = -1
+    for change, source, destination, key in [("", "", "", ""), *changes]:
+        is_exchange = destination in _EXCHANGES
+        if change.startswith("bind") and is_exchange:
+            host.bind_exchange(destination, source, key)
+        elif change.startswith("bind"):
+            host.bind_queue(destination, source, key)
+        elif change and is_exchange:
+            host.unbind_exchange(destination, source, key)
+        elif change:
+            host.unbind_queue(destination, source, key)
+        if generation != live.gateway.generation:
+            generation = live.gateway.generation
+            kept.clear()
+        for place in [(exchange, key) for exchange in (*_EXCHANGES, "x") for key in _KEYS[:2]]:
+            assert kept.setdefault(place, live.where(*place)) == live.where(*place)
+    live.gateway.stop()
+
+
 def test_what_finds_nothing_goes_to_the_alternate_exchange(live: LiveGateway) -> None:
     def declare(name: str, alternate: str) -> None:
         live.host.declare_exchange(name, "direct", arguments={"alternate-exchange": alternate})
