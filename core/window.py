@@ -48,7 +48,9 @@ class Window:
         self.in_flight_count = 0
         self.delivery_counts: dict[int, int] = {}
         self.redelivered_below = floor  # Below it, all was delivered before a restart.
-        self.returned: set[int] = set()  # Waits to be delivered again. Not to be changed.
+        # Waits to be delivered again: a set, as a dict, which is small while it is empty. Not to be
+        # changed by others.
+        self.returned: dict[int, None] = {}
         self._returned_heap: list[int] = []  # The same, and others that were taken since.
         self._skips: OrderedIntervals | None = None  # From `next` on, what is not ready there.
         self.rewind_count = 0  # Whoever has looked ahead has to begin again after each.
@@ -124,7 +126,7 @@ class Window:
         """The lowest returned offset goes in flight again."""
         offset = self.lowest_returned
         heappop(self._returned_heap)
-        self.returned.remove(offset)
+        del self.returned[offset]
         self.in_flight_count += 1
         return offset
 
@@ -148,7 +150,7 @@ class Window:
         """One offset that is ready, wherever it is, goes in flight."""
         self.in_flight_count += 1
         if offset in self.returned:
-            self.returned.remove(offset)
+            del self.returned[offset]
         elif offset == self.begin_run():
             self.next_offset += 1
         else:
@@ -172,7 +174,7 @@ class Window:
         """An offset in flight goes back to its place, to be delivered again."""
         self.in_flight_count -= 1
         self.count_return(offset)
-        self.returned.add(offset)
+        self.returned[offset] = None
         heappush(self._returned_heap, offset)
         if len(self._returned_heap) > 2 * len(self.returned) + _STALE_COUNT_MAX:
             self._returned_heap = sorted(self.returned)
@@ -218,7 +220,7 @@ class Window:
         settled = [(first, min(end, start)) for first, end in self.settled.items() if first < start]
         self.redelivered_below = self.delivered_end
         self.next_offset = min(self.next_offset, start)
-        self.returned = {offset for offset in self.returned if offset < start}
+        self.returned = {offset: None for offset in self.returned if offset < start}
         self._returned_heap = sorted(self.returned)
         self.floor = min(self.floor, start)
         self.settled = Intervals()

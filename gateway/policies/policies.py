@@ -141,6 +141,8 @@ class Policies:
         return self._held(lambda policy: policy.apply_to in _OF_EXCHANGES and policy.matches(name))
 
     def _held(self, suits: Callable[[Policy], bool]) -> HeldPolicies:
+        if not any(self._in_line.values()):
+            return NO_POLICIES
         policy, operator_policy = (next(filter(suits, self._in_line[kind]), None) for kind in KINDS)
         if policy is None and operator_policy is None:
             return NO_POLICIES

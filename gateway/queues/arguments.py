@@ -98,6 +98,8 @@ _FIELDS = {
 
 def check_arguments(arguments: Arguments, queue: str) -> None:
     """Raise `PreconditionFailedError` for an argument that `queue`, so described, cannot have."""
+    if not arguments:
+        return  # Most queues have none, and there may be many queues.
     exchange = arguments.get("x-dead-letter-exchange", "")
     if not isinstance(exchange, str):
         raise PreconditionFailedError(

@@ -19,30 +19,32 @@ class Leased(Protocol):
 
 
 class Lease:
-    """The time of one queue; without `time_ms` it never ends."""
+    """The time of one queue; without `time_ms` it never ends.
 
-    __slots__ = ("_clock", "_queue", "_time_ms", "_timer")
+    It knows the queue only while the time runs: a queue that is gone needs no garbage collector.
+    """
 
-    def __init__(self, queue: Leased, clock: IReactorTime, time_ms: int | None) -> None:
-        self._queue = queue
+    __slots__ = ("_clock", "_time_ms", "_timer")
+
+    def __init__(self, clock: IReactorTime, time_ms: int | None) -> None:
         self._clock = clock
         self._time_ms = time_ms
         self._timer: IDelayedCall | None = None
 
-    def change(self, time_ms: int | None) -> None:
+    def change(self, queue: Leased, time_ms: int | None) -> None:
         """The time is another one, and begins anew; if it is the same, nothing happens."""
         if time_ms != self._time_ms:
             self.stop()
             self._time_ms = time_ms
-            self.renew()
+            self.renew(queue)
 
-    def renew(self) -> None:
+    def renew(self, queue: Leased) -> None:
         """Begin anew; consumers stop the time."""
         if self._time_ms is None:
             return
         self.stop()
-        if not self._queue.is_consumed:
-            self._timer = self._clock.callLater(self._time_ms / 1000, self._ended)
+        if not queue.is_consumed:
+            self._timer = self._clock.callLater(self._time_ms / 1000, self._ended, queue)
 
     def stop(self) -> None:
         """The time does not run."""
@@ -50,6 +52,6 @@ class Lease:
         if timer is not None:
             timer.cancel()
 
-    def _ended(self) -> None:
+    def _ended(self, queue: Leased) -> None:
         self._timer = None
-        self._queue.expire()
+        queue.expire()

@@ -76,7 +76,7 @@ class Queue:
         self._watchers: Watchers | None = None  # There are some once there was one.
         self._selective: SelectiveConsumers | None = None  # Who want only some messages.
         self._upkeep: Upkeep | None = None  # Most queues need none, and pay nothing for it.
-        self._lease = Lease(self, virtual_host.clock, self.options.expires_ms)
+        self._lease = Lease(virtual_host.clock, self.options.expires_ms)
         self._times_to_live = TimesToLive(self.options.message_ttl_ms, ttl_history)
         light.keeps_all = self.type.must_last
         self._begin()
@@ -187,7 +187,7 @@ class Queue:
             is_empty = not (self.light.ready_count or self.unsettled_count)
             now_ms = int(self.virtual_host.clock.seconds() * 1000)
             self._times_to_live.change(options.message_ttl_ms, now_ms, is_empty)
-        self._lease.change(options.expires_ms)
+        self._lease.change(self, options.expires_ms)
         self._set_limits()
         self.restored()
 
@@ -213,7 +213,7 @@ class Queue:
 
     def touch(self) -> None:
         """Somebody uses the queue: it does not expire for a while."""
-        self._lease.renew()
+        self._lease.renew(self)
 
     def work(self) -> None:
         """A time has come: do what is due, in a turn of its own."""
@@ -290,7 +290,7 @@ class Queue:
         if self._line.remove(consumer):
             self.wake()
         if not self.is_consumed:
-            self._lease.renew()
+            self._lease.renew(self)
         self._listen()
         if self.auto_delete and consumer.counted and not self.consumer_count:
             self.virtual_host.remove_queue(self)

@@ -10,15 +10,18 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 _COUNT_MAX = 64  # Changes that are remembered; who changes more often moves the oldest deadlines.
+_ALWAYS = (0,)
 
 
 class TimesToLive:
     """The times to live of one queue, each with the time since when it holds."""
 
+    __slots__ = ("_since_ms", "_times_ms", "latest_ms")
+
     def __init__(self, time_ms: int | None, history: Sequence[tuple[int, int | None]] = ()) -> None:
         self.latest_ms = time_ms
-        self._since_ms = [since for since, _ in history] or [0]
-        self._times_ms = [time for _, time in history] or [time_ms]
+        self._since_ms = tuple(since for since, _ in history) if history else _ALWAYS
+        self._times_ms = tuple(time for _, time in history) if history else (time_ms,)
 
     @property
     def history(self) -> list[tuple[int, int | None]]:
@@ -42,7 +45,7 @@ class TimesToLive:
         """Another time holds from now on; for an empty queue it is the only one."""
         self.latest_ms = time_ms
         if is_empty:
-            self._since_ms, self._times_ms = [0], [time_ms]
+            self._since_ms, self._times_ms = _ALWAYS, (time_ms,)
         elif time_ms != self._times_ms[-1]:
-            self._since_ms = [*self._since_ms, now_ms][-_COUNT_MAX:]
-            self._times_ms = [*self._times_ms, time_ms][-_COUNT_MAX:]
+            self._since_ms = (*self._since_ms, now_ms)[-_COUNT_MAX:]
+            self._times_ms = (*self._times_ms, time_ms)[-_COUNT_MAX:]

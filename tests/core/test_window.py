@@ -142,7 +142,7 @@ class WindowMachine(RuleBasedStateMachine):
         above = {offset for start, end in intervals for offset in range(start, end)}
         assert above == {offset for offset in self.settled if offset >= floor}
         assert window.in_flight_count == len(self.in_flight)
-        assert window.returned == self.returned
+        assert window.returned.keys() == self.returned
         is_next = min(self.returned, default=END) < self.first_ready(self.next_offset)
         assert window.is_return_next() is is_next
         assert set(window.delivery_counts) <= self.in_flight | self.returned
