@@ -277,7 +277,7 @@ class Loads:
                 thread.join()
 
     def _publish(self, name: str, seconds: float) -> None:
-        limit = ("--in-flight", 2000, "--body", 100)
+        limit = ("--in-flight", 2000, "--body", 100, "--queues", 1000)
         figures = load.run(self._server, "--seconds", seconds, *limit)
         row = Row(figures.messages, figures.seconds)
         row.cpu_seconds = figures.broker_cpu_us * figures.messages / 1e6
