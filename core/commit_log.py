@@ -68,6 +68,7 @@ class CommitLog:
         self._last.end = self._last.base + self._last.allocated_size
         self._unsynced: dict[int, None] = {}
         self._is_segment_new = True  # Is the name of the last segment not durable yet?
+        self.record_count = 0  # So many were scanned or appended since it was opened.
 
     @property
     def start(self) -> int:
@@ -130,6 +131,7 @@ class CommitLog:
         if written != size:
             self._append_rest(b"".join(pieces), written)
         last.end += size
+        self.record_count += 1
         self._unsynced[last.fd] = None
 
     def read(self, log_offset: int, size: int) -> bytes:
@@ -141,13 +143,9 @@ class CommitLog:
         size = min(size, segment.end - log_offset)
         return os.pread(segment.fd, size, log_offset - segment.base) if size > 0 else b""
 
-    def segment_base(self, log_offset: int) -> int:
-        """Where the segment begins that this log offset lies in."""
-        return self._bases[bisect_right(self._bases, log_offset) - 1]
-
-    def segment_end(self, log_offset: int) -> int:
-        """Where the segment ends that this log offset lies in."""
-        return self._segments[bisect_right(self._bases, log_offset) - 1].end
+    def segment_at(self, log_offset: int) -> Segment:
+        """The segment that this log offset lies in."""
+        return self._segments[bisect_right(self._bases, log_offset) - 1]
 
     def next_segment_base(self, log_offset: int) -> int | None:
         """Where the first segment behind this log offset begins, if there is one."""
@@ -178,6 +176,7 @@ class CommitLog:
                     return
                 if header.size > len(chunk) - at:
                     return
+                self.record_count += 1
                 yield header, chunk[at : at + header.size]
                 at += header.size
                 position += header.size

@@ -166,7 +166,7 @@ class IndexLog:
     def _count(self, position: int, change: int) -> None:
         assert self._log is not None
         if self._log.holds(position):
-            self._live[self._log.segment_base(position)] += change
+            self._live[self._log.segment_at(position).base] += change
 
 
 def _end(stretch: Stretch) -> int:

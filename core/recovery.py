@@ -228,7 +228,7 @@ class Recovery:
         and skipped when somebody comes to read them.
         """
         while start < end:
-            stop = min(end, self._commit_log.segment_end(start))
+            stop = min(end, self._commit_log.segment_at(start).end)
             if stop <= start:  # Behind the end of a segment: the next one is not here.
                 start = self._commit_log.next_segment_base(start) or end
                 continue

@@ -9,7 +9,7 @@ survive a restart and is not meant to.
 from __future__ import annotations
 
 import shutil
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,11 @@ from core.record import (
 _READ_AHEAD_SIZE = 1 << 20
 _HEAD_READ_SIZE = 4096  # The header and the rows of most records.
 _MESSAGE_OVERHEAD = 200  # What a message costs in memory beside its bytes, about.
+_BATCH_OVERHEAD = 400  # The same of a batch: many are of one message.
 _VERIFIED_COUNT_MAX = 1 << 16
 _SPILL_SEGMENT_SIZE = 64 << 20
+# The log offset of a transient batch that was spilled is this and its place in the spill files.
+_SPILLED_BASE = VOLATILE_BASE | 1 << 61
 
 
 class Batch:
@@ -90,8 +93,7 @@ class Store:
         self._spill_directory = directory / "volatile"
         shutil.rmtree(self._spill_directory, ignore_errors=True)
         self._spill: CommitLog | None = None
-        self._spilled: dict[int, tuple[int, int]] = {}  # Spill offset, reference count.
-        self._spill_order: deque[int] = deque()  # Oldest first, until it is the oldest and gone.
+        self._spill_references: Counter[int] = Counter()  # By the first byte of a spill file.
 
     def append_durable(
         self,
@@ -107,7 +109,7 @@ class Store:
         """
         timestamp_ms = self._now_ms()
         log_offset = _append(self.commit_log, origin, route_ids, sizes, payload, timestamp_ms)
-        size = sum(sizes) + _MESSAGE_OVERHEAD * len(sizes)
+        size = _BATCH_OVERHEAD + _MESSAGE_OVERHEAD * len(sizes) + sum(sizes)
         self._remember(Batch(log_offset, messages, sizes, size, timestamp_ms))
         return log_offset
 
@@ -122,25 +124,22 @@ class Store:
         self, origin: int, sizes: list[int], payload: list[Buffer], messages: Sequence[Any]
     ) -> int:
         """Keep one batch until nothing refers to it any more; return its log offset."""
+        size = _BATCH_OVERHEAD + _MESSAGE_OVERHEAD * len(sizes) + sum(sizes)
+        if self._volatile_size + size > self._volatile_size_max:
+            return self._spill_batch(origin, sizes, payload)
         log_offset = self._volatile_next
         self._volatile_next += len(sizes)
-        size = sum(sizes) + _MESSAGE_OVERHEAD * len(sizes)
-        if self._volatile_size + size > self._volatile_size_max:
-            spill_offset = self._spill_batch(origin, sizes, payload)
-            self._spilled[log_offset] = (spill_offset, 0)
-            self._spill_order.append(log_offset)
-        else:
-            self._volatile_size += size
-            self._volatile[log_offset] = Batch(log_offset, messages, sizes, size, self._now_ms())
+        self._volatile_size += size
+        self._volatile[log_offset] = Batch(log_offset, messages, sizes, size, self._now_ms())
         return log_offset
 
     def refer(self, log_offset: int, count: int) -> None:
         """`count` runs point to the transient batch that was just appended; if none, it goes."""
         batch = self._volatile.get(log_offset)
-        if batch is not None:
-            batch.references = count
-        else:
-            self._spilled[log_offset] = (self._spilled[log_offset][0], count)
+        if batch is None:
+            self._count_references(log_offset, count - 1)
+            return
+        batch.references = count
         if not count:
             self.release(log_offset)
 
@@ -158,13 +157,7 @@ class Store:
                 del self._volatile[log_offset]
                 self._volatile_size -= batch.size
             return
-        spill_offset, references = self._spilled[log_offset]
-        if references > 1:
-            self._spilled[log_offset] = (spill_offset, references - 1)
-            return
-        del self._spilled[log_offset]
-        if self._spill_order[0] == log_offset:
-            self._drop_spilled()
+        self._count_references(log_offset, -1)
 
     def fetch(self, log_offset: int, first: int, count: int) -> tuple[Sequence[Any], int]:
         """Messages of a batch, and about how many bytes they are.
@@ -175,7 +168,7 @@ class Store:
         if batch is None:
             if log_offset >= VOLATILE_BASE:
                 assert self._spill is not None
-                return self._fetch_cold(self._spill, self._spilled[log_offset][0], first, count)
+                return self._fetch_cold(self._spill, log_offset - _SPILLED_BASE, first, count)
             return self._fetch_cold(self.commit_log, log_offset, first, count)
         messages = batch.messages
         if len(messages) == count:
@@ -189,7 +182,7 @@ class Store:
             return batch.timestamp_ms
         if log_offset >= VOLATILE_BASE:
             assert self._spill is not None
-            data = self._spill.read(self._spilled[log_offset][0], HEADER_SIZE)
+            data = self._spill.read(log_offset - _SPILLED_BASE, HEADER_SIZE)
         else:
             data = self.commit_log.read(log_offset, HEADER_SIZE)
         header = decode_header(data)
@@ -311,7 +304,7 @@ class Store:
         record = decode(data, header, at)
         parser = self._parser(header)
         messages = [parser(message) for message in record.messages]
-        size = header.size + _MESSAGE_OVERHEAD * header.message_count
+        size = _BATCH_OVERHEAD + _MESSAGE_OVERHEAD * header.message_count + header.size
         sizes = list(map(len, record.messages))
         return Batch(header.log_offset, messages, sizes, size, header.timestamp_ms)
 
@@ -326,14 +319,22 @@ class Store:
     def _spill_batch(self, origin: int, sizes: list[int], payload: list[Buffer]) -> int:
         if self._spill is None:
             self._spill = CommitLog(self._spill_directory, _SPILL_SEGMENT_SIZE)
-        return _append(self._spill, origin, [0] * len(sizes), sizes, payload, self._now_ms())
+        spill, last = self._spill, self._spill.segments[-1]
+        position = _append(spill, origin, [0] * len(sizes), sizes, payload, self._now_ms())
+        if spill.segments[-1] is not last and not self._spill_references[last.base]:
+            spill.drop(last)
+        self._spill_references[spill.segments[-1].base] += 1  # Until it is known who refers to it.
+        return _SPILLED_BASE + position
 
-    def _drop_spilled(self) -> None:
-        assert self._spill is not None
-        order = self._spill_order
-        while order and order[0] not in self._spilled:
-            order.popleft()
-        self._spill.drop_before(self._spilled[order[0]][0] if order else self._spill.end)
+    def _count_references(self, log_offset: int, change: int) -> None:
+        """So many more runs point to a batch that was spilled; a file goes with the last one."""
+        spill = self._spill
+        assert spill is not None
+        segment = spill.segment_at(log_offset - _SPILLED_BASE)
+        self._spill_references[segment.base] += change
+        if not self._spill_references[segment.base] and segment is not spill.segments[-1]:
+            spill.drop(segment)
+            del self._spill_references[segment.base]
 
 
 def _append(

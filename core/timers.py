@@ -280,7 +280,7 @@ class Timers:
                 yield group
                 group = []
             if not group:
-                read_end = min(place + _READ_SIZE_MAX, self._commit_log.segment_end(place))
+                read_end = min(place + _READ_SIZE_MAX, self._commit_log.segment_at(place).end)
             group.append(entry)
             end = place + size
         if group:

@@ -259,7 +259,7 @@ class BrokerMachine(RuleBasedStateMachine):
                 assert len(queue.index) == 0
             store = self.live.broker._store
             assert not store._volatile
-            assert not store._spilled
+            assert not any(store._spill_references.values())
             assert store._volatile_size == 0
             self.live.disk.release()
             self.live.broker.stop()

@@ -191,7 +191,7 @@ class TestVolatile:
         store = open_store(tmp_path, volatile_size=volatile_size)
         append_volatile(store, b"a", references=0)
         assert not store._volatile
-        assert not store._spilled
+        assert not any(store._spill_references.values())
         assert store._volatile_size == 0
 
     @given(data=st.data())
@@ -218,7 +218,7 @@ class TestVolatile:
             for log_offset in data.draw(st.permutations(sorted(held))):
                 store.release(log_offset)
             assert not store._volatile
-            assert not store._spilled
+            assert not any(store._spill_references.values())
             assert store._spill is None or len(store._spill.segments) == 1
             store.close()
 
@@ -247,14 +247,24 @@ class TestVolatile:
             fetch(store, log_offset, 0, 1)
         assert max(reads) <= 4096
 
-    def test_letting_go_of_many_takes_no_search(self, tmp_path: Path) -> None:
-        """A dict is slow to find its first key when many before it were deleted."""
+    def test_what_was_spilled_takes_no_memory(self, tmp_path: Path) -> None:
+        """Only its file is known, by whoever refers to it."""
         store = open_store(tmp_path, volatile_size=0)
-        offsets = [append_volatile(store, b"") for _ in range(20_000)]
-        spilled = store._spilled = Counting(store._spilled)
+        offsets = [append_volatile(store, b"x") for _ in range(1000)]
+        assert len(set(offsets)) == 1000
+        assert not store._volatile
+        assert list(store._spill_references.values()) == [1000]
+
+    def test_a_spill_file_stays_for_what_nobody_was_told_of_yet(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("core.store._SPILL_SEGMENT_SIZE", 300)
+        store = open_store(tmp_path, volatile_size=0)
+        payload = [b"x" * 200]
+        offsets = [store.append_volatile(ORIGIN, [200], payload, payload) for _ in range(3)]
         for log_offset in offsets:
-            store.release(log_offset)
-        assert spilled.iterations == 0
+            store.refer(log_offset, 1)
+            assert fetch(store, log_offset, 0, 1) == payload
 
     def test_a_full_disk_refuses_and_leaves_nothing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -263,7 +273,7 @@ class TestVolatile:
         disk = FullDisk(monkeypatch, 20)
         with pytest.raises(OSError, match="No space left"):
             append_volatile(store, b"refused")
-        assert not store._spilled
+        assert not any(store._spill_references.values())
         disk.room = 1 << 20
         assert fetch(store, append_volatile(store, b"taken"), 0, 1) == [b"taken"]
 
@@ -273,11 +283,3 @@ class TestVolatile:
         assert (tmp_path / "volatile").exists()
         open_store(tmp_path)
         assert not (tmp_path / "volatile").exists()
-
-
-class Counting(dict[int, tuple[int, int]]):
-    iterations = 0
-
-    def __iter__(self) -> Any:
-        self.iterations += 1
-        return super().__iter__()
