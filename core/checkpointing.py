@@ -14,6 +14,11 @@ from core.index_log import IndexLog
 from core.progress import Progress
 from core.timer_index import TimerIndex
 
+# Recovery takes as long for a record as for so many bytes of the log more, and as long for a byte
+# of the progress journal as for so many of the log.
+_RECORD_COST = 512
+_PROGRESS_COST = 4
+
 
 class Checkpointing:
     """Writes checkpoints in the background, one at a time.
@@ -48,6 +53,7 @@ class Checkpointing:
         self._commit = commit
         self._run_blocking = run_blocking
         self._log_offset = 0  # Of the newest one.
+        self._record_count = 0  # Of the log, when it was begun.
         self._size = 0
         self._running = False
         self._waiting: list[Done] = []  # For the next one that begins.
@@ -60,8 +66,10 @@ class Checkpointing:
 
     def begin_if_due(self) -> None:
         """Begin one if recovery would have much to read, compared with what it has to write."""
-        written = self._commit_log.end - self._log_offset + self._progress.size
-        if written > max(self._distance, 4 * self._size):
+        log = self._commit_log
+        cost = log.end - self._log_offset + _PROGRESS_COST * self._progress.size
+        cost += _RECORD_COST * (log.record_count - self._record_count)
+        if cost > max(self._distance, 4 * self._size):
             self.begin()
 
     def begin_for(self, done: Done) -> None:
@@ -77,6 +85,7 @@ class Checkpointing:
         waiting, self._waiting = self._waiting, []
         number = self._progress.begin_next()
         log_offset = self._log_offset = self._commit_log.end
+        self._record_count = self._commit_log.record_count
         content = encode_checkpoint(self._capture(number))
         spent = self._timer_index.spent()
         index_files, index_end = self._index_log.begin_sync()

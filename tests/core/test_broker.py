@@ -154,17 +154,34 @@ class TestFullDisk:
 
 class TestCheckpoints:
     def test_one_is_made_when_much_was_written(self, tmp_path: Path) -> None:
-        live = LiveBroker(tmp_path / "data", checkpoint_distance=1000)
+        live = LiveBroker(tmp_path / "data", checkpoint_distance=2000)
         queue = live.declare()
-        live.append(queue, b"x" * 500)
+        live.append(queue, b"x" * 1000)
         live.end_turn()
         assert not (live.directory / "checkpoint").exists()
-        live.append(queue, b"x" * 500)
+        live.append(queue, b"x" * 1000)
         live.end_turn()
         assert read_checkpoint(live.directory / "checkpoint").log_offset == live.broker.log_end
         assert [path.name for path in (live.directory / "progress").iterdir()] == [
             "progress.0000000001"
         ]
+
+    @pytest.mark.parametrize("does", ["append", "settle"])
+    def test_many_small_writes_are_much(self, tmp_path: Path, does: str) -> None:
+        """Recovery reads each of them."""
+        live = LiveBroker(tmp_path / "data")
+        queue = live.declare()
+        live.append(queue, *[b""] * 10_000)
+        live.end_turn()
+        live.broker._checkpointing._distance = 1 << 20
+        for number in range(10_000):
+            if does == "append":
+                live.append(queue, b"")
+            else:
+                queue.take(1)
+                queue.settle(number, number + 1)
+            live.end_turn()
+        assert 2 <= live.broker._progress.number <= 8
 
     def test_it_waits_until_the_log_is_durable(self, live: LiveBroker) -> None:
         live.append(live.declare(), b"x")
