@@ -35,7 +35,7 @@ from protocols.amqp.codec import (
 )
 from protocols.amqp.config import AmqpConfig
 from protocols.amqp.confirms import Confirms
-from protocols.amqp.consumer_timeouts import check_interval_s
+from protocols.amqp.consumer_timeouts import check_interval_s, find_overdue
 from protocols.amqp.delivering import Subscription
 from protocols.amqp.dispatching import dispatch, method_ids
 from protocols.amqp.fields import FieldError
@@ -480,19 +480,12 @@ class AmqpConnection:
         """Close the channels that have kept a delivery for too long."""
         default_ms = self.config.consumer_timeout_ms
         self._consumers_check_at = now + check_interval_s(default_ms)
-        for channel in list(self.channels.values()):
-            if not self._is_read:
+        if not self._is_read:
+            for channel in self.channels.values():
                 channel.marks.forget()
-                continue
-            timeout_ms = channel.marks.exceeded_ms(channel.unacknowledged, default_ms, now)
-            channel.marks.note(channel.unacknowledged, channel.delivery_tag, now)
-            if timeout_ms is not None:
-                text = (
-                    f"delivery acknowledgement on channel {channel.number} timed out. Timeout"
-                    f" value used: {timeout_ms} ms. This timeout value can be configured, see"
-                    " consumers doc guide to learn more"
-                )
-                self._fail(AmqpError("PRECONDITION_FAILED", text), channel.number)
+            return
+        for channel, error in find_overdue(list(self.channels.values()), default_ms, now):
+            self._fail(error, channel.number)
 
     def _tell_if_blocked(self, now: float) -> None:
         if now >= self._blocking.tell_at:

@@ -6,10 +6,13 @@ which was the last one at what time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from protocols.amqp.replies import AmqpError
+
 if TYPE_CHECKING:
+    from protocols.amqp.channel import Channel
     from protocols.amqp.settling import Outstanding
 
 _INTERVAL_S = 60.0
@@ -18,6 +21,22 @@ _INTERVAL_S = 60.0
 def check_interval_s(default_ms: int) -> float:
     """How often to look; a timeout shorter than that is noticed as late, as in RabbitMQ."""
     return min(_INTERVAL_S, default_ms / 2000) if default_ms else _INTERVAL_S
+
+
+def find_overdue(
+    channels: Iterable[Channel], default_ms: int, now: float
+) -> Iterator[tuple[Channel, AmqpError]]:
+    """The channels that have kept a delivery for too long, and what they are told."""
+    for channel in channels:
+        timeout_ms = channel.marks.exceeded_ms(channel.unacknowledged, default_ms, now)
+        channel.marks.note(channel.unacknowledged, channel.delivery_tag, now)
+        if timeout_ms is not None:
+            text = (
+                f"delivery acknowledgement on channel {channel.number} timed out. Timeout value"
+                f" used: {timeout_ms} ms. This timeout value can be configured, see consumers doc"
+                " guide to learn more"
+            )
+            yield channel, AmqpError("PRECONDITION_FAILED", text)
 
 
 class DeliveryMarks:
