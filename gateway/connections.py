@@ -33,6 +33,8 @@ class ConsumerFacts:
     no_ack: bool
     prefetch_count: int
     exclusive: bool = False
+    # Of a queue with a single active consumer: is this the one? None of other queues.
+    single_active: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

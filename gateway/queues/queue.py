@@ -100,6 +100,16 @@ class Queue:
         """Has it consumers of any kind?"""
         return self._line is not None and bool(self._line.consumers)
 
+    def is_exclusive_to(self, consumer: Consumer) -> bool:
+        """Has this consumer got the queue to itself?"""
+        return self._line is not None and self._line.exclusive is consumer
+
+    def is_single_active(self, consumer: Consumer) -> bool | None:
+        """Is this the single active consumer? None if all are active."""
+        if self._line is None or not self.options.single_active_consumer:
+            return None
+        return self._line.active is consumer
+
     @property
     def has_dead_letters(self) -> bool:
         """Does what dies here go on to an exchange?"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.connections import ChannelFacts, ConsumerFacts
+from gateway.connections import ChannelFacts
 from gateway.exchanges.bindings import Arguments
 from gateway.messages import Envelope, Header
 from gateway.queues.consumer import Delivery
@@ -278,10 +278,7 @@ class Channel:
         confirming = self.confirming
         return ChannelFacts(
             number=self.number,
-            consumers=[
-                ConsumerFacts(each.tag, each.queue.name, each.no_ack, each.prefetch)
-                for each in self.subscriptions.values()
-            ],
+            consumers=[each.facts() for each in self.subscriptions.values()],
             unacknowledged_count=len(self.unacknowledged),
             unconfirmed_count=confirming.unconfirmed_count if confirming is not None else 0,
             prefetch_count=self.consumer_prefetch,

@@ -18,6 +18,7 @@ from itertools import repeat
 from struct import Struct
 from typing import TYPE_CHECKING
 
+from gateway.connections import ConsumerFacts
 from gateway.messages import Envelope, Header, Message
 from gateway.queues.queue import Queue
 from protocols.amqp.codec import (
@@ -74,6 +75,18 @@ class Subscription:
         self._size = -1
         self._start = b""
         self._middle = b""
+
+    def facts(self) -> ConsumerFacts:
+        """What an operator sees of it."""
+        queue = self.queue
+        return ConsumerFacts(
+            self.tag,
+            queue.name,
+            self.no_ack,
+            self.prefetch,
+            queue.is_exclusive_to(self),
+            queue.is_single_active(self),
+        )
 
     def credit(self) -> int:
         """How many more messages this consumer takes now."""

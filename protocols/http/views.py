@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 NODE = "rosettamq@localhost"
 _MEMBERS = {"leader": NODE, "members": [NODE], "online": [NODE]}  # Of a replicated queue.
 
+# Of a consumer, by whether it is the single active one.
+_ACTIVITIES = {None: "up", True: "single_active", False: "waiting"}
+
 
 def virtual_host(host: VirtualHost) -> dict[str, Any]:
     """One virtual host, with the sums of its queues."""
@@ -285,8 +288,8 @@ def consumer(entry: Entry, channel: ChannelFacts, facts: ConsumerFacts) -> dict[
         "ack_required": not facts.no_ack,
         "exclusive": facts.exclusive,
         "prefetch_count": facts.prefetch_count,
-        "active": True,
-        "activity_status": "up",
+        "active": facts.single_active is not False,
+        "activity_status": _ACTIVITIES[facts.single_active],
         "arguments": {},
     }
 

@@ -57,7 +57,7 @@ class SubscriptionSettings:
 
 
 class Subscription:
-    """A consumer (see `gateway.queues.queue.Consumer`) that writes MESSAGE frames."""
+    """A consumer (see `gateway.queues.consumer.Consumer`) that writes MESSAGE frames."""
 
     counted = True
     take_one = None

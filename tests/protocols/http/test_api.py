@@ -322,6 +322,21 @@ class TestConnections:
         ada = add_user(broker, "ada", "management")
         assert broker.get("connections", **ada) == []
 
+    def test_who_is_served(self, broker: HttpBroker) -> None:
+        peer = broker.connect()
+        peer.declare("alone")
+        peer.declare("single", arguments={"x-single-active-consumer": True})
+        peer.consume("alone", tag="a", exclusive=True)
+        peer.consume("single", tag="b")
+        peer.consume("single", tag="c")
+        shown = ("exclusive", "active", "activity_status")
+        consumers = {each["consumer_tag"]: each for each in broker.get("consumers")}
+        assert {tag: [each[key] for key in shown] for tag, each in consumers.items()} == {
+            "a": [True, True, "up"],
+            "b": [False, True, "single_active"],
+            "c": [False, False, "waiting"],
+        }
+
     def test_closing(self, broker: HttpBroker) -> None:
         for header, reason in (
             ("", "Closed via management plugin"),
