@@ -15,36 +15,17 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from rosettamq import receiving, requests
-from rosettamq.channel import PendingAnswer
-from rosettamq.errors import (
-    ClosedError,
-    ResponseError,
-    RosettaMQError,
-    SubscriptionError,
-    TopicNotFoundError,
-)
-from rosettamq.message import MessageQueue, ReceivedMessage
-from rosettamq.network import DEFAULT_NAME_SERVER, REQUEST_TIMEOUT_S, Client, Network
-from rosettamq.progress import QueueProgress
+from rosettamq import requests
+from rosettamq.errors import ResponseError, RosettaMQError, SubscriptionError, TopicNotFoundError
+from rosettamq.message import MessageQueue
+from rosettamq.network import DEFAULT_NAME_SERVER, Client, Network
+from rosettamq.queue_pull import RETRY_PAUSE_S, Callback, QueuePull
 from rosettamq.remoting.codes import RequestCode
 from rosettamq.remoting.command import RemotingCommand
-from rosettamq.subscriptions import (
-    TAG,
-    Sql,
-    Subscription,
-    allocate_averagely,
-    parse_subscription,
-)
-
-Callback = Callable[[ReceivedMessage], object]
+from rosettamq.subscriptions import TAG, Sql, Subscription, allocate_averagely, parse_subscription
 
 _log = logging.getLogger("rosettamq")
 
-_SUSPEND_S = 15.0
-_PULL_COUNT = 32
-_UNFINISHED_MAX = 1000  # Of one queue; more are not asked for until some are finished.
-_RETRY_PAUSE_S = 1.0
 _REBALANCE_INTERVAL_S = 20.0
 _COMMIT_INTERVAL_S = 5.0
 
@@ -70,7 +51,7 @@ class PushConsumer(Client):
         self._threads = threads
         self._from_end = from_end
         self._subscriptions: dict[str, tuple[Subscription, Callback]] = {}
-        self._pulls: dict[MessageQueue, _QueuePull] = {}
+        self._pulls: dict[MessageQueue, QueuePull] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._wake = threading.Event()  # For the thread that keeps everything going.
         self._is_changed = False  # The group: share out anew.
@@ -166,7 +147,7 @@ class PushConsumer(Client):
     def _retry_later(self, attempt: Callable[[], None]) -> None:
         """Have `attempt` made in a second, in the pool: no thread sleeps for it meanwhile."""
         with self._retries_lock:
-            due = time.monotonic() + _RETRY_PAUSE_S
+            due = time.monotonic() + RETRY_PAUSE_S
             heapq.heappush(self._retries, (due, next(self._numbers), attempt))
         self._wake.set()
 
@@ -187,7 +168,7 @@ class PushConsumer(Client):
             if self._is_changed or now >= rebalance_at:
                 self._is_changed = False
                 is_complete = self._rebalance(network)
-                rebalance_at = now + (_REBALANCE_INTERVAL_S if is_complete else _RETRY_PAUSE_S)
+                rebalance_at = now + (_REBALANCE_INTERVAL_S if is_complete else RETRY_PAUSE_S)
             if now >= commit_at:
                 for pull in list(self._pulls.values()):
                     pull.commit()
@@ -237,7 +218,7 @@ class PushConsumer(Client):
         assert self._pool is not None
         for queue in wanted:
             if queue not in self._pulls and not self._closing.is_set():
-                self._pulls[queue] = _QueuePull(
+                self._pulls[queue] = QueuePull(
                     network,
                     self._group,
                     queue,
@@ -247,137 +228,3 @@ class PushConsumer(Client):
                     self._retry_later,
                     self._from_end,
                 )
-
-
-class _QueuePull:
-    """One queue of ours: its thread, and what of it is unfinished."""
-
-    def __init__(
-        self,
-        network: Network,
-        group: str,
-        queue: MessageQueue,
-        subscription: Subscription,
-        callback: Callback,
-        pool: ThreadPoolExecutor,
-        retry_later: Callable[[Callable[[], None]], None],
-        from_end: bool,
-    ) -> None:
-        self._network = network
-        self._group = group
-        self._queue = queue
-        self._subscription = subscription
-        self._callback = callback
-        self._pool = pool
-        self._retry_later = retry_later
-        self._from_end = from_end
-        self._lock = threading.Lock()
-        self._progress: QueueProgress | None = None  # Unknown until the broker has told.
-        self._committed: int | None = None
-        self._stopping = threading.Event()
-        self._pending: PendingAnswer | None = None
-        self._room = threading.Condition(self._lock)
-        self._thread = threading.Thread(
-            target=self._run, name=f"rosettamq-pull-{queue.topic}", daemon=True
-        )
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Pull no more, and retry nothing; callbacks that run are not interrupted."""
-        self._stopping.set()
-        with self._lock:
-            if self._pending is not None:
-                self._pending.abandon(ClosedError("the queue was given up"))
-            self._room.notify_all()
-        self._thread.join()
-
-    def commit(self) -> None:
-        """Tell the broker how far everything is finished, if that changed."""
-        with self._lock:
-            offset = None if self._progress is None else self._progress.commit_offset
-        if offset is None or offset == self._committed:
-            return
-        try:
-            command = requests.update_offset_request(self._group, self._queue, offset)
-            requests.check(self._network.call(self._queue, command))
-            self._committed = offset
-        except RosettaMQError as error:
-            _log.warning("cannot commit offset %d of %s: %s", offset, self._queue, error)
-
-    def _run(self) -> None:
-        offset: int | None = None
-        while not self._stopping.is_set():
-            try:
-                if offset is None:
-                    offset = self._start_offset()
-                    with self._lock:
-                        self._progress = QueueProgress(offset)
-                        self._committed = None
-                offset = self._pull(offset)
-            except ClosedError:
-                return
-            except RosettaMQError as error:
-                _log.warning("cannot pull from %s: %s", self._queue, error)
-                if not isinstance(error, ResponseError):
-                    self._network.forget_route(self._queue.topic)
-                self._stopping.wait(_RETRY_PAUSE_S)
-
-    def _start_offset(self) -> int:
-        command = requests.query_offset_request(self._group, self._queue)
-        offset = requests.committed_offset(self._network.call(self._queue, command))
-        if offset is None:
-            edge = requests.edge_offset_request(self._queue, at_end=self._from_end)
-            offset = requests.offset(self._network.call(self._queue, edge))
-        return offset
-
-    def _pull(self, offset: int) -> int:
-        """Pull once, and hand on what came; return where the next pull begins."""
-        command = receiving.pull_request(
-            self._group, self._queue, offset, self._subscription, _PULL_COUNT, _SUSPEND_S
-        )
-        pending = self._network.broker_channel(self._queue).submit(command)
-        with self._lock:
-            self._pending = pending
-        if self._stopping.is_set():
-            raise ClosedError("the queue was given up")
-        response = pending.result(_SUSPEND_S + 2 * REQUEST_TIMEOUT_S)
-        result = receiving.pull_result(response, self._queue)
-        with self._room:
-            progress = self._progress
-            assert progress is not None
-            if result.is_moved:
-                progress.reset(result.next_offset)
-            wanted = []
-            for message in result.messages:
-                if self._subscription.matches(message.tag):
-                    progress.begin(message.queue_offset)
-                    wanted.append(message)
-            progress.skip_to(result.next_offset)
-        for message in wanted:
-            self._submit(message)
-        with self._room:
-            self._room.wait_for(
-                lambda: self._stopping.is_set() or progress.unfinished_count < _UNFINISHED_MAX
-            )
-        return result.next_offset
-
-    def _submit(self, message: ReceivedMessage) -> None:
-        try:
-            self._pool.submit(self._consume, message)
-        except RuntimeError as error:
-            raise ClosedError("the consumer is shut down") from error
-
-    def _consume(self, message: ReceivedMessage) -> None:
-        """Call back; if that fails try again later, unless the queue is not ours any more."""
-        if self._stopping.is_set():
-            return
-        try:
-            self._callback(message)
-        except Exception:
-            _log.exception("the callback failed for message %s", message.message_id)
-            self._retry_later(lambda: self._consume(message))
-            return
-        with self._room:
-            if self._progress is not None:
-                self._progress.finish(message.queue_offset)
-            self._room.notify_all()
