@@ -131,15 +131,7 @@ def restart_and_fire(directory: Path, owner: int, count: int) -> None:
     )
     assert broker.timers.count(owner) == count
     queue = broker.declare_queue(["bench"])
-    begun = time.perf_counter()
-    page = broker.timers.look({owner}, None, 100)
-    later = page[-1].id._replace(fire_ms=page[0].id.fire_ms + 10**10)
-    middle = broker.timers.look({owner}, later, 9)
-    print(f"two pages of a list in {(time.perf_counter() - begun) * 1000:.0f} ms")
-    begun = time.perf_counter()
-    assert all(broker.timers.cancel(timer.id, {owner}) for timer in middle)
-    assert not broker.timers.cancel(middle[0].id, {owner})
-    print(f"a cancel in {(time.perf_counter() - begun) * 100:.1f} ms")
+    left = count - list_and_cancel(broker, owner)
     start_ms = int((time.time() + _HEAD_START_S) * 1000)
     for first in range(0, _DUE_COUNT, _BATCH_COUNT):
         broker.timers.append(
@@ -148,7 +140,6 @@ def restart_and_fire(directory: Path, owner: int, count: int) -> None:
                 for number in range(first, first + _BATCH_COUNT)
             ]
         )
-    left = count - len(middle)
 
     def finished() -> None:
         if broker.timers.count(owner) > left:
@@ -159,6 +150,25 @@ def restart_and_fire(directory: Path, owner: int, count: int) -> None:
 
     clock.callLater(_HEAD_START_S, finished)
     reactor.run()  # type: ignore[attr-defined]
+    print_lateness(lateness_ms)
+
+
+def list_and_cancel(broker: Broker, owner: int) -> int:
+    """Look at two pages of a list, and cancel what is on the second; return how many those were."""
+    begun = time.perf_counter()
+    page = broker.timers.look({owner}, None, 100)
+    later = page[-1].id._replace(fire_ms=page[0].id.fire_ms + 10**10)
+    middle = broker.timers.look({owner}, later, 9)
+    print(f"two pages of a list in {(time.perf_counter() - begun) * 1000:.0f} ms")
+    begun = time.perf_counter()
+    assert all(broker.timers.cancel(timer.id, {owner}) for timer in middle)
+    assert not broker.timers.cancel(middle[0].id, {owner})
+    print(f"a cancel in {(time.perf_counter() - begun) * 100:.1f} ms")
+    return len(middle)
+
+
+def print_lateness(lateness_ms: list[float]) -> None:
+    """Print how late the timers fired."""
     lateness_ms.sort()
     median, most, worst = (
         lateness_ms[len(lateness_ms) * share // 100 - (share == 100)] for share in (50, 99, 100)

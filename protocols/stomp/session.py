@@ -81,13 +81,18 @@ class Session:
             config, self._publisher, self._acknowledger, self._unsettled, self._receipts
         )
         self._closed = False
-        self._commands: dict[str, Callable[[Frame], None]] = {
-            "SUBSCRIBE": lambda frame: self._subscriptions.subscribe(frame.headers),
-            "UNSUBSCRIBE": lambda frame: self._subscriptions.unsubscribe(frame.headers),
+        self._commands = self._make_commands()
+
+    def _make_commands(self) -> dict[str, Callable[[Frame], None]]:
+        """What has no way of its own: all but SEND, COMMIT and DISCONNECT."""
+        subscriptions, transactions = self._subscriptions, self._transactions
+        return {
+            "SUBSCRIBE": lambda frame: subscriptions.subscribe(frame.headers),
+            "UNSUBSCRIBE": lambda frame: subscriptions.unsubscribe(frame.headers),
             "ACK": self._acknowledge,
             "NACK": self._acknowledge,
-            "BEGIN": self._transactions.begin,
-            "ABORT": self._transactions.abort,
+            "BEGIN": transactions.begin,
+            "ABORT": transactions.abort,
         }
 
     def take_known(self, reader: FrameReader) -> None:
