@@ -28,6 +28,7 @@ from gateway.security.users import ADMINISTRATOR, DEFAULT_PASSWORD, DEFAULT_USER
 from gateway.vhosts.virtual_host import VirtualHost
 
 DEFAULT_VIRTUAL_HOST = "/"
+RABBITMQ_VERSION = "4.2.5"  # Whose behaviour this is; clients switch theirs on it.
 VIRTUAL_HOST_LIMITS = ("max-connections", "max-queues")
 
 

@@ -17,7 +17,7 @@ from core.route import Route
 from gateway.connections import ChannelFacts, ConnectionFacts, Ends
 from gateway.errors import GatewayError, LoginRefusedError, NotAllowedError
 from gateway.gateway import Gateway
-from gateway.messages import Envelope, Header, Message
+from gateway.messages import Envelope, Header, Item, Message
 from gateway.security.access import UserVirtualHost
 from gateway.service.peers import Peer
 from protocols.amqp import handshake
@@ -98,7 +98,7 @@ class AmqpConnection:
         self._blocking = Blocking(throttle, gateway.broker.when_relieved, self.output, wake)
         self._input = Input()
         self._confirms = Confirms(gateway.broker.when_durable)
-        self._delayed: list[tuple[Route, Message, bytes]] = []  # By this read; not stored yet.
+        self._delayed: list[Item] = []  # By this read; not stored yet.
         self._holds_count = 0
         self._hang_up_at: float | None = now + config.handshake_timeout_s
         self._heartbeats = Heartbeats()

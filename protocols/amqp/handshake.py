@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pamqp import commands
 
+from gateway.gateway import RABBITMQ_VERSION
 from protocols.amqp.codec import encode_command, encode_method
 from protocols.amqp.fields import decode_table
 from protocols.amqp.replies import AmqpError
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 FRAME_MIN_SIZE = 8192  # The limit before tuning.
 FRAME_MAX_ACCEPTED_MIN = 4096  # Smaller than RabbitMQ 4.1's: old clients propose it.
-RABBITMQ_VERSION = "4.2.5"  # Whose behaviour this is; clients switch theirs on it.
 
 _TUNE = Struct(">HIH")  # Channels, octets of a frame, seconds between heartbeats.
 _MECHANISMS = "PLAIN AMQPLAIN"

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from core.route import Route
-from gateway.messages import Message
+from gateway.messages import Item, Message
 from protocols.amqp.language import encode_stored
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Transaction:
             Settlement(tag, outstanding, requeue) for tag, outstanding in taken.items()
         ]
 
-    def items(self) -> list[tuple[Route, Message, bytes]]:
+    def items(self) -> list[Item]:
         """All messages that go somewhere, with their stored forms."""
         return [
             (route, message, encode_stored(message[0], message[1].raw, message[2]))

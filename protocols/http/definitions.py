@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 from twisted.logger import Logger
 
+from gateway.gateway import RABBITMQ_VERSION
 from gateway.policies.policies import Policy
 from gateway.security.permissions import Permission, TopicPermission
 from protocols.http import parameters, views
 from protocols.http.access import VirtualHostBody, parse_tags
 from protocols.http.call import NO_CONTENT, Call, bad_request
-from protocols.http.overview import RABBITMQ_VERSION
 
 if TYPE_CHECKING:
     from gateway.gateway import Gateway

@@ -7,13 +7,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from gateway.exchanges.exchange import TYPES
+from gateway.gateway import RABBITMQ_VERSION
 from protocols.http import views
 from protocols.http.call import Answer, Call, has_role, not_found
 
 if TYPE_CHECKING:
     from gateway.vhosts.virtual_host import VirtualHost
 
-RABBITMQ_VERSION = "4.2.5"  # Whose API this is; clients switch on it.
 CLUSTER_NAME = "rosettamq"
 _OK = {"status": "ok"}
 # What health checks call the protocols, besides the names of the listeners.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from core.light_queue import LightQueue
 from core.route import Route
-from gateway.messages import Message
+from gateway.messages import Item
 from rosettamq.remoting.codes import RequestCode, ResponseCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import SendMessageResponse
@@ -32,7 +32,6 @@ SEND_CODES = frozenset(
 _REGION = {"MSG_REGION": "DefaultRegion", "TRACE_ON": "true"}
 _NOWHERE = -1  # As a log offset: an id that no look-up finds.
 
-Item = tuple[Route, Message, bytes]
 Place = tuple[LightQueue, int, int]  # With the offset, and the queue id.
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from gateway.errors import PreconditionFailedError
+from gateway.messages import Item
 from rosettamq.errors import ProtocolError
 from rosettamq.remoting.codes import RequestCode, ResponseCode
 from rosettamq.remoting.command import RemotingCommand
@@ -26,7 +27,6 @@ from rosettamq.remoting.records import BatchedMessage, Record, decode_batch
 
 from .delaying import find_schedule, may_delay
 from .language import NativeHeader, Place, to_record, to_stored
-from .publishing import Item
 from .replies import RequestRefusedError, success
 from .session import NativeSession
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from gateway.errors import PreconditionFailedError
-from gateway.messages import Envelope, Header, Message
+from gateway.messages import Envelope, Header, Item
 from protocols.stomp.answers import encode_receipt
 from protocols.stomp.codec import Frame, FrameReader
 from protocols.stomp.conventions import depends_on_time, send_headers
@@ -58,7 +58,6 @@ class Send(NamedTuple):
 
 
 _Target: TypeAlias = "tuple[Envelope, Route]"
-_Item: TypeAlias = "tuple[Route, Message, bytes]"
 
 
 class _Template(NamedTuple):
@@ -91,7 +90,7 @@ class Publisher:
         self._known: dict[bytes, Send] = {}
         self._templates: dict[Around, _Template] = {}
         self._targets: dict[str, _Target] = {}  # By destination header.
-        self._items: list[tuple[Route, Message, bytes]] = []
+        self._items: list[Item] = []
         self._durable = False  # Whether the pending items go to the disk; all do, or none.
         self._receipts: list[bytes] = []  # Of the pending items.
 
@@ -196,12 +195,12 @@ class Publisher:
             receipt=b"" if receipt is None else encode_receipt(receipt),
         )
 
-    def item(self, send: Send, frame: Frame) -> tuple[Route, Message, bytes]:
+    def item(self, send: Send, frame: Frame) -> Item:
         """One message as `VirtualHost.publish` wants it."""
         raw = frame.header_block if send.raw is None else send.raw
         return send.route, (send.envelope, send.header, frame.body), raw + b"\n" + frame.body
 
-    def route_again(self, item: tuple[Route, Message, bytes]) -> tuple[Route, Message, bytes]:
+    def route_again(self, item: Item) -> Item:
         """The same message, by the topology of now."""
         _, message, stored = item
         envelope, header, _ = message
@@ -225,7 +224,7 @@ class Publisher:
         self.flush()
         self._durable = durable
 
-    def _publish(self, items: list[_Item], receipts: bytes) -> None:
+    def _publish(self, items: list[Item], receipts: bytes) -> None:
         """Append `items`; `receipts` follow when they and all before are stored.
 
         Raises `RequestRefusedError` if a queue is full and refuses one; no receipt follows then.
@@ -243,7 +242,7 @@ class Publisher:
 
         self.receipts.publishing(receipts, publish)
 
-    def publish_together(self, items: list[_Item], receipts: bytes) -> None:
+    def publish_together(self, items: list[Item], receipts: bytes) -> None:
         """Append all `items` atomically, or none; `receipts` follow as for others.
 
         Raises `RequestRefusedError` if there is a queue that would refuse one of them.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
-
-from gateway.messages import Message
+from gateway.messages import Item
 from protocols.stomp.acknowledging import Acknowledgement, Acknowledger
 from protocols.stomp.answers import encode_receipt
 from protocols.stomp.codec import Frame
@@ -14,24 +12,20 @@ from protocols.stomp.publishing import Publisher
 from protocols.stomp.receipts import Receipts
 from protocols.stomp.unsettled import Unsettled
 
-if TYPE_CHECKING:
-    from core.route import Route
-
 _ITEM_OVERHEAD_SIZE = 500
-_Item: TypeAlias = "tuple[Route, Message, bytes]"
 
 
 class Transaction:
     """Messages in the order of their frames, then acknowledgements."""
 
     def __init__(self, size_max: int) -> None:
-        self.items: list[_Item] = []
+        self.items: list[Item] = []
         self.receipts: list[bytes] = []
         self.acknowledgements: list[Acknowledgement] = []
         self._size = 0
         self._size_max = size_max
 
-    def send(self, item: _Item, receipt: bytes) -> None:
+    def send(self, item: Item, receipt: bytes) -> None:
         """A message, and what its RECEIPT is, if there is to be one."""
         self.items.append(item)
         if receipt:
