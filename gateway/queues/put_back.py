@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
 from core.cursor import Cursor
 from core.errors import CoreError
-from gateway.messages import Header, Message, WritingLanguage
+from gateway.messages import Header, Item, Message, WritingLanguage
 from gateway.translation import value_text
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 _LOOK_COUNT = 512  # Messages that are looked at before others have their turn.
 _BATCH_COUNT, _BATCH_SIZE = 64, 1 << 20  # Of these, so many are put back, or bytes, about.
-
-# Where a message goes, itself, and its stored form.
-Item: TypeAlias = "tuple[Route, Message, bytes]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +181,7 @@ class PutBack:
             if not route.by_header:
                 routes[where] = route
             letters = batch
-            if not route.queues:
+            if not route.queues and not route.waits:
                 self._outcome.left += 1
                 continue
             if route.guarded:

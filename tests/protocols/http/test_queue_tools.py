@@ -269,6 +269,20 @@ class TestPutBack:
         got = peer.get("orders")
         assert (got.command.exchange, got.command.routing_key) == ("amq.direct", "work")
 
+    def test_at_an_exchange_that_delays_them(self, broker: HttpBroker, peer: AmqpPeer) -> None:
+        peer.declare("dlq")
+        arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dlq"}
+        peer.declare("work", arguments=arguments)
+        peer.publish("work", b"late", encode_properties({"headers": {"x-delay": 1000}}))
+        peer.get("work")
+        peer.method(1, commands.Basic.Reject(delivery_tag=1, requeue=False))
+        late = {"exchange": "late", "exchange_type": "x-delayed-message"}
+        peer.call(commands.Exchange.Declare(**late, arguments={"x-delayed-type": "fanout"}))
+        peer.call(commands.Queue.Bind(queue="orders", exchange="late"))
+        assert self.put_back(broker, to={"exchange": "late"}) == (1, 0)
+        broker.clock.advance(1.1)
+        assert peer.get("orders").body == b"late"
+
     @pytest.mark.usefixtures("dead")
     def test_what_finds_no_queue_or_a_full_one_stays(
         self, broker: HttpBroker, peer: AmqpPeer
