@@ -133,7 +133,7 @@ def check_equivalent(wanted: Arguments, current: Arguments, queue: str) -> None:
 
 def check_argument(name: str, wanted: object, current: object, owner: object) -> None:
     """Raise `PreconditionFailedError` if an argument differs from what it is now."""
-    if wanted == current and isinstance(wanted, bool) is isinstance(current, bool):
+    if wanted == current and _kind(wanted) is _kind(current):
         return
     if wanted is None or current is None:
         received, now = _described(wanted), _described(current)
@@ -142,6 +142,11 @@ def check_argument(name: str, wanted: object, current: object, owner: object) ->
     raise PreconditionFailedError(
         f"inequivalent arg '{name}' for {owner}: received {received} but current is {now}"
     )
+
+
+def _kind(value: object) -> type[object]:
+    """What Python would take for equal to another kind's, and RabbitMQ does not."""
+    return next((kind for kind in (bool, float) if isinstance(value, kind)), object)
 
 
 def check_consumer_arguments(type: QueueType, arguments: Arguments, queue: str) -> None:

@@ -138,8 +138,7 @@ class Queue:
     @property
     def ready_count(self) -> int:
         """Messages that wait to be delivered."""
-        if self._upkeep is not None:
-            self._upkeep.refresh()
+        self.catch_up()
         return self.light.ready_count
 
     @property
@@ -269,6 +268,7 @@ class Queue:
         `AccessRefusedError` if it, or another one, wants to be alone, and
         `PreconditionFailedError` or `NotSupportedError` for what this type of queue cannot do.
         """
+        self.catch_up()
         arguments = arguments or {}
         check_consumer_arguments(self.type, arguments, str(self))
         priority = consumer_priority(arguments)
@@ -308,8 +308,7 @@ class Queue:
     def begin_take(self) -> bool:
         """Somebody asks for messages: what is too old goes. May anything be taken?"""
         self.touch()
-        if self._upkeep is not None:
-            self._upkeep.refresh()
+        self.catch_up()
         return not self.paused
 
     def take(self, count: int) -> list[Delivery]:
@@ -416,10 +415,18 @@ class Queue:
         if self.light.ready_count and self.is_consumed:
             self._turn.dispatchers[self] = None
 
-    def purge(self) -> int:
-        """Drop what is ready; return how many messages that were."""
+    def catch_up(self) -> None:
+        """Do now what the end of the turn would do, because somebody looks."""
         if self._upkeep is not None:
             self._upkeep.refresh()
+        elif self in self._turn.dispatchers:
+            del self._turn.dispatchers[self]
+            self.dispatch()
+
+    def purge(self) -> int:
+        """Drop what is ready; return how many messages that were."""
+        self.catch_up()
+        if self._upkeep is not None:
             self._upkeep.purged()
         return self.light.purge()
 

@@ -268,9 +268,13 @@ class Channel:
         else:
             self.unacknowledged[self.delivery_tag] = (Fetched(queue), delivery.offset)
 
-    def wake_subscriptions(self) -> None:
-        """Credit has grown: let the queues look again."""
-        for subscription in self.subscriptions.values():
+    def wake_subscriptions(self, last: Subscription | None = None) -> None:
+        """Credit has grown: let the queues look again, those after the `last` one's first."""
+        subscriptions = list(self.subscriptions.values())
+        if last in subscriptions:
+            position = subscriptions.index(last) + 1
+            subscriptions = subscriptions[position:] + subscriptions[:position]
+        for subscription in subscriptions:
             subscription.queue.wake()
 
     def facts(self) -> ChannelFacts:

@@ -95,11 +95,13 @@ class Subscription:
         if connection.paused:
             connection.starved[self] = None
             return 0
-        if self.no_ack:
-            return _CREDIT_WITHOUT_ACK
-        credit = self.prefetch - self.in_flight_count if self.prefetch else _CREDIT_WITHOUT_ACK
+        credit = _CREDIT_WITHOUT_ACK
+        if self.prefetch and not self.no_ack:
+            credit = self.prefetch - self.in_flight_count
         if channel.prefetch and self.queue.heeds_shared_credit:
-            credit = min(credit, channel.prefetch - channel.in_flight_count)
+            shared = channel.prefetch - channel.in_flight_count
+            if shared <= 0 or not self.no_ack:  # Who never acknowledges has to wait, too.
+                credit = min(credit, shared)
         return credit
 
     @property
@@ -187,7 +189,7 @@ class Subscription:
         self.in_flight_count -= count
         channel.in_flight_count -= count
         if channel.prefetch:
-            channel.wake_subscriptions()
+            channel.wake_subscriptions(self)
         elif was_full:  # Else the queue has not waited for it.
             self.queue.wake()
 

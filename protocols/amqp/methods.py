@@ -250,6 +250,9 @@ def _make_reply_queue(connection: AmqpConnection, channel: Channel, no_ack: bool
 
 
 def _basic_cancel(connection: AmqpConnection, channel: Channel, command: Any) -> None:
+    subscription = channel.subscriptions.get(command.consumer_tag)
+    if subscription is not None:  # What was published before is still for this one.
+        subscription.queue.catch_up()
     channel.unsubscribe(command.consumer_tag)
     if not command.nowait:
         _reply(channel, 60, 31, encode_short(encode_name(command.consumer_tag)))

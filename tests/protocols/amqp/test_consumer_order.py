@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pamqp import commands
 
 from gateway.values import Long
-from tests.support.amqp_peer import AmqpBroker, AmqpPeer
+from tests.support.amqp_peer import AmqpBroker, AmqpPeer, method_frame, publish_frames
 
 SINGLE = {"x-single-active-consumer": True}
 
@@ -120,3 +121,81 @@ def test_arguments_that_are_refused(
         406,
         f"PRECONDITION_FAILED - invalid arg '{name}' for queue 'q' in vhost '/'{reason}",
     )
+
+
+class TestInOneRead:
+    """What was published before belongs to those who were there before."""
+
+    def together(self, peer: AmqpPeer, command: Any) -> list[str]:
+        """Publish a message, and say that in the same octets; the answers."""
+        peer.send(publish_frames(1, "", "q", b"m") + method_frame(1, command))
+        return [each.name for each in peer.receive_all()]
+
+    def test_get(self, peer: AmqpPeer) -> None:
+        peer.declare()
+        peer.consume()
+        assert self.together(peer, commands.Basic.Get(queue="q")) == [
+            "Basic.Deliver",
+            "Basic.GetEmpty",
+        ]
+
+    def test_cancel(self, peer: AmqpPeer) -> None:
+        peer.declare()
+        peer.consume()
+        peer.consume(tag="low", arguments={"x-priority": -1})
+        assert self.together(peer, commands.Basic.Cancel(consumer_tag="t")) == [
+            "Basic.Deliver",
+            "Basic.CancelOk",
+        ]
+
+    def test_a_consumer_of_higher_priority(self, peer: AmqpPeer) -> None:
+        peer.declare()
+        peer.consume()
+        peer.send(
+            publish_frames(1, "", "q", b"m")
+            + method_frame(
+                1, commands.Basic.Consume(queue="q", consumer_tag="u", arguments={"x-priority": 1})
+            )
+        )
+        delivery, answer = peer.receive_all()
+        assert (delivery.command.consumer_tag, answer.name) == ("t", "Basic.ConsumeOk")
+
+    def test_declare(self, peer: AmqpPeer) -> None:
+        peer.declare()
+        peer.consume()
+        peer.send(
+            publish_frames(1, "", "q", b"m")
+            + method_frame(1, commands.Queue.Declare(queue="q", passive=True))
+        )
+        _, answer = peer.receive_all()
+        assert (answer.name, answer.command.message_count) == ("Queue.DeclareOk", 0)
+
+
+class TestOneLimitForTheChannel:
+    @pytest.fixture
+    def peer(self, broker: AmqpBroker) -> AmqpPeer:
+        peer = broker.connect()
+        for name in ("q", "r", "s"):
+            peer.declare(name)
+        peer.call(commands.Basic.Qos(prefetch_count=1, global_=True))
+        return peer
+
+    def test_each_queue_has_its_turn(self, peer: AmqpPeer) -> None:
+        for name in ("q", "r", "s"):
+            for _ in range(4):
+                peer.publish(name)
+            peer.consume(name, name)
+        served = []
+        for tag in range(1, 7):
+            peer.ack(tag)
+            served += tags(peer)
+        assert served == ["r", "s", "q", "r", "s", "q"]
+
+    def test_who_never_acknowledges_waits_as_well(self, peer: AmqpPeer) -> None:
+        peer.publish("q")
+        assert len(peer.consume("q", "q")) == 1
+        assert not peer.consume("r", "r", no_ack=True)
+        peer.send(publish_frames(1, "", "r", b"") * 2)
+        assert tags(peer) == []
+        peer.ack(1)
+        assert tags(peer) == ["r", "r"]

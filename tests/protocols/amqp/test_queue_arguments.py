@@ -50,6 +50,17 @@ def test_the_type_of_an_argument_survives_a_restart(tmp_path: Path) -> None:
     assert peer.declare("q", durable=True, arguments={"x-expires": 60_000}).queue == "q"
 
 
+def test_a_float_is_no_integer(tmp_path: Path) -> None:
+    peer = AmqpBroker(tmp_path).connect()
+    peer.declare("q", arguments={"x-expires": 1000})
+    assert peer.fail(commands.Queue.Declare(queue="q", arguments={"x-expires": 1000.0})) == (
+        "Channel.Close",
+        406,
+        "PRECONDITION_FAILED - inequivalent arg 'x-expires' for queue 'q' in vhost '/':"
+        " received '1000.0' but current is '1000'",
+    )
+
+
 def test_a_wrong_argument_closes_the_channel(tmp_path: Path) -> None:
     peer = AmqpBroker(tmp_path).connect()
     assert peer.fail(commands.Queue.Declare(queue="q", arguments={"x-max-length": Long(-1)})) == (
