@@ -175,6 +175,8 @@ def _literal(term: _Atom | str | int | float) -> Expression:
 def _test(term: tuple[_Term, ...]) -> Expression:
     """What is asked of one operand."""
     match term:
+        case (_Atom("between" | "not_between"), _, (_Atom("range"), low, high)):
+            return _test((*term[:2], low, high))
         case (_Atom("between" | "not_between" as word), operand, low, high):
             limits = _expression(low), _expression(high)
             return Between(_expression(operand), *limits, word == "not_between")

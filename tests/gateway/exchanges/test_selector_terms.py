@@ -24,6 +24,7 @@ A = "{'ident',<<\"a\">>}"
         ),
         (f"{{'or',{A},{{'or',{{'not',{A}}},'true'}}}}.", "a OR (NOT a) OR TRUE"),
         (f"{{ 'between' , {A} , 1 , -1.0E10 }} . ", "a BETWEEN 1 AND -10000000000.0"),
+        (f"{{'between',{A},{{'range',1,2}}}}.", "a BETWEEN 1 AND 2"),
         (f"{{'not_between',{A},1,{{'-',{A}}}}}.", "a NOT BETWEEN 1 AND (-a)"),
         (f"{{'in',{A},[<<\"x\">>,<<\"it's\">>]}}.", "a IN ('x', 'it''s')"),
         (f"{{'not_in',{A},[]}}.", "a NOT IN ()"),
