@@ -43,13 +43,13 @@ _TOPIC_EXCHANGES = ("amq.topic", "~x1", "~x2")
 _TOPIC_RIGHTS = (".*", "", "^a", "b$", r"^a\.b$", "^{username}")
 
 
-def draw_policy(author: Author) -> Manage:
+def draw_policy(author: Author, *, refuses: bool) -> Manage:
     """A policy or an operator policy, put there, put there once more, or taken away.
 
-    One of its own says what happens to what is too much. It stays, and does not begin to refuse
-    where it begins to limit: of these see `differences`.
+    One of its own says what happens to what is too much, if it `refuses` that at times. It stays,
+    and does not begin to refuse where it begins to limit: of these see `differences`.
     """
-    if author.happens(15):
+    if refuses and author.happens(15):
         definition: dict[str, Any] = {"overflow": author.pick(_OVERFLOWS)}
         if definition["overflow"] == "drop-head":
             definition["max-length"] = author.pick((0, 1, 2))

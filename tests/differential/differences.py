@@ -41,6 +41,15 @@ DIFFERENCES: tuple[Difference, ...] = (
         reason="RabbitMQ says since 3.12 which one: `configure`, `write` or `read`.",
     ),
     Difference(
+        when="basic.publish that is wrong in several ways",
+        rabbitmq=r"(?P<s>c\d replies: \d channel.close code=)(406 text=PRECONDITION_FAILED -"
+        r" user_id property .*|403 text=ACCESS_REFUSED - (write )?access to topic .*)",
+        ours=r"(?P<s>c\d replies: \d channel.close code=)406 text=PRECONDITION_FAILED - invalid"
+        r" (expiration|message).*",
+        reason="RabbitMQ looks at `expiration`, `CC` and `BCC` before topic permissions and"
+        " `user_id` since 3.13.",
+    ),
+    Difference(
         when="basic.publish with a delivery mode other than 1 and 2",
         rabbitmq=r"(?P<s>c\d replies): \d channel.close code=406 text=PRECONDITION_FAILED - "
         r"invalid message: {delivery_mode_unknown,\d+} class_id=60 method_id=40",
@@ -75,6 +84,13 @@ DIFFERENCES: tuple[Difference, ...] = (
         ours=r"(?P<start>.*{invalid_frame_end_marker,)(?P<rest>\d+} .*)",
         reason="RabbitMQ breaks the lines of the text where they become long.",
         ends=True,
+    ),
+    Difference(
+        when="A binding to another connection's exclusive queue that is wrong in another way, too",
+        rabbitmq=r"(?P<s>c\d replies: \d channel.close code=)406 text=PRECONDITION_FAILED - "
+        r"(The binding key must|Invalid x-match).* class_id=50 method_id=20",
+        ours=r"(?P<s>c\d replies: \d channel.close code=)405 text=RESOURCE_LOCKED - .*",
+        reason="We say first that it is locked (405).",
     ),
     Difference(
         when="A binding of an `x-jms-topic` exchange without a selector that can be read",
@@ -159,9 +175,14 @@ DIFFERENCES: tuple[Difference, ...] = (
         reason="`x-delivery-count` is not there; it is 0 in RabbitMQ 3.10.",
     ),
     Difference(
-        when="What returns to a quorum queue without a delivery limit; its priorities, times and"
-        " limits of length; which of its consumers is the active one",
+        when="What returns to a quorum queue without a delivery limit; its priorities, and what is"
+        " above its limits with `reject-publish`; which of its consumers is the active one",
         reason="Versions differ, or do it later: see [quorum queues](amqp.md#quorum-queues).",
+    ),
+    Difference(
+        when="The tag of a consumer of direct replies is used again by another consumer",
+        reason="RabbitMQ does not notice, and then cancels either of them. We refuse it (530), as"
+        " any tag that is in use.",
     ),
     Difference(
         when="Several destinations of an `x-random` or `x-consistent-hash` exchange",

@@ -23,7 +23,7 @@ _SELECTORS = (
     f"{{'<>',{_NAME},<<\"1\">>}}.",
     f"{{'is_null',{_NAME}}}.",
     f"{{'and',{{'not_null',{_PRICE}}},{{'=',{_NAME},'true'}}}}.",
-    f"{{'or',{{'in',{_NAME},[<<\"1\">>,<<\"2\">>]}},{{'like',{_PRICE},{{<<\"1%\">>,'no_escape'}}}}}}.",
+    f"{{'or',{{'in',{_NAME},[<<\"1\">>,<<\"2\">>]}},{{'like',{_PRICE},<<\"1%\">>,'no_escape'}}}}.",
     f"{{'between',{_PRICE},{{'range',0,2}}}}.",
     f"{{'not',{{'=',{_PRICE},1}}}}.",
     "{oops",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from tests.differential import administration, wire
@@ -38,7 +39,7 @@ _NOT_FOR_QUORUM: tuple[tuple[str, wire.Field], ...] = (
     ("x-single-active-consumer", ("S", "yes")),
 )
 # Where versions of quorum queues differ, or do later what a test cannot wait for.
-_NOT_WITH_QUORUM = ("times", "lengths", "consumer_priorities", "single_active")
+_NOT_WITH_QUORUM = ("consumer_priorities", "single_active")
 _PRIORITIES: tuple[wire.Field, ...] = (("I", 1), ("I", 2), ("b", -5), ("S", "1"), ("d", 1.0))
 
 
@@ -88,7 +89,8 @@ class Features:
             name = author.pick(("x-max-length", "x-max-length", "x-max-length-bytes"))
             drawn.append((name, author.pick(_LENGTHS)))
             if author.happens(60):
-                drawn.append(("x-overflow", ("S", author.pick(_OVERFLOWS))))
+                overflows = _OVERFLOWS[:1] if self.quorum_queues else _OVERFLOWS
+                drawn.append(("x-overflow", ("S", author.pick(overflows))))
         if self.single_active and author.happens(60):
             value: wire.Field = author.pick((("t", True), ("t", True), ("t", False), ("S", "yes")))
             drawn.append(("x-single-active-consumer", value))
@@ -132,12 +134,21 @@ class Features:
 
     def changes(self) -> list[Callable[[Author], Manage]]:
         """What an administrator may do meanwhile."""
+        draw_policy = partial(administration.draw_policy, refuses=not self.quorum_queues)
         drawn = {
-            administration.draw_policy: self.changing_policies,
+            draw_policy: self.changing_policies,
             administration.draw_right: self.changing_rights,
             administration.draw_limit: self.limits,
         }
         return [draw for draw, is_on in drawn.items() if is_on]
+
+    def channels(self) -> tuple[int, ...]:
+        """Those that each connection uses.
+
+        What a channel gives back to a quorum queue when its connection ends may go to the next
+        one in RabbitMQ, which ends as well: it counts as another delivery. See `differences`.
+        """
+        return (1,) if self.quorum_queues else (1, 1, 1, 2)
 
     def connections(self) -> list[int]:
         """Those that are used as often as all others."""

@@ -163,7 +163,7 @@ class _Author:
         return self.pick((0, 1) if self.features.locks else (0, 0, 0, 1))
 
     def step(self, operation: Callable[[_Author], Operation] | Callable[[], Operation]) -> Step:
-        where = self.connection(), self.pick((1, 1, 1, 2))
+        where = self.connection(), self.pick(self.features.channels())
         if self.features.transactions and self.happens(15):
             operation = _Author.transact
         if self.features.replies and self.happens(40):
@@ -339,7 +339,7 @@ class _Author:
         return Call("basic.consume", fields)
 
     def cancel(self) -> Call:
-        tag = self.pick(("t1", "t2", "t3", "none"))
+        tag = self.pick(("t1", "t2", "t3", "none", *(("r1",) if self.features.replies else ())))
         return Call("basic.cancel", {"consumer_tag": tag, **self.flags(nowait=7)})
 
     def get(self) -> Call:
@@ -376,7 +376,7 @@ class _Author:
     # Direct replies
 
     def consume_replies(self) -> Call:
-        tag = self.pick(("t1", "r1", "r1", ""))
+        tag = self.pick(("r1", "r1", "r2", ""))
         fields: dict[str, Any] = {"queue": "amq.rabbitmq.reply-to", "consumer_tag": tag}
         fields |= self.flags(no_ack=93, exclusive=5)
         return Call("basic.consume", fields | (self.flags(nowait=5) if tag else {}))
