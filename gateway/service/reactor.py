@@ -17,17 +17,22 @@ from twisted.internet.main import installReactor
 class PromptConnection(tcp.Server):
     """Gives the kernel what it takes now; only what is left waits for room.
 
-    What comes while something waits goes behind it, as ever.
+    What comes while something waits goes behind it, as ever. So does what comes later in the same
+    round of the reactor: else a peer that reads as fast as it is written to would never pause its
+    producer, and whoever else there is would wait until the producer has nothing more to say.
     """
 
+    reactor: PromptReactor
     # Twisted offers the kernel 128 KiB at a time. What a turn answers to a read of that size is a
     # little more, and should not have to wait, for then nothing is delivered meanwhile.
     SEND_LIMIT = 1 << 20
     _is_waiting = False
+    _round = -1  # In which it wrote at once.
 
     def write(self, data: bytes) -> None:
         """Twisted: send this, in its turn."""
-        if not self._is_waiting and self.connected:
+        if not self._is_waiting and self.connected and self._round != self.reactor.round:
+            self._round = self.reactor.round
             sent = self.writeSomeData(data)
             if sent == len(data):
                 return
@@ -57,7 +62,14 @@ class _PromptPort(tcp.Port):
 
 
 class PromptReactor(EPollReactor):
-    """Accepts such connections."""
+    """Accepts such connections, and counts its rounds."""
+
+    round = 0
+
+    def doIteration(self, delay: float | None) -> None:
+        """Twisted: wait for events, and have them dealt with."""
+        self.round += 1
+        EPollReactor.doPoll(self, delay)
 
     def listenTCP(
         self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = ""

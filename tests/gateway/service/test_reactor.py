@@ -20,6 +20,7 @@ class NotingReactor:
     """Knows who waits for room; the tests say when there is some."""
 
     def __init__(self) -> None:
+        self.round = 0
         self.writers: list[object] = []
         self.calls: list[tuple[Any, ...]] = []
 
@@ -66,8 +67,9 @@ class Wire:
         self.peer.setblocking(False)
         self.reactor = NotingReactor()
         server: Any = None
+        reactor: Any = self.reactor
         self.connection = PromptConnection(
-            ours, Protocol(), ("127.0.0.1", 50_000), server, 1, self.reactor
+            ours, Protocol(), ("127.0.0.1", 50_000), server, 1, reactor
         )
 
     @property
@@ -94,6 +96,7 @@ class Wire:
         while self.waits:
             taken += self.taken()
             assert self.connection.doWrite() is None
+        self.reactor.round += 1
         return taken + self.taken()
 
 
@@ -106,10 +109,24 @@ def wire() -> Iterator[Wire]:
 
 
 def test_what_is_written_is_on_its_way_at_once(wire: Wire) -> None:
-    wire.connection.write(b"one ")
+    wire.connection.write(b"one")
+    assert wire.taken() == b"one"
+    wire.reactor.round += 1
     wire.connection.write(b"two")
-    assert wire.taken() == b"one two"
+    assert wire.taken() == b"two"
     assert not wire.waits
+
+
+def test_the_second_of_one_round_waits_however_fast_the_peer_reads(wire: Wire) -> None:
+    """So a producer with much to say is paused, and others have their turn."""
+    producer = Producer()
+    wire.connection.registerProducer(producer, True)
+    wire.connection.write(b"one")
+    wire.connection.write(b"two")
+    assert wire.taken() == b"one"
+    wire.connection.write(bytes(wire.connection.bufferSize))
+    assert producer.heard == ["pause"]
+    assert wire.drain() == b"two" + bytes(wire.connection.bufferSize)
 
 
 def test_what_the_kernel_does_not_take_waits_and_what_comes_then_goes_behind_it(wire: Wire) -> None:
@@ -140,6 +157,7 @@ def test_a_producer_is_paused_by_what_waits(wire: Wire) -> None:
     wire.connection.registerProducer(producer, True)
     wire.connection.write(b"x")
     assert producer.heard == []
+    wire.reactor.round += 1
     wire.fill()
     assert producer.heard == ["pause"]
     wire.drain()
