@@ -85,13 +85,13 @@ class Broker:
         self._marks = LogMarks(self._store)
         self._flushing = Flushing(
             self._store.commit_log, self._metadata, self._progress, self._timer_index, clock,
-            run_blocking, options, self.turn.end, failed,
+            run_blocking, options, self.turn, failed,
         )  # fmt: skip
         self._commit = self._flushing.commit
         self._checkpointing = Checkpointing(
             directory / "checkpoint", options.checkpoint_distance, self._capture, self._covered,
             self._store.commit_log, self._progress, self._timer_index, self._index_log,
-            self._commit, run_blocking,
+            self._commit, self.turn, run_blocking,
         )  # fmt: skip
         self._rewinds: dict[Rewind, None] = {}
         self._housekeeping = Housekeeping(

@@ -15,6 +15,7 @@ from core.metadata import Metadata
 from core.options import BrokerOptions
 from core.progress import Progress
 from core.timer_index import TimerIndex
+from core.turn import Turn
 
 
 class Flushing:
@@ -29,10 +30,11 @@ class Flushing:
         clock: IReactorTime,
         run_blocking: RunBlocking,
         options: BrokerOptions,
-        after_turn: Callable[[], None],
+        turn: Turn,
         failed: Callable[[BaseException], None],
     ) -> None:
-        self.commit = GroupCommit(self._begin_sync, run_blocking, after_turn, failed)
+        self.commit = GroupCommit(self._begin_sync, run_blocking, turn, failed)
+        self._turn = turn
         self._log = log
         self._metadata = metadata
         self._progress = progress
@@ -85,8 +87,9 @@ class Flushing:
 
     def _flush(self) -> None:
         """Bring to the disk what nobody waits for."""
-        self._call = None
         self.commit.when_durable(lambda: None)
+        self._turn.end()
+        self._call = None  # Not before: what the turn wrote is flushed with the rest.
 
     def _begin_sync(self) -> list[int]:
         """Everything that a flush must cover; notes how far it will have come."""

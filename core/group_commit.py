@@ -1,7 +1,7 @@
 """Group commit: what was written before one fdatasync began is durable when it ends.
 
-One at a time. Flushing runs in another thread (`run_blocking`), so the broker goes on meanwhile;
-the next flush begins when this one has ended and somebody waits.
+One at a time. Flushing runs in another thread (`run_blocking`), so the broker goes on meanwhile.
+A flush begins at the end of the turn in which somebody began to wait, or the one before it ended.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeAlias
+
+from core.turn import Turn
 
 Done: TypeAlias = "Callable[[BaseException | None], None]"
 RunBlocking: TypeAlias = "Callable[[Callable[[], None], Done], None]"
@@ -44,15 +46,15 @@ class GroupCommit:
         self,
         begin_sync: Callable[[], list[int]],
         run_blocking: RunBlocking,
-        after_turn: Callable[[], None],
+        turn: Turn,
         failed: Callable[[BaseException], None],
     ) -> None:
         self._begin_sync = begin_sync
         self._run_blocking = run_blocking
-        self._after_turn = after_turn
+        self._turn = turn
         self._failed = failed
         self._waiting: list[Callable[[], None]] = []
-        self._running = False
+        self._running = False  # Or about to: the turn has been asked to begin it.
         self._ended = False
 
     def when_durable(self, callback: Callable[[], None]) -> None:
@@ -61,15 +63,20 @@ class GroupCommit:
             return
         self._waiting.append(callback)
         if not self._running:
-            self._start()
+            self._plan()
 
     def stop(self) -> None:
         """Tell nobody anything any more, also not of a flush that is still running."""
         self._ended = True
         self._waiting.clear()
 
-    def _start(self) -> None:
+    def _plan(self) -> None:
         self._running = True
+        self._turn.flushes.append(self._start)
+
+    def _start(self) -> None:
+        if self._ended:
+            return
         descriptors = self._begin_sync()
         waiting, self._waiting = self._waiting, []
 
@@ -84,7 +91,7 @@ class GroupCommit:
             for callback in waiting:
                 callback()
             if self._waiting and not self._running:
-                self._start()
-            self._after_turn()
+                self._plan()
+            self._turn.end()
 
         self._run_blocking(lambda: sync_files(descriptors), done)

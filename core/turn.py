@@ -3,10 +3,12 @@
 Work is collected while a turn lasts and done once when it ends, in this order:
 1. `dispatchers` (queues with something ready and someone to take it) deliver;
 2. `journals` write down what was settled and delivered: one write for the whole turn;
-3. `writers` (connections) send.
+3. `writers` (connections) send;
+4. `flushes` begin.
 (What comes alone to a queue where nothing waits may be delivered before, at once.)
 So nothing is on a wire that a crash of the process could forget, and the cost of a write or a
-system call is shared by all messages of the turn.
+system call is shared by all messages of the turn. Flushes come last: peers wait for their messages,
+and the thread that is to wait for the disk would first want its share of the interpreter.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ class Turn:
         self.dispatchers: dict[Dispatcher, None] = {}
         self.writers: dict[Writer, None] = {}
         self.journals: list[Callable[[], None]] = []
+        self.flushes: list[Callable[[], None]] = []
         self._ending = False
         self.wait_for_room: Callable[[OSError], None] | None = None
         self._unwritten = False  # Could the journals not be written?
@@ -51,7 +54,8 @@ class Turn:
         """Finish everything that was collected, and what that sets off in turn.
 
         If a journal cannot be written, nothing is delivered or sent, by this call or a later one,
-        until it can. That the disk is full is told to `wait_for_room`; other errors are raised.
+        until it can. That the disk is full is told to `wait_for_room`, and what was written before
+        is flushed all the same; other errors are raised.
         """
         if self._ending:
             return
@@ -68,11 +72,12 @@ class Turn:
                 for dispatcher in dispatching:
                     dispatcher.dispatch()
                 self._write_journals()
-                if not self.writers and not self.dispatchers:
+                if self.writers:
+                    writing, self.writers = iter(self.writers), {}
+                    for writer in writing:
+                        writer.flush()
+                elif not self.dispatchers and not self._begin_flush():
                     break
-                writing, self.writers = iter(self.writers), {}
-                for writer in writing:
-                    writer.flush()
         except BaseException as error:
             # One that fails must not cost the others theirs: they come first in the next turn.
             self.dispatchers = dict.fromkeys([*dispatching, *self.dispatchers])
@@ -88,6 +93,15 @@ class Turn:
         if not is_disk_full(error):
             return False
         self.wait_for_room(error)
+        while self._begin_flush():
+            pass
+        return True
+
+    def _begin_flush(self) -> bool:
+        """Begin one; was there any?"""
+        if not self.flushes:
+            return False
+        self.flushes.pop()()
         return True
 
     def _write_journals(self) -> None:

@@ -48,8 +48,10 @@ class TestDurability:
         live.disk.held = True
         live.append(live.declare(), b"a")
         live.broker.when_durable(lambda: notes.append("a"))
+        live.end_turn()
         live.append(live.declare(), b"b")
         live.broker.when_durable(lambda: notes.append("b"))
+        live.end_turn()
         assert notes == []
         live.disk.release_one()
         assert notes == ["a"]
@@ -187,6 +189,7 @@ class TestCheckpoints:
         live.append(live.declare(), b"x")
         live.disk.held = True
         live.broker._checkpointing.begin()
+        live.end_turn()
         live.disk.release_one()
         assert not (live.directory / "checkpoint").exists()
         live.disk.release()

@@ -61,6 +61,35 @@ def test_nothing_is_sent_before_it_is_written_down(turn: Turn, notes: list[str])
     assert notes[-1] == "journal"
 
 
+def test_flushes_begin_when_nothing_else_is_left_to_do(turn: Turn, notes: list[str]) -> None:
+    queue, connection = Worker("queue", notes), Worker("connection", notes)
+    connection.sets_off.append(lambda: turn.dispatchers.update({queue: None}))
+    turn.flushes.append(lambda: notes.append("flush"))
+    turn.writers[connection] = None
+    turn.end()
+    assert [note for note in notes if note != "journal"] == ["connection", "queue", "flush"]
+    turn.end()
+    assert notes.count("flush") == 1
+
+
+def test_what_a_flush_sets_off_at_once_is_finished(turn: Turn, notes: list[str]) -> None:
+    connection = Worker("connection", notes)
+    turn.flushes.append(lambda: turn.writers.update({connection: None}))
+    turn.end()
+    assert notes[-3:] == ["journal", "connection", "journal"]
+
+
+def test_flushes_begin_also_on_a_full_disk(turn: Turn, notes: list[str]) -> None:
+    """Who waits for what was written before it was full need not wait for room."""
+    turn.wait_for_room = lambda error: None
+    disk = Worker("disk", notes)
+    disk.error = OSError(ENOSPC, "full")
+    turn.journals[:] = [disk.work]
+    turn.flushes.append(lambda: notes.append("flush"))
+    turn.end()
+    assert notes == ["disk", "flush"]
+
+
 def test_ending_within_the_end_does_nothing(turn: Turn, notes: list[str]) -> None:
     turn.journals.append(turn.end)
     turn.dispatchers[Worker("queue", notes)] = None

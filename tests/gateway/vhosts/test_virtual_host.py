@@ -257,6 +257,7 @@ class TestPublishing:
         live.host.intake.publish(
             self.items(live.host, ("d", b"3", True)), lambda: notes.append("safe")
         )
+        live.gateway.turn.end()
         assert notes == ["nothing to wait for", "nothing at all"]
         live.disk.release()
         assert notes[2:] == ["safe"]
