@@ -17,7 +17,7 @@ from core.checkpoint import VERSION, Checkpoint, QueueCheckpoint
 from core.checkpointing import Checkpointing
 from core.fair_lanes import FairLanes
 from core.flushing import Flushing
-from core.group_commit import RunBlocking
+from core.group_commit import Flush, RunBlocking, flush_blocking
 from core.housekeeping import Housekeeping
 from core.ids import Ids
 from core.index_log import IndexLog
@@ -57,7 +57,9 @@ class Broker:
         run_blocking: RunBlocking,
         options: BrokerOptions,
         failed: Callable[[BaseException], None],
+        flush: Flush | None = None,
     ) -> None:
+        """Without `flush`, that is done by `run_blocking` as well."""
         directory.mkdir(parents=True, exist_ok=True)
         self.turn = Turn()
         self.queues: dict[int, LightQueue] = {}
@@ -85,7 +87,7 @@ class Broker:
         self._marks = LogMarks(self._store)
         self._flushing = Flushing(
             self._store.commit_log, self._metadata, self._progress, self._timer_index, clock,
-            run_blocking, options, self.turn, failed,
+            flush or flush_blocking(run_blocking), options, self.turn, failed,
         )  # fmt: skip
         self._commit = self._flushing.commit
         self._checkpointing = Checkpointing(

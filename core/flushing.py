@@ -10,7 +10,7 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from core.commit_log import CommitLog
-from core.group_commit import GroupCommit, RunBlocking, sync_files
+from core.group_commit import Flush, GroupCommit, sync_files
 from core.metadata import Metadata
 from core.options import BrokerOptions
 from core.progress import Progress
@@ -28,12 +28,12 @@ class Flushing:
         progress: Progress,
         timer_index: TimerIndex,
         clock: IReactorTime,
-        run_blocking: RunBlocking,
+        flush: Flush,
         options: BrokerOptions,
         turn: Turn,
         failed: Callable[[BaseException], None],
     ) -> None:
-        self.commit = GroupCommit(self._begin_sync, run_blocking, turn, failed)
+        self.commit = GroupCommit(self._begin_sync, flush, turn, failed)
         self._turn = turn
         self._log = log
         self._metadata = metadata

@@ -1,6 +1,6 @@
 """Group commit: what was written before one fdatasync began is durable when it ends.
 
-One at a time. Flushing runs in another thread (`run_blocking`), so the broker goes on meanwhile.
+One at a time. Flushing runs elsewhere (`flush`), so the broker goes on meanwhile.
 A flush begins at the end of the turn in which somebody began to wait, or the one before it ended.
 """
 
@@ -16,6 +16,8 @@ from core.turn import Turn
 
 Done: TypeAlias = "Callable[[BaseException | None], None]"
 RunBlocking: TypeAlias = "Callable[[Callable[[], None], Done], None]"
+# Flushes the data of all these files, closes the descriptors, and says that it is done.
+Flush: TypeAlias = "Callable[[list[int], Done], None]"
 
 
 def sync_files(descriptors: Sequence[int]) -> None:
@@ -28,6 +30,11 @@ def sync_files(descriptors: Sequence[int]) -> None:
             closing.callback(os.close, descriptor)
         for descriptor in descriptors:
             os.fdatasync(descriptor)
+
+
+def flush_blocking(run_blocking: RunBlocking) -> Flush:
+    """A `Flush` in the thread of `run_blocking`."""
+    return lambda descriptors, done: run_blocking(lambda: sync_files(descriptors), done)
 
 
 def open_directory(directory: Path) -> int:
@@ -45,12 +52,12 @@ class GroupCommit:
     def __init__(
         self,
         begin_sync: Callable[[], list[int]],
-        run_blocking: RunBlocking,
+        flush: Flush,
         turn: Turn,
         failed: Callable[[BaseException], None],
     ) -> None:
         self._begin_sync = begin_sync
-        self._run_blocking = run_blocking
+        self._flush = flush
         self._turn = turn
         self._failed = failed
         self._waiting: list[Callable[[], None]] = []
@@ -94,4 +101,4 @@ class GroupCommit:
                 self._plan()
             self._turn.end()
 
-        self._run_blocking(lambda: sync_files(descriptors), done)
+        self._flush(descriptors, done)

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from core.broker import Broker
 from core.consume_queue import RUN_SIZE
 from core.errors import CorruptRecordError
-from core.group_commit import RunBlocking
+from core.group_commit import Flush, RunBlocking
 from core.name_server import NameServer
 from core.options import BrokerOptions
 from gateway.config import StoreConfig
@@ -48,6 +48,7 @@ class Gateway:
         store: StoreConfig | None = None,
         failed: Callable[[BaseException], None] | None = None,
         loopback_users: Collection[str] = (DEFAULT_USER,),
+        flush: Flush | None = None,
     ) -> None:
         self.clock = clock
         self.generation = 0
@@ -57,7 +58,7 @@ class Gateway:
         self.name_server = NameServer()
         self.connections = Connections()
         self.broker = Broker(
-            data_dir, clock, run_blocking, _options(store), failed or self._disk_failed
+            data_dir, clock, run_blocking, _options(store), failed or self._disk_failed, flush
         )
         self.turn = self.broker.turn
         self.users = Users(self.broker, loopback_users)

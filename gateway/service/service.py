@@ -21,9 +21,12 @@ from gateway.gateway import Gateway
 from gateway.service.addresses import format_address
 from gateway.service.blocking import BlockingThread
 from gateway.service.data_folder import DataFolder
+from gateway.service.flusher import Flusher
+from gateway.service.kernel_aio import KernelAio
 from gateway.service.listeners import Listeners
 
 if TYPE_CHECKING:
+    from core.group_commit import Flush
     from gateway.front_end import FrontEnd
     from gateway.service.tls import Tls
 
@@ -88,6 +91,7 @@ class Service:
             store=self._config.store,
             failed=self._disk_failed,
             loopback_users=self._config.listen.loopback_users,
+            flush=self._open_flusher(blocking, undo),
         )
         for front_end in self._front_end_classes:
             for language in front_end.languages:
@@ -98,6 +102,14 @@ class Service:
         # The thread ends first, so that nobody else uses the files that the gateway closes.
         undo.callback(blocking.stop)
         return gateway
+
+    def _open_flusher(self, blocking: BlockingThread, undo: ExitStack) -> Flush | None:
+        aio = KernelAio.open()
+        if aio is None:
+            return None
+        flusher = Flusher(aio, self._reactor, blocking.run)
+        undo.callback(flusher.close)
+        return flusher.flush
 
     def _open_ports(self, front_end: FrontEnd) -> None:
         for listener in front_end.listeners():

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from core.group_commit import GroupCommit, sync_files
+from core.group_commit import GroupCommit, flush_blocking, sync_files
 from core.turn import Turn
 from tests.support.disk import HeldDisk
 
@@ -17,7 +17,9 @@ class Flushes:
         self.notes: list[str] = []
         self.failures: list[BaseException] = []
         self.turn = Turn()
-        self.commit = GroupCommit(self.begin_sync, self.disk.run, self.turn, self.failures.append)
+        self.commit = GroupCommit(
+            self.begin_sync, flush_blocking(self.disk.run), self.turn, self.failures.append
+        )
 
     def begin_sync(self) -> list[int]:
         self.notes.append("sync")

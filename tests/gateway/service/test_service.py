@@ -30,7 +30,7 @@ class FakeGateway:
 
     def __init__(self, data_dir: Path, **collaborators: Any) -> None:
         assert set(collaborators) == {
-            "clock", "run_blocking", "store", "failed", "loopback_users"
+            "clock", "run_blocking", "store", "failed", "loopback_users", "flush"
         }  # fmt: skip
 
     def add_language(self, language: Any) -> None:
