@@ -240,30 +240,24 @@ def _name(name: str) -> Evaluate:
 
 def all_of(conditions: tuple[Evaluate, ...]) -> Evaluate:
     """AND: one that is false decides, then one that is unknown."""
-
-    def evaluate(lookup: Lookup) -> Value:
-        result: Value = True
-        for condition in conditions:
-            value = condition(lookup)
-            if value is False:
-                return False
-            if value is not True:
-                result = None
-        return result
-
-    return evaluate
+    return _decided_by(False, conditions)
 
 
 def any_of(conditions: tuple[Evaluate, ...]) -> Evaluate:
     """OR: one that is true decides, then one that is unknown."""
+    return _decided_by(True, conditions)
+
+
+def _decided_by(decisive: bool, conditions: tuple[Evaluate, ...]) -> Evaluate:
+    other = not decisive
 
     def evaluate(lookup: Lookup) -> Value:
-        result: Value = False
+        result: Value = other
         for condition in conditions:
             value = condition(lookup)
-            if value is True:
-                return True
-            if value is not False:
+            if value is decisive:
+                return decisive
+            if value is not other:
                 result = None
         return result
 

@@ -94,29 +94,28 @@ class Sign:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Infix:
+    """An operator between two operands."""
+
+    operator: str
+    left: Expression
+    right: Expression
+    position: int = _position()
+
+    def __str__(self) -> str:
+        return f"{_enclosed(self.left)} {self.operator} {_enclosed(self.right)}"
+
+
+class Comparison(Infix):
     """`=`, `<>`, `<`, `<=`, `>` or `>=`."""
 
-    operator: str
-    left: Expression
-    right: Expression
-    position: int = _position()
-
-    def __str__(self) -> str:
-        return f"{_enclosed(self.left)} {self.operator} {_enclosed(self.right)}"
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Arithmetic:
+class Arithmetic(Infix):
     """`+`, `-`, `*` or `/`."""
 
-    operator: str
-    left: Expression
-    right: Expression
-    position: int = _position()
-
-    def __str__(self) -> str:
-        return f"{_enclosed(self.left)} {self.operator} {_enclosed(self.right)}"
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +211,7 @@ def children(expression: Expression) -> tuple[Expression, ...]:
     match expression:
         case Junction():
             return expression.operands
-        case Comparison() | Arithmetic():
+        case Infix():
             return expression.left, expression.right
         case Between():
             return expression.operand, expression.low, expression.high
