@@ -46,9 +46,9 @@ class LogMarks:
     def read_message(self, log_offset: int) -> tuple[int, bytes] | None:
         """The origin and the stored form of the message that begins here, if one does."""
         log = self._log
-        if not log.start <= log_offset < log.end:
+        if not log.holds(log_offset):
             return None
-        position = log.start
+        position = log.segment_at(log_offset).base  # What lies before that may be gone.
         if at := bisect_right(self.offsets, log_offset):
             position = max(position, self.offsets[at - 1])
         while position < log_offset:
