@@ -162,10 +162,8 @@ class Service:
 def _load_tls(config: TlsConfig) -> Tls | None:
     if not config.certificate:
         return None
-    try:
-        from gateway.service.tls import (
-            Tls,  # Only now: whoever has no TLS need not even install it.
-        )
+    try:  # Only now: whoever has no TLS need not even install it.
+        from gateway.service.tls import Tls
     except ImportError as error:
         raise ConfigError(f"tls: {error.name} is missing: pip install 'rosettamq[tls]'") from None
     return Tls(config)
