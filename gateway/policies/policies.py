@@ -15,13 +15,7 @@ from typing import Any
 
 from gateway.documents import Documents
 from gateway.errors import PreconditionFailedError
-from gateway.policies.keys import (
-    UNSUITED,
-    Definition,
-    check_definition,
-    merge_definitions,
-    shown,
-)
+from gateway.policies.keys import UNSUITED, Definition, check_definition, merge_definitions, shown
 
 KINDS = ("policy", "operator_policy")  # What RabbitMQ calls them as parameters.
 _NO_DEFINITION: Definition = {}

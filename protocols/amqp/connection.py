@@ -43,12 +43,7 @@ from protocols.amqp.framing import Frame, Input, missing, read_frame
 from protocols.amqp.heartbeats import Heartbeats
 from protocols.amqp.language import AmqpLanguage
 from protocols.amqp.publishing import NotStoredError, Publishing
-from protocols.amqp.replies import (
-    AmqpError,
-    encode_close,
-    from_gateway,
-    show_binary,
-)
+from protocols.amqp.replies import AmqpError, encode_close, from_gateway, show_binary
 from protocols.amqp.resolving import Resolver
 from protocols.amqp.states import ChannelState, ConnectionState
 

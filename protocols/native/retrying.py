@@ -16,11 +16,7 @@ from rosettamq.remoting.codes import ResponseCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import SendBackRequest
 from rosettamq.remoting.ids import encode_offset_message_id
-from rosettamq.remoting.properties import (
-    TIMER_DELIVER_MS,
-    decode_properties,
-    encode_properties,
-)
+from rosettamq.remoting.properties import TIMER_DELIVER_MS, decode_properties, encode_properties
 from rosettamq.remoting.records import NO_HOST, Record, decode_record
 
 from .delaying import level_s, without_delay

@@ -20,12 +20,7 @@ from pamqp import commands
 
 from gateway.demo.broker_process import BrokerProcess
 from tests.crash.amqp_wire import Delivered, WireConnection
-from tests.crash.load import (
-    FORGETTABLE_ACKS_S,
-    WINDOW,
-    AcknowledgingConsumer,
-    publish_until_killed,
-)
+from tests.crash.load import FORGETTABLE_ACKS_S, WINDOW, AcknowledgingConsumer, publish_until_killed
 
 pytestmark = pytest.mark.crash
 

@@ -4,12 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.policies.keys import (
-    check_definition,
-    effective_arguments,
-    merge_definitions,
-    shown,
-)
+from gateway.policies.keys import check_definition, effective_arguments, merge_definitions, shown
 from gateway.values import Short
 
 

@@ -7,12 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import PreconditionFailedError
-from gateway.queues.arguments import (
-    QueueOptions,
-    check_arguments,
-    check_equivalent,
-    parse_options,
-)
+from gateway.queues.arguments import QueueOptions, check_arguments, check_equivalent, parse_options
 from gateway.values import Byte, Long, Short, Timestamp, UnsignedInt
 
 QUEUE = "queue 'q' in vhost '/'"

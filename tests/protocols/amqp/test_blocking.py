@@ -3,12 +3,7 @@
 import pytest
 from pamqp import commands
 
-from tests.support.amqp_peer import (
-    PERSISTENT,
-    AmqpBroker,
-    AmqpPeer,
-    publish_frames,
-)
+from tests.support.amqp_peer import PERSISTENT, AmqpBroker, AmqpPeer, publish_frames
 from tests.support.disk import FullDisk
 
 WORDY = ("connection.blocked", "consumer_cancel_notify")

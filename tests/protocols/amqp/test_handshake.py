@@ -2,13 +2,7 @@ import pytest
 from pamqp import commands
 
 from protocols.amqp.codec import HEARTBEAT_FRAME, PROTOCOL_HEADER, encode_method
-from tests.support.amqp_peer import (
-    FRAME_MAX,
-    AmqpBroker,
-    AmqpPeer,
-    method_frame,
-    start_ok_frame,
-)
+from tests.support.amqp_peer import FRAME_MAX, AmqpBroker, AmqpPeer, method_frame, start_ok_frame
 
 LOGIN_REFUSED = (
     "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN."

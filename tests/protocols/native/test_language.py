@@ -4,14 +4,7 @@ from hypothesis import strategies as st
 
 from core.errors import CorruptRecordError
 from gateway.messages import Envelope, Header, Message, Properties
-from protocols.native.language import (
-    NATIVE,
-    NativeHeader,
-    Place,
-    message_tag,
-    to_record,
-    to_stored,
-)
+from protocols.native.language import NATIVE, NativeHeader, Place, message_tag, to_record, to_stored
 from rosettamq.remoting.properties import RESERVED, decode_properties, encode_properties
 from rosettamq.remoting.records import Record, decode_record
 from tests.support.native_peer import OtherLanguage, packed

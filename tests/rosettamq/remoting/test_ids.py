@@ -1,11 +1,7 @@
 import pytest
 
 from rosettamq.errors import ProtocolError
-from rosettamq.remoting.ids import (
-    UniqueKeys,
-    decode_offset_message_id,
-    encode_offset_message_id,
-)
+from rosettamq.remoting.ids import UniqueKeys, decode_offset_message_id, encode_offset_message_id
 
 
 @pytest.mark.parametrize(
