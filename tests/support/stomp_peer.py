@@ -124,3 +124,15 @@ def split(octets: bytes) -> tuple[Frame, bytes]:
     size = int(headers.get("content-length", "0"))
     assert rest[size : size + 2] == b"\0\n", octets
     return Frame(command.decode(), headers, rest[:size]), rest[size + 2 :]
+
+
+def subscribe(peer: Peer, destination: str, id: str | None = "0", **headers: str) -> None:
+    """Say SUBSCRIBE; without an id if it is None."""
+    if id is not None:
+        headers["id"] = id
+    peer.frame("SUBSCRIBE", destination=destination, **headers)
+
+
+def send(peer: Peer, destination: str, *bodies: bytes, **headers: str) -> None:
+    """Say SEND, once for each body, in one read."""
+    peer.send(b"".join(encode("SEND", body, destination=destination, **headers) for body in bodies))

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.policies.policies import Policy
 from protocols.stomp.config import StompConfig
-from tests.support.stomp_peer import BuryingBroker, Peer, StompBroker
+from tests.support.stomp_peer import BuryingBroker, StompBroker, send, subscribe
 
 CONFIG = StompConfig(personality="activemq")
 
@@ -16,14 +16,6 @@ CONFIG = StompConfig(personality="activemq")
 @pytest.fixture
 def broker(tmp_path: Path) -> StompBroker:
     return StompBroker(tmp_path, CONFIG)
-
-
-def subscribe(peer: Peer, destination: str, id: str = "0", **headers: str) -> None:
-    peer.frame("SUBSCRIBE", destination=destination, id=id, **headers)
-
-
-def send(peer: Peer, destination: str, body: bytes, **headers: str) -> None:
-    peer.frame("SEND", body, destination=destination, **headers)
 
 
 def test_names_may_have_slashes(tmp_path: Path) -> None:

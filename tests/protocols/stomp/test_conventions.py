@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.protocols.stomp.test_connection import error
-from tests.support.stomp_peer import Peer, StompBroker, encode
+from tests.support.stomp_peer import Peer, StompBroker, encode, send
 
 PROCESSING_ERROR = error("Processing error", "Processing error")
 
@@ -19,10 +19,6 @@ def subscribe(peer: Peer, destination: str, id: str = "0", /, **headers: str) ->
         name = name.replace("__", ".").replace("_", "-")
         lines.append(f"{name}:{value}")
     peer.send(("SUBSCRIBE\n" + "\n".join(lines) + "\n\n\0").encode())
-
-
-def send(peer: Peer, destination: str, body: bytes, **headers: str) -> None:
-    peer.frame("SEND", body, destination=destination, **headers)
 
 
 class TestSelectors:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.protocols.stomp.test_session import send, subscribe
-from tests.support.stomp_peer import Peer, StompBroker
+from tests.support.stomp_peer import Peer, StompBroker, send, subscribe
 
 STREAM = {"x_queue_type": "stream", "ack": "client-individual", "prefetch_count": "10"}
 
