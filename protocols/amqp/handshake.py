@@ -10,6 +10,7 @@ from pamqp import commands
 
 from gateway.gateway import RABBITMQ_VERSION
 from protocols.amqp.codec import encode_command, encode_method
+from protocols.amqp.config import FRAME_MAX_MIN
 from protocols.amqp.fields import decode_table
 from protocols.amqp.replies import AmqpError
 from protocols.amqp.states import ConnectionState
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from protocols.amqp.connection import AmqpConnection
 
 FRAME_MIN_SIZE = 8192  # The limit before tuning.
-FRAME_MAX_ACCEPTED_MIN = 4096  # Smaller than RabbitMQ 4.1's: old clients propose it.
 
 _TUNE = Struct(">HIH")  # Channels, octets of a frame, seconds between heartbeats.
 _MECHANISMS = "PLAIN AMQPLAIN"
@@ -116,8 +116,8 @@ def _credentials(mechanism: str, response: bytes) -> tuple[str, str]:
 def _tune(connection: AmqpConnection, command: Any) -> None:
     config = connection.config
     frame_max, channel_max = command.frame_max, command.channel_max
-    if frame_max and frame_max < FRAME_MAX_ACCEPTED_MIN:
-        _refuse(f"frame_max = {frame_max} is lower than the minimum", FRAME_MAX_ACCEPTED_MIN)
+    if frame_max and frame_max < FRAME_MAX_MIN:
+        _refuse(f"frame_max = {frame_max} is lower than the minimum", FRAME_MAX_MIN)
     if not frame_max or frame_max > config.frame_max:
         _refuse(f"frame_max = {frame_max} is higher than the maximum", config.frame_max)
     if not channel_max or channel_max > config.channel_max:

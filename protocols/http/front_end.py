@@ -5,8 +5,9 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+import msgspec
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
@@ -37,7 +38,7 @@ class HttpConfig:
     tls_port: int = 15671
     tls: bool = True
     # The largest body of a request, in bytes.
-    body_size_max: int = 20 << 20
+    body_size_max: Annotated[int, msgspec.Meta(ge=1)] = 20 << 20
 
 
 class HttpFrontEnd:

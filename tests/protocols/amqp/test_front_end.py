@@ -7,6 +7,7 @@ from pamqp import commands
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.testing import StringTransport
 
+from gateway.config import ConfigError, load_config
 from protocols.amqp.config import AmqpConfig
 from protocols.amqp.connection import AmqpConnection
 from protocols.amqp.front_end import AmqpFactory, AmqpFrontEnd
@@ -25,6 +26,15 @@ def test_has_one_language() -> None:
     (language,) = AmqpFrontEnd.languages
     assert isinstance(language, AmqpLanguage)
     assert (language.number, language.name) == (1, "amqp")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["channel_max=0", "channel_max=65536", "frame_max=4095", "heartbeat_s=-1", "heartbeat_s=65536"],
+)
+def test_what_the_handshake_could_not_say_is_refused_at_the_start(setting: str) -> None:
+    with pytest.raises(ConfigError, match=setting.partition("=")[0]):
+        load_config(None, [f"amqp.{setting}"], {"amqp": AmqpConfig})
 
 
 def test_the_defaults_are_rabbitmqs() -> None:
