@@ -376,16 +376,22 @@ class Queue:
         return []
 
     def reject(self, offsets: Iterable[int], reason: str = REJECTED) -> None:
-        """Messages in flight are not wanted: dead letters, or dropped."""
+        """Messages in flight are not wanted: dead letters, or dropped.
+
+        Raises `OSError` if the disk refuses: then all of them still are in flight.
+        """
         dead: list[Span] = []
+        dropped: list[int] = []  # Also what cannot be read any more.
         for offset in offsets:
-            found = self.light.read(offset, 1) if self.has_dead_letters else None
-            if found:
+            found = self.light.read(offset, 1) if self.has_dead_letters else []
+            if found and found[0][0] == offset:
                 dead.append((offset, [found[0][1]], True))
             else:
-                self.light.settle(offset, offset + 1)
+                dropped.append(offset)
         if dead:
             self.bury(dead, reason)
+        for offset in dropped:
+            self.light.settle(offset, offset + 1)
 
     def bury(self, dead: Sequence[Span], reason: str) -> None:
         """Messages in flight have died: dead letters, or dropped.

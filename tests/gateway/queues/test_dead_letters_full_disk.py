@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pamqp import commands
 
+from core.light_queue import LightQueue
 from protocols.amqp.codec import encode_properties
 from tests.support.amqp_peer import AmqpBroker
 from tests.support.disk import FullDisk
@@ -69,3 +70,38 @@ def test_what_was_returned_too_often_is_ready_again(
     other = broker.connect()
     other.method(1, commands.Basic.Reject(other.get("q").command.delivery_tag, requeue=True))
     assert other.get("dead").body == b"x"
+
+
+def test_what_cannot_be_read_goes_with_the_rest_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message that is damaged while it is in flight leaves its queue once its fellows can."""
+    broker = AmqpBroker(tmp_path)
+    peer = broker.connect()
+    peer.declare("dead", durable=True)
+    to_dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
+    peer.declare("q", durable=True, arguments=to_dead)
+    for number in range(3):
+        peer.publish("q", b"%d" % number, encode_properties({"delivery_mode": 2}))
+    peer.consume()
+    light = broker.virtual_host.queues["q"].light
+    read = LightQueue.read
+    # What is not there is passed over, as `read` does it.
+    monkeypatch.setattr(
+        LightQueue,
+        "read",
+        lambda light, offset, count: read(light, 1 if offset == 0 else offset, count),
+    )
+    reject = commands.Basic.Nack(delivery_tag=3, multiple=True, requeue=False)
+    with monkeypatch.context() as patch:
+        FullDisk(patch, 0)
+        peer.method(1, reject)
+        broker.clock.pump([1.0] * 5)
+        assert (light.ready_count, light.in_flight_count) == (3, 0)
+    broker.clock.pump([1.0] * 5)
+    peer = broker.connect()
+    peer.consume()
+    peer.method(1, reject)
+    assert (light.ready_count, light.in_flight_count) == (0, 0)
+    assert [peer.get("dead").body for _ in range(2)] == [b"1", b"2"]
+    assert peer.get("dead").name == "Basic.GetEmpty"
