@@ -17,6 +17,23 @@ from rosettamq.remoting.headers import GroupRequest
 from .replies import notification
 
 LOCK_LIFETIME_S = 60.0
+_RETRY_PREFIX = "%RETRY%"
+_DEAD_LETTER_PREFIX = "%DLQ%"
+
+
+def retry_topic(group: str) -> str:
+    """Where a group's messages go that are to come again; its clients subscribe to it."""
+    return _RETRY_PREFIX + group
+
+
+def dead_letter_topic(group: str) -> str:
+    """Where a group's messages go that came again too often."""
+    return _DEAD_LETTER_PREFIX + group
+
+
+def is_retry_topic(topic: str) -> bool:
+    """Is this topic some group's, for what is to come again?"""
+    return topic.startswith(_RETRY_PREFIX)
 
 
 class Member(Protocol):

@@ -12,8 +12,9 @@ from rosettamq.remoting.codes import ResponseCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import GroupRequest, UnregisterClientRequest
 
-from .groups import Subscription
+from .groups import Subscription, retry_topic
 from .replies import RequestRefusedError, success
+from .sending import check_topic
 from .session import NativeSession
 
 _T = TypeVar("_T")
@@ -64,7 +65,11 @@ class _ClientConfig(msgspec.Struct, rename="camel"):
 
 
 def heart_beat(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
-    """HEART_BEAT: join the groups that it names."""
+    """HEART_BEAT: join the groups that it names.
+
+    A retry topic that a member subscribes to is there from now on: clients look for new topics only
+    every 30 s, and would be so late for the first message that is to come again.
+    """
     heartbeat = _decode(request.body, _Heartbeat)
     for consumer in heartbeat.consumers or ():
         subscriptions = {
@@ -73,6 +78,9 @@ def heart_beat(session: NativeSession, request: RemotingCommand) -> RemotingComm
             )
             for data in consumer.subscription_data_set or ()
         }
+        if (topic := retry_topic(consumer.group_name)) in subscriptions:
+            check_topic(session, topic)
+            session.broker.virtual_host.topic_queue(topic, create=True)
         session.broker.groups.join(
             consumer.group_name,
             session,

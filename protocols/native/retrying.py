@@ -20,12 +20,10 @@ from rosettamq.remoting.properties import TIMER_DELIVER_MS, decode_properties, e
 from rosettamq.remoting.records import NO_HOST, Record, decode_record
 
 from .delaying import level_s, without_delay
+from .groups import dead_letter_topic, retry_topic
 from .language import Place, to_record, to_stored
 from .replies import RequestRefusedError, success
 from .session import NativeSession
-
-RETRY_PREFIX = "%RETRY%"
-DEAD_LETTER_PREFIX = "%DLQ%"
 
 _ATTEMPTS_MAX = 16
 _FIRST_LEVEL = 3
@@ -86,9 +84,9 @@ def _record(
         "ORIGIN_MESSAGE_ID", encode_offset_message_id(session.store_host, header.offset)
     )
     if _is_last(header, times):
-        topic = DEAD_LETTER_PREFIX + header.group
+        topic = dead_letter_topic(header.group)
     else:
-        topic = RETRY_PREFIX + header.group
+        topic = retry_topic(header.group)
         due_ms = session.broker.now_ms() + 1000 * _delay_s(header, times)
         texts[TIMER_DELIVER_MS] = str(due_ms)
     return replace(

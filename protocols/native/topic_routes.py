@@ -14,6 +14,7 @@ from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import TopicRequest
 
 from .connection import NativeConnection
+from .groups import is_retry_topic
 from .replies import RefusalError, RequestRefusedError, not_supported, refusal, success
 
 # Producers ask for the route of this topic when theirs is unknown, and create theirs by sending.
@@ -68,7 +69,8 @@ class NameServerSession:
         topic = TopicRequest.from_ext(request.ext_fields).topic
         host = self._gateway.default_virtual_host
         is_known = bool(topic) and (topic in host.exchanges or topic in host.queues)
-        if not is_known and topic != TEMPLATE_TOPIC:
+        # A retry topic is made by the first heartbeat; clients ask before that, and then late.
+        if not (is_known or topic == TEMPLATE_TOPIC or is_retry_topic(topic)):
             raise RequestRefusedError(
                 ResponseCode.TOPIC_NOT_EXIST,
                 f"No topic route info in name server for the topic: {topic}",

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from rosettamq.remoting.codes import CommandFlag, RequestCode
-from rosettamq.remoting.headers import GroupRequest
+from rosettamq.remoting.headers import GroupRequest, TopicRequest
 from tests.support.native_peer import NativeBroker, Peer
 
 
@@ -53,6 +53,21 @@ def test_members_are_told_of_each_change(broker: NativeBroker, peer: Peer) -> No
     other.lose()
     assert notified(peer) == ["G"]
     assert members(peer) == ["c1"]
+
+
+def test_a_retry_topic_is_there_once_a_member_subscribes_to_it(
+    broker: NativeBroker, peer: Peer
+) -> None:
+    """And has a route before: clients ask for it first, and again after 30 s only."""
+    beat(peer, "c1", "T")
+    assert list(broker.virtual_host.queues) == []
+    route = broker.connect_name_server().call(
+        RequestCode.GET_ROUTEINFO_BY_TOPIC, TopicRequest("%RETRY%G")
+    )
+    assert route.code == 0
+    beat(peer, "c1", "T", "%RETRY%G", "%RETRY%another")
+    assert list(broker.virtual_host.queues) == ["%RETRY%G"]
+    assert broker.virtual_host.queues["%RETRY%G"].durable
 
 
 def test_nobody_is_an_error(peer: Peer) -> None:
