@@ -1,0 +1,56 @@
+"""`python -m interop.clients.rocketmq [word ...]`: RocketMQ's own clients on our broker.
+
+With words, only the clients that have one of them in their name. What is not installed is
+skipped, and said so.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Sequence
+from functools import partial
+
+import click
+
+from gateway.demo.sample import Address
+from gateway.service.addresses import format_address
+from interop.clients.comparing import choose, make_console, make_row
+from interop.clients.matrix import make_document, make_table
+from interop.clients.programs import Program
+from interop.clients.rocketmq.programs import PROGRAMS
+from interop.clients.rocketmq.scenarios import SCENARIOS
+from interop.clients.runs import Run, execute
+from interop.servers import rosettamq_server
+
+
+@click.command(help=__doc__)
+@click.argument("words", nargs=-1)
+@click.option("--markdown", is_flag=True, help="Print the matrix for a document.")
+def main(words: Sequence[str], markdown: bool) -> None:
+    """Run and print; exits with 1 if something does not hold."""
+    console = make_console(markdown)
+    with rosettamq_server() as server:
+        name_server = server.addresses["name_server"]
+        rows = [
+            make_row(console, program, partial(run, program, name_server), None)
+            for program in choose(PROGRAMS, words)
+        ]
+    if markdown:
+        click.echo(make_document(rows, SCENARIOS), nl=False)
+    console.print(make_table(rows, SCENARIOS))
+    problems = [f"  {row.client}: {problem}" for row in rows for problem in row.problems()]
+    skipped = [f"{row.client}: skipped: {row.skipped}" for row in rows if row.skipped]
+    for line in (*skipped, *problems):
+        console.print(line, markup=False)
+    sys.exit(1 if problems else 0)
+
+
+def run(program: Program, name_server: Address, scenarios: Sequence[str] = ()) -> Run:
+    """These scenarios, or all, with names of their own."""
+    prefix = f"i{secrets.token_hex(4)}-"
+    return execute(program, (format_address(*name_server), prefix, *scenarios))
+
+
+if __name__ == "__main__":
+    main()
