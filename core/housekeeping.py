@@ -1,4 +1,8 @@
-"""Now and then it is seen whether segments of the log may go that nobody needs: see `reclaim`."""
+"""Now and then it is seen whether segments of the log may go that nobody needs: see `reclaim`.
+
+What only groups that read along have not read yet is needed for the retention time: a group that
+never comes back must not keep the log for ever.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +49,7 @@ class Housekeeping:
     def start(self) -> None:
         """Look now, and every so often from now on."""
         self._call = self._clock.callLater(self._options.housekeeping_interval_s, self.start)
+        self._retain()
         if len(self._commit_log.segments) > 1 and self._find(self._commit_log.end):
             self._begin_checkpoint()
 
@@ -59,6 +64,15 @@ class Housekeeping:
         for segment in self._find(safe_end):
             self._commit_log.drop(segment)
             self._log.info("segment {log_offset} is reclaimed", log_offset=segment.base)
+
+    def _retain(self) -> None:
+        """Keep nothing for those who only read that is older than the retention time."""
+        if not self._options.retention_s:
+            return  # Then the log is to be as small as it can, without a loss.
+        since_ms = int((self._clock.seconds() - self._options.retention_s) * 1000)
+        for queue in self._queues.values():
+            if queue.group_offsets or queue.only_read:
+                queue.retain(since_ms)
 
     def _find(self, safe_end: int) -> list[Segment]:
         return find_reclaimable(

@@ -50,6 +50,7 @@ class LightQueue:
         "_keeps_for_groups",
         "_progress",
         "_ready_count",
+        "_retained_from",
         "_store",
         "_taker",
         "_taker_settles",
@@ -62,6 +63,7 @@ class LightQueue:
         "id",
         "is_target",
         "keeps_all",
+        "only_read",
         "window",
     )
 
@@ -82,7 +84,9 @@ class LightQueue:
         self.guarded = False  # Must whoever appends ask the layer above first?
         self.is_target = True  # Has a message that goes only here found somebody?
         self.keeps_all = False  # Does it keep over a restart what is not persistent, too?
+        self.only_read = False  # Is it there for other groups, and nobody takes from it?
         self._keeps_for_groups = True  # Does it hold what other groups have not read yet?
+        self._retained_from = 0  # Nothing below it is kept for them.
         self.counts_returns = False  # Does a restart know how often each message came back?
         self._index = ConsumeQueue()
         self._ready_count = 0
@@ -532,6 +536,16 @@ class LightQueue:
         self._keeps_for_groups = False
         self._trim()
 
+    def retain(self, since_ms: int) -> None:
+        """What was stored before that is kept for no other group any more, read or not."""
+        offset = self.search_timestamp(since_ms)
+        if offset > self._retained_from:
+            self._retained_from = offset
+            if self.only_read:
+                self.purge(offset)
+            else:
+                self._trim()
+
     def restore(
         self,
         index: ConsumeQueue,
@@ -595,7 +609,7 @@ class LightQueue:
         """Forget the entries that neither this group nor another one needs."""
         floor = self.window.floor
         if self.group_offsets and self._keeps_for_groups:
-            floor = min(floor, *self.group_offsets.values())
+            floor = min(floor, max(min(self.group_offsets.values()), self._retained_from))
         for log_offset in self._index.drop_before(floor):
             if log_offset >= VOLATILE_BASE:
                 self._store.release(log_offset)

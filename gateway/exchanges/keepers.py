@@ -39,8 +39,8 @@ class Keepers:
         self._languages = languages
 
     def make_tap(self, exchange: Exchange) -> Queue:
-        """A queue that from now on gets a copy of everything."""
-        return self._queue(exchange, self._declare(exchange, _TAP))
+        """A queue that from now on gets a copy of everything, for groups that read it."""
+        return self._tap(exchange, self._declare(exchange, _TAP))
 
     def begin(self, exchange: Exchange) -> None:
         """See that there is a history, if the exchange wants one."""
@@ -52,7 +52,7 @@ class Keepers:
     ) -> bool:
         """Bring back a durable one; False if the document is of another queue."""
         if exchange is not None and _TAP in document:
-            exchange.tap = self._queue(exchange, light)
+            exchange.tap = self._tap(exchange, light)
         elif exchange is not None and _HISTORY in document:
             exchange.history = self._history(exchange, light)
         return _TAP in document or _HISTORY in document
@@ -104,6 +104,10 @@ class Keepers:
     ) -> Queue:
         turn = self._broker.turn
         return Queue(self._virtual_host, exchange.name, light, turn, arguments=arguments)
+
+    def _tap(self, exchange: Exchange, light: LightQueue) -> Queue:
+        light.only_read = True
+        return self._queue(exchange, light)
 
     def _history(self, exchange: Exchange, light: LightQueue) -> Queue:
         queue = self._queue(exchange, light, {"x-max-length": exchange.history_length})

@@ -13,9 +13,13 @@ def segment_count(live: LiveBroker) -> int:
     return len(list((live.directory / "commitlog").iterdir()))
 
 
-def reclaiming(directory: Path) -> LiveBroker:
+def reclaiming(directory: Path, retention_s: float = 72 * 3600.0) -> LiveBroker:
     return LiveBroker(
-        directory, checkpoint_distance=1, retained_size_max=0, housekeeping_interval_s=60.0
+        directory,
+        checkpoint_distance=1,
+        retained_size_max=0,
+        housekeeping_interval_s=60.0,
+        retention_s=retention_s,
     )
 
 
@@ -38,6 +42,48 @@ def test_what_is_settled_goes(tmp_path: Path) -> None:
     live.append(queue, b"after")
     live = live.crash()
     assert bodies(live.queue(queue.id)) == [b"after"]
+
+
+def test_what_a_group_has_not_read_is_kept_for_the_retention_time(tmp_path: Path) -> None:
+    live = reclaiming(tmp_path / "data", retention_s=600.0)
+    queue = live.declare()
+    live.broker.commit_group_offset(queue, "gone", 0)
+    for _ in range(40):
+        live.append(queue, MESSAGE)
+    take_all(queue)
+    queue.settle(0, 40)
+    live.clock.advance(540)
+    live.append(queue, b"younger")
+    keep_house(live)
+    assert (queue.min_offset, segment_count(live)) == (0, 6)
+    keep_house(live)
+    keep_house(live)
+    assert (queue.min_offset, segment_count(live)) == (40, 1)
+    live = live.crash()
+    assert bodies(live.queue(queue.id)) == [b"younger"]
+
+
+def test_what_nobody_took_stays_however_old_it_is(tmp_path: Path) -> None:
+    live = reclaiming(tmp_path / "data", retention_s=600.0)
+    queue = live.declare()
+    live.broker.commit_group_offset(queue, "g", 0)
+    live.append(queue, b"ready")
+    live.clock.advance(1200)
+    assert bodies(queue) == [b"ready"]
+
+
+def test_a_queue_that_is_only_read_keeps_what_is_young(tmp_path: Path) -> None:
+    live = reclaiming(tmp_path / "data", retention_s=600.0)
+    queue = live.declare()
+    queue.only_read = True
+    live.append(queue, b"old")
+    live.clock.advance(540)
+    live.append(queue, b"young")
+    live.broker.commit_group_offset(queue, "has read all", 2)
+    live.clock.advance(120)
+    assert [message for _, message in queue.read(0, 9)] == [b"young"]
+    live.clock.advance(600)
+    assert (queue.min_offset, queue.ready_count) == (2, 0)
 
 
 def test_what_is_in_flight_or_ready_stays(tmp_path: Path) -> None:

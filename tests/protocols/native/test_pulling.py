@@ -190,6 +190,23 @@ class TestAnotherGroup:
             b"persistent\x01false\x02TAGS\x01a.b\x02",
         )
 
+    def test_the_copy_of_an_exchange_is_kept_for_three_days(
+        self, broker: NativeBroker, peer: Peer
+    ) -> None:
+        """Read or not, as RocketMQ does: nobody takes it, so nobody else lets it go."""
+        broker.virtual_host.declare_exchange("T", "topic", durable=True)
+        pull(peer, "G", 0)
+        broker.publish("T", "a.b", b"old")
+        broker.clock.advance(3600)
+        broker.publish("T", "a.b", b"young")
+        peer = broker.connect()
+        assert bodies(pull(peer, "G", 0)) == [b"old", b"young"]
+        broker.clock.advance(71.5 * 3600)
+        peer = broker.connect()
+        moved = pull(peer, "G", 0)
+        assert (moved.code, moved.ext_fields["nextBeginOffset"]) == (21, "1")
+        assert bodies(pull(peer, "G", 1)) == [b"young"]
+
     def test_an_exclusive_queue_is_its_connections_own(
         self, broker: NativeBroker, peer: Peer
     ) -> None:
