@@ -33,6 +33,7 @@ class Route:
         "depends_on",
         "durable",
         "id",
+        "is_unroutable",
         "queues",
     )
 
@@ -45,17 +46,14 @@ class Route:
         self.depends_on = depends_on
         self.by_header = depends_on >= DependsOn.HEADER
         self.by_message = depends_on is DependsOn.MESSAGE
+        # Is a publisher to be told, who wants to be, that the message goes nowhere?
+        self.is_unroutable = not any(queue.is_target for queue in queues)
         self._without_restart: Route | None = None
 
     @property
     def guarded(self) -> bool:
         """May one of the queues refuse a message, and has to be asked first?"""
         return any(queue.guarded for queue in self.queues)
-
-    @property
-    def is_unroutable(self) -> bool:
-        """Is a publisher to be told, who wants to be, that the message goes nowhere?"""
-        return not any(queue.is_target for queue in self.queues)
 
     @property
     def at_once(self) -> Route:

@@ -55,16 +55,13 @@ class DelayedRoute(Route):
         self._at_once = at_once
         self.delays = delays
         self.more_keys = more_keys
+        # Who asks for a delay in our words knows of it.
+        self.is_unroutable &= all(name != _EVERYWHERE for name, _ in delays)
 
     @property
     def at_once(self) -> Route:
         """See the class."""
         return self._at_once
-
-    @property
-    def is_unroutable(self) -> bool:
-        """As RabbitMQ's plugin has it; who asks for a delay in our words knows of it."""
-        return super().is_unroutable and all(name != _EVERYWHERE for name, _ in self.delays)
 
     def keeps(self, persistent: bool) -> bool:
         """Timers survive a restart, whatever they publish then."""
