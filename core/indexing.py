@@ -122,7 +122,10 @@ class Indexing:
         places: defaultdict[Route, list[int]] = defaultdict(list)  # As `append_runs` wants them.
         are_singles = True
         for log_offset, routes in owed:
-            if (
+            if len(routes) == 1 and routes[0] not in crossing:
+                places[routes[0]] += (log_offset, SINGLES[0])
+                runs_count = len(routes[0].queues)
+            elif (
                 len(routes) <= len(SINGLES)
                 and not any(map(is_, routes, routes[1:]))
                 and (not crossing or crossing.isdisjoint(routes))
