@@ -69,7 +69,7 @@ class Transactions:
         """BEGIN; begun again, a transaction is empty again."""
         identifier = _identifier(frame)
         count_max = self._config.max_transaction_count
-        if len(self._open) >= count_max:
+        if identifier not in self._open and len(self._open) >= count_max:
             raise RequestRefusedError(
                 "Too many transactions",
                 f"A session may have {count_max} open transactions\n",

@@ -102,7 +102,8 @@ class TestTransactions:
 
     def test_they_are_bounded(self, broker: StompBroker) -> None:
         peer = broker.connect()
-        for number in range(17):
+        for number in (*range(16), 0, 16):
+            assert not peer.hung_up
             peer.frame("BEGIN", transaction=str(number))
         assert peer.receive().headers["message"] == "Too many transactions"
         assert peer.hung_up
