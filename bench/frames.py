@@ -14,7 +14,7 @@ CHANNEL_OPEN_OK = (20, 11)
 DECLARE_OK, BIND_OK, DELETE_OK, UNBIND_OK = (50, 11), (50, 21), (50, 41), (50, 51)
 CONSUME_OK = (60, 21)
 
-PASSIVE, DURABLE, EXCLUSIVE, AUTO_DELETE = 1, 2, 4, 8
+PASSIVE, DURABLE, EXCLUSIVE = 1, 2, 4
 
 
 def frame(type: int, channel: int, payload: bytes) -> bytes:
