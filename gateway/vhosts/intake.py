@@ -54,7 +54,8 @@ class Intake:
         Delayed ones are a record of their own.
         """
         refused: list[int] = []
-        if any(item[0].waits or item[0].guarded for item in items):
+        routes = {item[0] for item in items}  # Mostly few, of many messages.
+        if any(route.waits or route.guarded for route in routes):
             admission = Admission(self._broker, self._routes.queues, items)
             is_kept = self._append_admitted(admission)
             refused = admission.refused

@@ -230,7 +230,7 @@ class Publisher:
         Raises `RequestRefusedError` if a queue is full and refuses one; no receipt follows then.
         If the disk refuses, `items` are those that are not stored.
         """
-        if any(item[0].guarded for item in items):
+        if any(route.guarded for route in {item[0] for item in items}):
             while len(items) > 1:
                 if self._virtual_host.intake.publish(items[:1]):
                     raise _full()
