@@ -457,10 +457,6 @@ class Queue:
         """Messages from `offset` on, with their offsets; nothing changes."""
         return self.light.read(offset, count)
 
-    def search_timestamp(self, timestamp_ms: int) -> int:
-        """The offset of the first message stored at that time or later."""
-        return self.light.lanes[0].search_timestamp(timestamp_ms)
-
     def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` once when the next message is appended; returns how to cancel that."""
         watchers = self._watchers = self._watchers or Watchers(self.light)

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from core.cursor import Cursor
+from core.lanes import level_of, offset_in_lane, offset_of_lane
 from gateway.messages import Message, Value
+from gateway.queues.lane import Lane
 from gateway.values import Long
 from protocols.stomp.errors import processing_error
 
@@ -89,7 +91,7 @@ class Reader(_Untouched):
 
     def __init__(self, queue: Queue, start: str, selects: Selects | None) -> None:
         super().__init__(queue)
-        self._position = find_start(queue, start)
+        self._positions = {lane: find_start(lane, start) for lane in Lane.all_of(queue)}
         self._selects = selects
         self._unwatch: Callable[[], None] | None = None
 
@@ -109,13 +111,22 @@ class Reader(_Untouched):
         """See above."""
         subscription = self._subscription
         while subscription is not None and (credit := subscription.credit()) > 0:
-            found = self.queue.read(self._position, min(credit, _READ_COUNT_MAX))
+            found = self._read(min(credit, _READ_COUNT_MAX))
             if not found:
                 if self._unwatch is None:
                     self._unwatch = self.queue.watch(self._appended)
                 return
-            self._position = found[-1][0] + 1
             self._deliver(subscription, found)
+
+    def _read(self, count: int) -> list[tuple[int, Message]]:
+        """What comes next: of the highest priority that has something new."""
+        for lane, position in self._positions.items():
+            found = lane.read(position, count)
+            if found:
+                self._positions[lane] = found[-1][0] + 1
+                base = offset_of_lane(lane.level)
+                return [(base + offset, message) for offset, message in found]
+        return []
 
     def _appended(self) -> None:
         """Something is new, or the queue is gone."""
@@ -144,19 +155,23 @@ class Reader(_Untouched):
             subscription.deliver(self, first, run, redelivered=False)
 
 
-def find_start(queue: Queue, text: str) -> int:
-    """The offset that `first`, `last`, `next`, `offset=n` or `timestamp=s` means, for now."""
+def find_start(lane: Lane, text: str) -> int:
+    """The offset that `first`, `last`, `next`, `offset=n` or `timestamp=s` means, for now.
+
+    An offset is one that was shown: it says the lane. The others begin with their first message.
+    """
     match text.partition("="):
         case "first", "", "":
-            return queue.min_offset
+            return lane.min_offset
         case "last", "", "":
-            return max(queue.min_offset, queue.max_offset - 1)
+            return max(lane.min_offset, lane.max_offset - 1)
         case "next", "", "":
-            return queue.max_offset
+            return lane.max_offset
         case "offset", "=", number if _is_number(number):
-            return int(number)
+            is_in_lane = level_of(int(number)) == lane.level
+            return offset_in_lane(int(number)) if is_in_lane else lane.min_offset
         case "timestamp", "=", number if _is_number(number):
-            return queue.search_timestamp(int(number) * 1000)
+            return lane.search_timestamp(int(number) * 1000)
     raise processing_error()
 
 

@@ -109,6 +109,31 @@ class TestReader:
             assert (message.body, message.headers["x-rosetta-offset"]) == (b"new", "4")
         assert broker.virtual_host.queues["q"].ready_count == 4 + (start != "offset=99")
 
+    def test_misses_nothing_of_a_queue_with_priorities(self, broker: StompBroker) -> None:
+        broker.virtual_host.declare_queue("q", durable=True, arguments={"x-max-priority": 3})
+        peer = broker.connect()
+
+        def send(body: bytes, priority: str) -> None:
+            peer.frame("SEND", body, destination="/amq/queue/q", priority=priority)
+
+        def reader(start: str) -> Peer:
+            reader = broker.connect()
+            reader.frame("SUBSCRIBE", destination="/amq/queue/q", id="r", x_rosetta_from=start)
+            return reader
+
+        send(b"low", "0")
+        send(b"high", "3")
+        first = reader("first")
+        assert first.bodies() == [b"high", b"low"]
+        for body, priority in ((b"later", "0"), (b"middle", "2"), (b"last", "0")):
+            send(body, priority)
+        assert first.bodies() == [b"later", b"middle", b"last"]
+        # Of priority 0; the others begin with their first.
+        assert reader("offset=1").bodies() == [b"high", b"middle", b"later", b"last"]
+        only_new = reader("next")
+        send(b"new", "1")
+        assert only_new.bodies() == [b"new"]
+
     def test_takes_nothing_from_consumers(self, broker: StompBroker) -> None:
         reader, consumer = broker.connect(), broker.connect()
         read(reader, "next")
