@@ -7,6 +7,7 @@ priority get what the others have no credit for.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,11 +15,15 @@ if TYPE_CHECKING:
 
 
 class Line:
-    """All consumers of one queue. `members` are in line; the others choose, out of their turn."""
+    """All consumers of one queue: some in line, some held; the others choose, out of their turn.
+
+    Nothing here takes longer because there are many of them but for those who are passed by.
+    """
 
     def __init__(self) -> None:
         self.consumers: dict[Consumer, int] = {}  # With their priorities, as they came.
-        self.members: list[Consumer] = []  # Replaced, never changed.
+        self.counted = 0  # Of them, those who do not only wait for one answer.
+        self.members: dict[Consumer, None] = {}  # In line, in their order.
         self.held: dict[Consumer, None] = {}  # Had no credit when it was their turn.
         self.active: Consumer | None = None  # The only one to get anything, if only one may.
         self.exclusive: Consumer | None = None  # Wants to be alone.
@@ -35,9 +40,10 @@ class Line:
     ) -> None:
         """One more, at the end. If it `waits`, only one of those who do is active."""
         self.consumers[consumer] = priority
+        self.counted += consumer.counted
         self._has_priorities = self._has_priorities or priority != 0
         if not chooses:
-            self.members = [*self.members, consumer]
+            self.members[consumer] = None
         if waits:
             self._waiting[consumer] = None
             self.active = self.active or consumer
@@ -47,7 +53,8 @@ class Line:
     def remove(self, consumer: Consumer) -> bool:
         """One less; is another one active now?"""
         del self.consumers[consumer]
-        self.members = [each for each in self.members if each is not consumer]
+        self.counted -= consumer.counted
+        self.members.pop(consumer, None)
         self.held.pop(consumer, None)
         self._waiting.pop(consumer, None)
         if self.exclusive is consumer:
@@ -58,64 +65,68 @@ class Line:
         self.active = max(self._waiting, key=self.consumers.__getitem__, default=None)
         return True
 
-    def takers(self) -> list[tuple[Consumer, int]]:
-        """Who takes messages now, and how many, beginning with the one whose turn it is."""
-        members = self.members
+    def takers(self, count: int) -> list[tuple[Consumer, int]]:
+        """Who takes messages now, and how many, beginning with the one whose turn it is.
+
+        At most `count` of them: no more are needed, and if it is one, the others have no credit.
+        """
+        members: Collection[Consumer] = self.members
         if self.active is not None:
-            members = [each for each in members if each is self.active]
-        if len(members) == 1:
-            credit = members[0].credit()
-            return [(members[0], credit)] if credit > 0 else []
-        takers = [(each, credit) for each in members if (credit := each.credit()) > 0]
-        if not takers:
-            self.held = dict.fromkeys(members)
+            members = [self.active] if self.active in members else []
+        takers: list[tuple[Consumer, int]] = []
+        for each in members:
+            if (credit := each.credit()) > 0:
+                takers.append((each, credit))
+                if len(takers) == count and not self._has_priorities:
+                    break
+        if not takers and len(members) > 1:
+            self._hold(list(members))
         elif self._has_priorities:
             priority = self.consumers
-            highest = max(priority[each] for each, _ in takers)
+            highest = max((priority[each] for each, _ in takers), default=0)
             takers = [taker for taker in takers if priority[taker[0]] == highest]
         return takers
 
     @property
     def credit(self) -> int:
         """How many messages can be handed out now; what several share counts once."""
-        members = self.members if self.active is None else [self.active]
+        members = [*self.members, *self.held] if self.active is None else [self.active]
         shared = [each.credit() for each in members if each.shares_credit]
         own = sum(max(0, each.credit()) for each in members if not each.shares_credit)
         return own + max(0, *shared) if shared else own
 
-    def equals(self, consumer: Consumer) -> list[Consumer]:
-        """The members of this one's priority."""
-        if not self._has_priorities:
-            return self.members
-        priority = self.consumers
-        return [each for each in self.members if priority[each] == priority[consumer]]
-
-    def rotate(self, line: list[Consumer], takers: list[Consumer], turn: int) -> None:
+    def rotate(self, priority: int, takers: list[Consumer], turn: int) -> None:
         """Those who got the last `turn` messages go to the end of the line, as in RabbitMQ.
 
-        `line` were the members of their priority. Whoever had no credit when it was his turn is
-        held: he gets in line again, at its end, as soon as he has credit.
+        They are of this priority. Whoever had no credit when it was his turn is held: he gets in
+        line again, at its end, as soon as he has credit.
         """
-        passed, waiting = line, line[:0]
         served = takers[turn % len(takers) :] + takers[: turn % len(takers)]
+        last: Consumer | None = None  # The line was gone through to its end.
         if turn <= len(takers):
-            position = line.index(takers[turn - 1]) + 1
-            passed, waiting = line[:position], line[position:]
-            served = takers[:turn]
-        present = set(self.members)
-        self.members = [
-            consumer
-            for consumer in dict.fromkeys([*waiting, *served, *passed, *self.members])
-            if consumer in present
-        ]
+            served, last = takers[:turn], takers[turn - 1]
+        passed = []
+        for each in self.members:
+            if self.consumers[each] == priority:
+                passed.append(each)
+            if each is last:
+                break
         if len(passed) > len(served):
-            held = present.intersection(passed).difference(served)
-            self.held.update((consumer, None) for consumer in passed if consumer in held)
+            gone_past = set(passed).difference(served)
+            self._hold([each for each in passed if each in gone_past])
+        for each in served:
+            if each in self.members:  # He may have gone meanwhile.
+                del self.members[each]
+                self.members[each] = None
 
     def let_go(self) -> None:
         """Those who were held, and have credit now, get in line."""
         for consumer in list(self.held):
             if consumer.credit() > 0:
                 del self.held[consumer]
-                others = [each for each in self.members if each is not consumer]
-                self.members = [*others, consumer]
+                self.members[consumer] = None
+
+    def _hold(self, consumers: Sequence[Consumer]) -> None:
+        for each in consumers:
+            del self.members[each]
+            self.held[each] = None

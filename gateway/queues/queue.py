@@ -149,9 +149,7 @@ class Queue:
     @property
     def consumer_count(self) -> int:
         """Subscribers, without those who only wait for one answer."""
-        if self._line is None:
-            return 0
-        return sum(consumer.counted for consumer in self._line.consumers)
+        return 0 if self._line is None else self._line.counted
 
     @property
     def min_offset(self) -> int:
@@ -514,18 +512,18 @@ class Queue:
     def _sole_consumer(self) -> Consumer | None:
         """Who gets whatever comes, if it is only up to him."""
         line = self._line
-        if line is None or len(line.members) != 1 or self.paused or self._watchers:
+        if line is None or len(line.consumers) != 1 or self.paused or self._watchers:
             return None
         if self._selective is not None or self._upkeep is not None:
             return None
-        return line.members[0]
+        return next(iter(line.consumers))
 
     def _take(self, count: int) -> list[Span]:
         return self.light.take(count) if self._upkeep is None else self._upkeep.take(count)
 
     def _deliver(self, line: Line) -> None:
         """Hand out one helping, and come again in the next round if there is more."""
-        takers = line.takers()
+        takers = line.takers(max(2, min(self.light.ready_count, _TAKE_COUNT_MAX)))
         if not takers:
             return
         if len(takers) > 1:
@@ -541,7 +539,7 @@ class Queue:
             self._turn.dispatchers[self] = None
 
     def _deliver_in_turn(self, line: Line, takers: list[tuple[Consumer, int]]) -> None:
-        before = line.equals(takers[0][0])
+        priority = line.consumers[takers[0][0]]
         rounds = min(credit for _, credit in takers)
         rounds = max(1, min(rounds, _TAKE_COUNT_MAX // len(takers)))
         if any(consumer.shares_credit for consumer, _ in takers):
@@ -555,7 +553,7 @@ class Queue:
                 if consumer.no_ack:
                     self.light.settle(offset, offset + 1)
         if turn:
-            line.rotate(before, [consumer for consumer, _ in takers], turn)
+            line.rotate(priority, [consumer for consumer, _ in takers], turn)
 
     def _call_watchers(self, watchers: Watchers) -> None:
         if due := watchers.take_due():
