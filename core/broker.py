@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from core.checkpoint import VERSION, Checkpoint, QueueCheckpoint
 from core.checkpointing import Checkpointing
+from core.compacting import Compacting
 from core.fair_lanes import FairLanes
 from core.flushing import Flushing
 from core.group_commit import Flush, RunBlocking, flush_blocking
@@ -90,6 +91,7 @@ class Broker:
             flush or flush_blocking(run_blocking), options, self.turn, failed,
         )  # fmt: skip
         self._commit = self._flushing.commit
+        self._compacting = Compacting(self._metadata, clock, self._commit, run_blocking, failed)
         self._checkpointing = Checkpointing(
             directory / "checkpoint", options.checkpoint_distance, self._capture, self._covered,
             self._store.commit_log, self._progress, self._timer_index, self._index_log,
@@ -166,6 +168,7 @@ class Broker:
             rewind.stop()
         self._flushing.stop()
         self._housekeeping.stop()
+        self._compacting.stop()
         if self._room_call is not None:
             self._room_call.cancel()
             self._room_call = None

@@ -131,13 +131,17 @@ class Journal:
             while view:
                 view = view[os.write(self._fd, view) :]
         except OSError:
-            # Half an event would hide all that is appended behind it.
-            os.ftruncate(self._fd, self.size)
-            os.lseek(self._fd, self.size, os.SEEK_SET)
+            self.retract(self.size)  # Half an event would hide all that is appended behind it.
             raise
         self._marked = self._flushed
         self.size += len(data)
         self.is_dirty = True
+
+    def retract(self, size: int) -> None:
+        """Take back the last append, before which the journal had this size."""
+        os.ftruncate(self._fd, size)
+        os.lseek(self._fd, size, os.SEEK_SET)
+        self.size = size
 
     def begin_sync(self) -> list[int]:
         """A duplicate of the file descriptor, if there is something to flush.
