@@ -83,7 +83,6 @@ class Loads:
     def __init__(self, server: Server, scale: float) -> None:
         self._server = server
         self._scale = scale
-        self.rows: dict[str, Row] = {}
 
     def run(self, wanted: Sequence[str]) -> None:
         """Run those that are wanted; each leaves the broker as it was, but for its caches."""
@@ -121,7 +120,7 @@ class Loads:
         row.worst_s = probe.worst_s
         row.cpu_seconds = cpu_seconds(self._server) - cpu
         row.grown_bytes = self._server.rss_bytes() - rss
-        self.rows[name] = row
+        self._print(name, row)
 
     def _connections(self) -> None:
         count = self._scaled(10_000)
@@ -176,7 +175,7 @@ class Loads:
         self._server.stop()
         seconds = self._server.start()
         cpu = cpu_seconds(self._server)
-        self.rows["restart-with-them"] = Row(2 * count, seconds, cpu)
+        self._print("restart-with-them", Row(2 * count, seconds, cpu))
         with Dialogues(self._server) as clients:
             clients.open(1, 1)
             with self._measured("durable-deleted", count) as row:
@@ -283,7 +282,18 @@ class Loads:
         row.cpu_seconds = figures.broker_cpu_us * figures.messages / 1e6
         row.generator_cpu_seconds = figures.generator_cpu_share * figures.seconds
         row.worst_s = (figures.p999_us or 0.0) / 1e6
-        self.rows[name] = row
+        self._print(name, row)
+
+    def _print(self, title: str, row: Row) -> None:
+        figures = (
+            row.count,
+            row.count / row.seconds,
+            row.cpu_seconds / row.count * 1e6,
+            row.grown_bytes / row.count,
+            row.worst_s * 1e3,
+            row.generator_cpu_seconds / row.seconds,
+        )
+        print(_COLUMNS[1].format(title, self._server.name, *figures), flush=True)
 
 
 def _churn(clients: Dialogues, ended: threading.Event) -> None:
@@ -305,20 +315,6 @@ def _churn(clients: Dialogues, ended: threading.Event) -> None:
         time.sleep(max(0.0, due - time.monotonic()))
 
 
-def print_rows(name: str, rows: dict[str, Row]) -> None:
-    """A line for each load."""
-    for title, row in rows.items():
-        figures = (
-            row.count,
-            row.count / row.seconds,
-            row.cpu_seconds / row.count * 1e6,
-            row.grown_bytes / row.count,
-            row.worst_s * 1e3,
-            row.generator_cpu_seconds / row.seconds,
-        )
-        print(_COLUMNS[1].format(title, name, *figures), flush=True)
-
-
 def main() -> int:
     """Measure the servers one after the other; 1 if one of them failed."""
     servers: dict[str, type[RosettaMQ | RabbitMQ]] = {RosettaMQ.name: RosettaMQ}
@@ -338,17 +334,13 @@ def main() -> int:
     failed = False
     with tempfile.TemporaryDirectory(prefix="rosettamq-bench-", dir=arguments.data_root) as root:
         for name in arguments.servers:
-            loads: Loads | None = None
             try:
                 with servers[name](Path(root) / name) as server:
-                    loads = Loads(server, 0.1 if arguments.quick else 1.0)
-                    loads.run(arguments.loads)
+                    Loads(server, 0.1 if arguments.quick else 1.0).run(arguments.loads)
                     server.check_running()
             except (OSError, ServerError, load.LoadError) as error:
                 print(f"{name}: {error}", file=sys.stderr)
                 failed = True
-            if loads is not None:
-                print_rows(name, loads.rows)
     return 1 if failed else 0
 
 
