@@ -50,6 +50,8 @@ def serve_until_stopped(
         sections = {front_end.section: front_end.config_class for front_end in front_ends}
         config = load_config(config_file, settings, sections)
         service = Service(data_dir, config, front_ends, reactor, _die)
+        gc.collect()
+        gc.disable()  # Whatever a start makes is there to stay.
         service.start()
     except (ConfigError, CoreError, FrontEndLoadError, ListenError, OSError) as error:
         print(f"rosettamq: {error}", file=sys.stderr)
@@ -73,9 +75,9 @@ def _tune_garbage_collection() -> None:
     costs throughput, and a full walk costs latency. With the default of ten walks before one of the
     middle-aged, that one would take 150 ms while many queues are declared.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*_GARBAGE_THRESHOLDS)
+    gc.enable()
 
 
 def _allow_many_connections() -> None:
