@@ -8,6 +8,8 @@ and a good part of the time that the message takes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet import tcp
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.interfaces import IProtocolFactory
@@ -62,14 +64,25 @@ class _PromptPort(tcp.Port):
 
 
 class PromptReactor(EPollReactor):
-    """Accepts such connections, and counts its rounds."""
+    """Accepts such connections, and counts its rounds.
+
+    It gives events to whom they concern without the log context that Twisted makes for each, which
+    only legacy log messages have a use for. An error is logged all the same: that of a read or
+    write by Twisted's `_doReadOrWrite`, others by the main loop.
+    """
 
     round = 0
 
     def doIteration(self, delay: float | None) -> None:
         """Twisted: wait for events, and have them dealt with."""
         self.round += 1
-        EPollReactor.doPoll(self, delay)
+        selectables = self._selectables
+        handle: Callable[[object, int, int], None] = self._doReadOrWrite
+        # Twisted's, too, asks for as many events as there is anybody to hear of.
+        for descriptor, event in self._poller.poll(delay, len(selectables)):
+            selectable = selectables.get(descriptor)
+            if selectable is not None:  # Else it was closed by somebody before it in this round.
+                handle(selectable, descriptor, event)
 
     def listenTCP(
         self, port: int, factory: IProtocolFactory, backlog: int = 50, interface: str = ""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from gateway.service.reactor import PromptConnection
+from gateway.service.reactor import PromptConnection, PromptReactor
 
 
 @implementer(IReactorFDSet)
@@ -185,3 +187,81 @@ def test_what_waits_is_sent_before_the_goodbye(wire: Wire) -> None:
     while wire.connection.doWrite() is None:
         taken += wire.taken()
     assert taken + wire.taken() == first
+
+
+class Reader:
+    """Something to read that is there from the beginning."""
+
+    def __init__(self, read: Callable[[], object] = lambda: None) -> None:
+        self._read_end, self._write_end = os.pipe()
+        os.write(self._write_end, b"x")
+        self.read = read
+        self.heard = 0
+        self.lost: list[Failure] = []
+
+    def fileno(self) -> int:
+        return self._read_end
+
+    def logPrefix(self) -> str:
+        raise AssertionError("nobody needs it")
+
+    def doRead(self) -> object:
+        self.heard += 1
+        return self.read()
+
+    def connectionLost(self, reason: Failure) -> None:
+        self.lost.append(reason)
+
+    def close(self) -> None:
+        os.close(self._read_end)
+        os.close(self._write_end)
+
+
+@pytest.fixture
+def reactor() -> Iterator[Any]:
+    reactor = PromptReactor()
+    yield reactor
+    for reader in reactor.removeAll():
+        reader.close()
+    reactor._poller.close()
+    os.close(reactor.waker.i)
+    os.close(reactor.waker.o)
+
+
+def test_whom_an_event_concerns_hears_of_it_once_a_round(reactor: Any) -> None:
+    readers = [Reader(), Reader()]
+    for reader in readers:
+        reactor.addReader(reader)
+    rounds = [reactor.round]
+    for _ in range(2):
+        reactor.doIteration(0)
+        rounds.append(reactor.round)
+    assert [reader.heard for reader in readers] == [2, 2]
+    assert len(set(rounds)) == 3
+
+
+def test_who_was_removed_by_the_one_before_hears_nothing(reactor: Any) -> None:
+    one, other = Reader(), Reader()
+    one.read = lambda: reactor.removeReader(other)
+    other.read = lambda: reactor.removeReader(one)
+    reactor.addReader(one)
+    reactor.addReader(other)
+    reactor.doIteration(0)
+    assert one.heard + other.heard == 1
+    (one if other.heard else other).close()
+
+
+def test_who_fails_is_let_go_and_the_others_go_on(reactor: Any) -> None:
+    error = ValueError("a bug")
+
+    def fail() -> None:
+        raise error
+
+    bad, good = Reader(fail), Reader()
+    reactor.addReader(bad)
+    reactor.addReader(good)
+    reactor.doIteration(0)
+    reactor.doIteration(0)
+    assert (bad.heard, good.heard) == (1, 2)
+    assert [failure.value for failure in bad.lost] == [error]
+    bad.close()
