@@ -30,7 +30,7 @@ from protocols.amqp.fields import (
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
-FRAME_TYPES = frozenset((METHOD, HEADER, BODY, HEARTBEAT))
+PAYLOAD_SIZES_MIN = {METHOD: 4, HEADER: 12, BODY: 0, HEARTBEAT: 0}  # By type of frame.
 END = b"\xce"
 END_OCTET = 0xCE
 FRAME_OVERHEAD = 8

@@ -10,6 +10,8 @@ from protocols.amqp.replies import AmqpError
 
 PUBLISH_ID = (60, 40)
 _CONTENT = Struct(">HHQ")  # Class, weight, body size.
+# RabbitMQ says so of a weight that is not 0, too.
+_NO_HEADER = "expected content header for class 60, got non content header frame instead"
 
 
 class Content(NamedTuple):
@@ -51,12 +53,12 @@ class Content(NamedTuple):
 
     def _receive_header(self, type: int, payload: bytes, size_max: int) -> Content:
         if type != HEADER:
-            raise _unexpected(
-                "expected content header for class 60, got non content header frame instead"
-            )
+            raise _unexpected(_NO_HEADER)
         if len(payload) < _CONTENT.size + 2:
             raise AmqpError("FRAME_ERROR", "cannot decode content header", PUBLISH_ID)
-        class_id, _, body_size = _CONTENT.unpack_from(payload)
+        class_id, weight, body_size = _CONTENT.unpack_from(payload)
+        if weight:
+            raise _unexpected(_NO_HEADER)
         if class_id != BASIC_CLASS:
             raise _unexpected(
                 f"expected content header for class 60, got one for class {class_id} instead"

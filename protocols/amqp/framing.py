@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from protocols.amqp.codec import END_OCTET, FRAME_HEAD, FRAME_OVERHEAD, FRAME_TYPES
+from protocols.amqp.codec import END_OCTET, FRAME_HEAD, FRAME_OVERHEAD, PAYLOAD_SIZES_MIN
 from protocols.amqp.replies import AmqpError, show_octets
 
 
@@ -68,7 +68,7 @@ def read_frame(data: bytes, position: int, frame_max: int) -> Frame | None:
     payload = data[start:end]
     if data[end] != END_OCTET:
         raise _no_frame(type, f"{show_octets(payload)}: {{invalid_frame_end_marker,{data[end]}}}")
-    if type not in FRAME_TYPES:
+    if size < PAYLOAD_SIZES_MIN.get(type, size + 1):
         raise _no_frame(type, f"{show_octets(payload)}: unknown_frame")
     return Frame(type, channel, payload, data[position : end + 1])
 

@@ -25,7 +25,8 @@ from protocols.amqp.codec import BASIC_CLASS, BODY, END_OCTET, FRAME_HEAD, HEADE
 from protocols.amqp.fields import FieldError
 from protocols.amqp.language import AmqpLanguage
 
-_CONTENT = Struct(">HHQ")  # Class, weight, body size.
+_CONTENT = Struct(">IQ")  # Class and weight, body size.
+_BASIC_WITHOUT_WEIGHT = BASIC_CLASS << 16
 _HEADER_SIZE_MAX = 4096  # Larger ones take the general path.
 _REMEMBERED_SIZE_MAX = 1024  # Larger prefixes are not worth being remembered.
 _MEMORY_SIZE_MAX = 2 << 20  # So much is remembered for one connection, in bytes, about.
@@ -256,8 +257,8 @@ class Publishing:
         self, data: bytes, position: int, method_end: int, header_end: int, target: Target
     ) -> Entry | None:
         """The same, once the content header frame is known to be whole."""
-        class_id, _, body_size = _CONTENT.unpack_from(data, method_end + FRAME_HEAD.size)
-        if class_id != BASIC_CLASS or body_size > self.body_size_max:
+        content_type, body_size = _CONTENT.unpack_from(data, method_end + FRAME_HEAD.size)
+        if content_type != _BASIC_WITHOUT_WEIGHT or body_size > self.body_size_max:
             return None
         prefix_end = header_end - 1
         if body_size:

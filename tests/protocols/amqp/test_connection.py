@@ -64,8 +64,13 @@ class TestFrameErrors:
             ),
             (
                 encode_frame(HEADER, 0, b"a"),
+                501,
+                'FRAME_ERROR - type 2, all octets = <<"a">>: unknown_frame',
+            ),
+            (
+                encode_frame(HEADER, 0, b"abcdefghijkl"),
                 505,
-                'UNEXPECTED_FRAME - type 2, all octets = <<"a">>',
+                'UNEXPECTED_FRAME - type 2, all octets = <<"abcdefghijkl">>',
             ),
             (encode_frame(BODY, 0, b""), 505, "UNEXPECTED_FRAME - type 3, all octets = <<>>"),
             (
@@ -125,7 +130,18 @@ class TestFrameErrors:
             (
                 encode_frame(1, 1, b"\0\x32"),
                 501,
-                "FRAME_ERROR - cannot decode <<>>",
+                "FRAME_ERROR - type 1, all octets = <<0,50>>: unknown_frame",
+            ),
+            (
+                PUBLISH_METHOD + encode_frame(HEADER, 1, CONTENT_OF_ONE[:11]),
+                501,
+                "FRAME_ERROR - type 2, all octets = <<0,60,0,0,0,0,0,0,0,0,0>>: unknown_frame",
+            ),
+            (
+                PUBLISH_METHOD + encode_frame(HEADER, 1, b"\0\x3c\0\1" + CONTENT_OF_ONE[4:]),
+                505,
+                "UNEXPECTED_FRAME - expected content header for class 60,"
+                " got non content header frame instead",
             ),
             (
                 encode_method(1, 60, 40, b"\0\0\x01"),

@@ -25,6 +25,7 @@ def test_no_part_of_a_frame_is_a_frame(size: int) -> None:
         (encode_frame(1, 0, bytes(101)), "all octets = <<>>: {frame_too_large,101,92}"),
         (FRAME[:-1] + b"\x00", "{invalid_frame_end_marker,0}"),
         (encode_frame(5, 1, b""), "unknown_frame"),
+        (encode_frame(1, 1, b"\0\x3c\0"), "type 1, all octets = <<0,60,0>>: unknown_frame"),
     ],
 )
 def test_what_cannot_be_a_frame_is_told(octets: bytes, text: str) -> None:
