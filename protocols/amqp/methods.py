@@ -240,10 +240,10 @@ def _basic_consume(connection: AmqpConnection, channel: Channel, command: Any) -
 
 def _make_reply_queue(connection: AmqpConnection, channel: Channel, no_ack: bool) -> Queue:
     """Direct replies: a queue without a declaration, of one consumer (RabbitMQ's reply-to)."""
-    if channel.reply_queue is not None:
-        raise PreconditionFailedError("reply consumer already set")
     if not no_ack:
         raise PreconditionFailedError("reply consumer cannot acknowledge")
+    if channel.reply_queue is not None:
+        raise PreconditionFailedError("reply consumer already set")
     queue = connection.virtual_host.make_reply_queue(REPLY_TO + ".", connection)
     channel.reply_queue = queue
     return queue
