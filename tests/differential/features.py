@@ -65,6 +65,9 @@ class Features:
     changing_rights: bool = False
     limits: bool = False
     virtual_hosts: bool = False
+    deaths: bool = False
+    chains: bool = False
+    cycles: bool = False
 
     def queue_arguments(self, author: Author) -> list[tuple[str, wire.Field]]:
         """For a queue that is declared."""
@@ -75,12 +78,7 @@ class Features:
             drawn.append(("x-delivery-limit", ("I", author.pick((1, 2, 20)))))
             if author.happens(12):
                 drawn.append(author.pick(_NOT_FOR_QUORUM))
-        if self.dead_letters and author.happens(70):
-            exchange = author.pick(("", "", "amq.fanout", "~x1", "~none"))
-            drawn.append(("x-dead-letter-exchange", ("S", exchange)))
-            if author.happens(70):
-                key = author.pick(_DEAD_LETTER_KEYS)
-                drawn.append(("x-dead-letter-routing-key", ("S", key)))
+        drawn += self._dead_letter_arguments(author)
         if self.times and author.happens(50):
             drawn.append(("x-message-ttl", author.pick(_TIMES)))
         if self.times and author.happens(20):
@@ -94,6 +92,17 @@ class Features:
         if self.single_active and author.happens(60):
             value: wire.Field = author.pick((("t", True), ("t", True), ("t", False), ("S", "yes")))
             drawn.append(("x-single-active-consumer", value))
+        return drawn
+
+    def _dead_letter_arguments(self, author: Author) -> list[tuple[str, wire.Field]]:
+        """In cycles every queue's dead letters go to another one, or to itself."""
+        if not self.cycles and not (self.dead_letters and author.happens(70)):
+            return []
+        exchange = "" if self.cycles else author.pick(("", "", "amq.fanout", "~x1", "~none"))
+        drawn: list[tuple[str, wire.Field]] = [("x-dead-letter-exchange", ("S", exchange))]
+        if self.cycles or author.happens(70):
+            keys = _DEAD_LETTER_KEYS[:3] if self.cycles else _DEAD_LETTER_KEYS
+            drawn.append(("x-dead-letter-routing-key", ("S", author.pick(keys))))
         return drawn
 
     def properties(self, author: Author) -> dict[str, Any]:

@@ -158,6 +158,30 @@ WRONG: dict[str, Callable[[int], bytes]] = {
     "body frame on channel 0": lambda c: wire.frame(wire.BODY, 0, b"abc"),
     "heartbeat on a channel": lambda c: wire.frame(wire.HEARTBEAT, c, b""),
     "unknown frame type": lambda c: wire.frame(7, c, b"abc"),
+    "empty method frame": lambda c: wire.frame(wire.METHOD, c, b""),
+    "half a method": lambda c: wire.frame(wire.METHOD, c, b"\0\x3c\0"),
+    "class 0": lambda c: wire.frame(wire.METHOD, c, b"\0\0\0\x0a"),
+    "a header cut short": lambda c: _publish_method(c) + wire.frame(wire.HEADER, c, b"\0\x3c\0\0"),
+    "properties cut short": lambda c: _publish_method(c) + wire.header(c, 0, b"\x80\0\x05ab"),
+    "properties that go on": lambda c: _publish_method(c) + wire.header(c, 0, b"\0\x01\0\0"),
+    "a table cut short": lambda c: (
+        _publish_method(c) + wire.header(c, 0, b"\x20\0\0\0\0\x09\x01aS\0\0")
+    ),
+    "a field of no type": lambda c: (
+        _publish_method(c) + wire.header(c, 0, b"\x20\0\0\0\0\x04\x01aZ\0")
+    ),
+    "a weight": lambda c: (
+        _publish_method(c) + wire.frame(wire.HEADER, c, b"\0\x3c\0\x05\0\0\0\0\0\0\0\0\0\0")
+    ),
+    "an empty body where one is due": lambda c: (
+        _publish_method(c)
+        + wire.header(c, 3, b"\0\0")
+        + wire.frame(wire.BODY, c, b"")
+        + wire.frame(wire.BODY, c, b"abc")
+    ),
+    "a header after a method without content": lambda c: (
+        wire.method(c, "basic.qos") + wire.header(c, 0, b"\0\0")
+    ),
     "wrong end octet": lambda c: wire.method(c, "basic.qos")[:-1] + b"\xcd",
     "too large a frame": lambda c: wire.frame(wire.BODY, c, bytes(FRAME_MAX + 1)),
     "arguments cut short": lambda c: wire.frame(wire.METHOD, c, b"\0\x3c\0\x0a\0\0"),

@@ -22,6 +22,7 @@ from tests.differential.operations import (
     Settle,
     Step,
 )
+from tests.differential.properties import any_properties
 from tests.differential.steps import Burst, Drop
 
 T = TypeVar("T")
@@ -30,6 +31,9 @@ _STEPS_MAX = 24
 _QUEUES = ("~q1", "~q2", "~q3")
 _EXCHANGES = ("~x1", "~x2", "~x3")
 _KEYS = ("a", "a.b", "", "a..b", "b", "a.b.c")
+_ALTERNATES: tuple[wire.Field, ...] = (
+    ("S", "~x1"), ("S", "~x2"), ("S", "~x2"), ("S", "~x3"), ("S", "~none"), ("S", ""), ("I", 5),
+)  # fmt: skip
 _PATTERNS = ("#", "*", "*.b", "a.#", "#.b", "a.*", "*.*.b", "#.#", "a.#.c")
 _SIZES = (5,) * 10 + (0, 1, 1000, FRAME_MAX - 8, FRAME_MAX - 7, 300_000)
 
@@ -38,44 +42,6 @@ _MAX_PRIORITIES: tuple[wire.Field, ...] = (
     ("b", 3), ("l", 5), ("S", "5"), ("t", True),
 )  # fmt: skip
 _OVERFLOWS = ("drop-head", "reject-publish", "reject-publish-dlx", "drop-tail")
-
-# Field tables with every type of field.
-
-_leaves = st.one_of(
-    st.tuples(st.just("t"), st.booleans()),
-    *(
-        st.tuples(st.just(letter), st.integers(-(1 << size - 1), (1 << size - 1) - 1))
-        for letter, size in (("b", 8), ("s", 16), ("I", 32), ("l", 64))
-    ),
-    *(
-        st.tuples(st.just(letter), st.integers(0, (1 << size) - 1))
-        for letter, size in (("B", 8), ("u", 16), ("i", 32), ("T", 64))
-    ),
-    st.tuples(st.just("f"), st.floats(width=32, allow_nan=False, allow_infinity=False)),
-    st.tuples(st.just("d"), st.floats(allow_nan=False, allow_infinity=False)),
-    st.tuples(st.just("D"), st.tuples(st.integers(0, 255), st.integers(0, 1 << 30))),
-    st.tuples(st.just("S"), st.sampled_from(("", "text", "käse", b"\xff\x00"))),
-    st.tuples(st.just("x"), st.binary(max_size=5)),
-    st.tuples(st.just("V"), st.none()),
-)
-_names = st.sampled_from(("a", "b", "x-c", "käse", "long" * 30))
-
-
-def _tables(fields: st.SearchStrategy[wire.Field]) -> st.SearchStrategy[wire.Table]:
-    return st.lists(st.tuples(_names, fields), max_size=3, unique_by=lambda each: each[0]).map(
-        tuple
-    )
-
-
-fields = st.recursive(
-    _leaves,
-    lambda inner: st.one_of(
-        st.tuples(st.just("A"), st.lists(inner, max_size=3).map(tuple)),
-        st.tuples(st.just("F"), _tables(inner)),
-    ),
-    max_leaves=6,
-)
-tables = _tables(fields)
 
 # Headers exchanges: what a binding asks for, and what a message has.
 
@@ -168,6 +134,10 @@ class _Author:
             operation = _Author.transact
         if self.features.replies and self.happens(40):
             operation = self.pick(_REPLYING)
+        if self.features.deaths and self.happens(12):
+            operation = _Author.die
+        if self.features.chains and self.happens(20):
+            operation = self.pick((_Author.declare_exchange, _Author.bind_exchange))
         changes = self.features.changes()
         if changes and self.happens(20):
             return Step(LIMITED, 1, self.pick(changes)(self))
@@ -194,9 +164,9 @@ class _Author:
                 type = fields["type"] = exchange_types.draw_type(self, name)
             fields["arguments"] = exchange_types.draw_arguments(self, type)
         fields |= self.flags(passive=5, durable=20, auto_delete=10, internal=5, nowait=7)
-        if self.happens(20):
-            value: wire.Field = self.pick((("S", "~x2"), ("S", "~none"), ("S", ""), ("I", 5)))
-            argument = self.pick(("alternate-exchange", "unknown")), value
+        if self.happens(70 if self.features.chains else 20):
+            value: wire.Field = self.pick(_ALTERNATES)
+            argument = self.pick((*("alternate-exchange",) * 5, "unknown")), value
             fields["arguments"] = (*fields.get("arguments", ()), argument)
         if not fields.get("passive"):
             self.world.exchanges[name] = type
@@ -346,13 +316,14 @@ class _Author:
         return Call("basic.get", {"queue": self.queue(), **self.flags(no_ack=25)})
 
     def settle(self) -> Settle:
-        method = self.pick(("basic.ack", "basic.ack", "basic.nack", "basic.reject"))
+        acks = () if self.features.cycles else ("basic.ack", "basic.ack")
+        method = self.pick((*acks, "basic.nack", "basic.reject"))
         return Settle(
             method,
             pick=self.pick((0, 0, 1, 2, 3)),
             tag=self.pick((0, 0, 1, 999)) if self.happens(7) else None,
             multiple=method != "basic.reject" and self.happens(30),
-            requeue=method != "basic.ack" and self.happens(60),
+            requeue=method != "basic.ack" and self.happens(10 if self.features.cycles else 60),
         )
 
     def qos(self) -> Call:
@@ -424,6 +395,10 @@ class _Author:
 
     # Life
 
+    def die(self) -> Operation:
+        close = Call(self.pick(("channel.close", "connection.close")), {"code": 200})
+        return self.pick((Drop(), Drop(), close))
+
     def life(self) -> Operation:
         return self.pick(
             (
@@ -476,25 +451,6 @@ _REPLYING = [
     )
     for _ in range(weight)
 ]
-
-any_properties = st.fixed_dictionaries(
-    {},
-    optional={
-        "content_type": st.sampled_from(("text/plain", "", "ä")),
-        "content_encoding": st.just("utf-8"),
-        "headers": tables,
-        "delivery_mode": st.sampled_from((1,) * 10 + (2,) * 10 + (0, 3)),
-        "priority": st.sampled_from((0, 5, 255)),
-        "correlation_id": st.sampled_from(("", "c" * 255)),
-        "reply_to": st.just("~q2"),
-        "message_id": st.just("m"),
-        "timestamp": st.sampled_from((0, 1, 1 << 40, (1 << 64) - 1)),
-        "type": st.just("t"),
-        "user_id": st.just("guest"),
-        "app_id": st.just("app"),
-        "cluster_id": st.just("c"),
-    },
-)
 
 
 @st.composite

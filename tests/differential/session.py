@@ -47,6 +47,12 @@ _DROP_PAUSE_S = 0.03
 _CHANGE_PAUSE_S = 0.02
 # A quorum queue of RabbitMQ's answers when its log is written; a channel does not wait for that.
 _QUORUM_PAUSE_S = 0.008
+# What comes on a channel between close and close-ok, RabbitMQ takes in either way; and nothing may
+# come while it commits.
+_AWAITED = {
+    "channel.close": ("channel.close-ok",),
+    "tx.commit": ("tx.commit-ok", "channel.close"),
+}
 _DEADLY = ("channel.close", "connection.close", "queue.delete", "basic.cancel", "exchange.delete")
 
 
@@ -96,9 +102,9 @@ class Session:
                 self._drop(step.connection)
             else:
                 self._connections[step.connection].send(self._encode(step, operation))
-            if isinstance(operation, Call) and operation.name == "channel.close":
-                # What comes on a channel between close and close-ok, RabbitMQ takes in either way.
-                self._read(step.connection, lambda event: event.name == "channel.close-ok")
+            if isinstance(operation, Call) and operation.name in _AWAITED:
+                answers = _AWAITED[operation.name]
+                self._read(step.connection, lambda event: event.name in answers)
         self._settle()
         return self._notes
 
