@@ -114,12 +114,16 @@ class UserVirtualHost:
             owner=owner,
         )
 
+    def check_readable(self, name: str) -> None:
+        """May queues of this name be read, if there are any? Raises `AccessRefusedError`."""
+        self._check("read", "queue", name)
+
     def read_queue(self, name: str, owner: object | None = None) -> Queue:
         """The queue of this name, to consume, get or purge.
 
         Raises `AccessRefusedError`, `NotFoundError` or `ResourceLockedError`.
         """
-        self._check("read", "queue", name)
+        self.check_readable(name)
         return self.virtual_host.find_queue(name, owner)
 
     def delete_queue(

@@ -54,6 +54,7 @@ def _find_queue(connection: AmqpConnection, channel: Channel, name: str) -> Queu
     """The queue of this name, to read; those for direct replies are nobody's to look into."""
     name = _queue_name(channel, name)
     if _names_replies(name):
+        connection.virtual_host.check_readable(name)
         raise _no_queue(connection, name)
     return connection.virtual_host.read_queue(name, connection)
 

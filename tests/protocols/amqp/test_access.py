@@ -99,6 +99,11 @@ def test_a_reserved_name_is_refused_before_anybody_looks_who_asks(ada: AmqpPeer)
     )
 
 
+def test_where_direct_replies_go_is_hidden_from_those_who_may_read_it(ada: AmqpPeer) -> None:
+    queue = "amq.rabbitmq.reply-to.x"
+    assert "read access to queue" in ada.fail(commands.Queue.Purge(queue=queue))[2]
+
+
 def test_what_new_ones_refer_to(ada: AmqpPeer, broker: AmqpBroker) -> None:
     """A dead-letter or alternate exchange: read what is declared, write to where it leads."""
     grant(broker, configure=".*", read="^q$", write="^x$")
