@@ -186,7 +186,8 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         when="Several destinations of an `x-random` or `x-consistent-hash` exchange",
-        reason="Which one it is is chance, or a hash of RabbitMQ's own.",
+        reason="Which one it is is chance, or a hash of RabbitMQ's own. Which messages stay"
+        " together is compared case by case (`tests/differential/test_hashing.py`).",
     ),
     Difference(
         when="Permissions that change",
