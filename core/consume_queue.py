@@ -18,7 +18,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
-from struct import Struct
+from struct import Struct, pack
 from typing import TYPE_CHECKING, TypeAlias
 
 from core.errors import OffsetOutOfRangeError
@@ -110,21 +110,22 @@ class ConsumeQueue:
         self.max_offset = queue_offset + count
         return queue_offset
 
-    def append_runs(self, places: array[int], are_singles: bool) -> None:
+    def append_runs(self, log_offsets: array[int], places: array[int], are_singles: bool) -> None:
         """Add many runs: of each its log offset, and the third number of its entry.
 
         `are_singles` says that each is of one message.
         """
-        start, packed = self.max_offset, places[1::2]
+        start, count = self.max_offset, len(places)
+        starts: Sequence[int]
         if are_singles:
-            starts = list(range(start, start + len(packed) + 1))
+            starts = range(start, start + count)
+            self.max_offset = start + count
         else:
-            starts = list(accumulate((each & _COUNT_MASK for each in packed), initial=start))
-        self.max_offset = starts.pop()
-        runs = array("q", bytes(RUN_WIDTH * places.itemsize * len(packed)))
-        runs[0::RUN_WIDTH] = array("q", starts)
-        runs[1::RUN_WIDTH] = places[0::2]
-        runs[2::RUN_WIDTH] = packed
+            *starts, self.max_offset = accumulate(map(message_count, places), initial=start)
+        runs = array("q", bytes(RUN_SIZE * count))
+        runs[0::RUN_WIDTH] = array("q", pack(f"={count}q", *starts))  # Faster than one by one.
+        runs[1::RUN_WIDTH] = log_offsets
+        runs[2::RUN_WIDTH] = places
         self._runs += runs
 
     def prepend(self, runs: Iterable[tuple[int, int, int]]) -> None:
@@ -268,11 +269,8 @@ class ConsumeQueue:
 
     def to_bytes(self) -> bytes:
         """The runs in memory that a restart brings back, for a checkpoint."""
-        runs = self._runs
-        highest = max(runs[self._head + 1 :: RUN_WIDTH], default=0)
-        if not self._has_transient and highest < VOLATILE_BASE:
-            return runs[self._head :].tobytes()
-        return without_transient(runs[self._head :]).tobytes()
+        runs = self.runs
+        return (without_transient(runs) if self._has_transient else runs).tobytes()
 
     def stretches_to_bytes(self) -> bytes:
         """What is in files, for a checkpoint."""

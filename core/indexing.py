@@ -25,6 +25,7 @@ from typing import Any
 
 from core.consume_queue import SINGLES
 from core.light_queue import LightQueue
+from core.round_robin import Owed, find_turns
 from core.route import Route
 from core.spilling import Spilling
 from core.store import Store
@@ -42,7 +43,7 @@ class Indexing:
         self._turn = turn
         self._spilling = spilling
         self._room = 0  # So many runs may be entered until somebody looks how long the indexes are.
-        self._owed: list[tuple[int, Sequence[Route]]] = []  # Log offset; a route per message.
+        self._owed: list[Owed] = []
         self._owed_count = 0
         # What is known of the routes since the last change: nobody waits at a quiet one.
         self._quiet: set[Route] = set()
@@ -78,7 +79,8 @@ class Indexing:
         owed, self._owed = self._owed, []
         is_much, self._owed_count = self._owed_count >= _GROUPED_COUNT_MIN, 0
         if is_much:
-            self._enter_grouped(owed)
+            if not self._enter_in_turns(owed):
+                self._enter_grouped(owed)
         else:
             for log_offset, routes in owed:
                 runs_count = _enter(log_offset, routes)
@@ -116,25 +118,35 @@ class Indexing:
             if other is not route:
                 self._crossing |= {route, other}
 
-    def _enter_grouped(self, owed: Sequence[tuple[int, Sequence[Route]]]) -> None:
+    def _enter_in_turns(self, owed: Sequence[Owed]) -> bool:
+        """The same as `_enter_grouped`, if the routes take turns; do they?"""
+        in_turns = find_turns(owed)
+        if in_turns is None or not self._crossing.isdisjoint(in_turns):
+            return False
+        for log_offset, routes in owed:
+            self._entered(log_offset, self._runs_count(routes))
+        for route, (log_offsets, places) in in_turns.items():
+            for queue in route.queues:
+                queue.append_runs(log_offsets, places, True, route.id != 0)
+        return True
+
+    def _enter_grouped(self, owed: Sequence[Owed]) -> None:
         """All that goes to one queue at once; but in turn where routes cross, for the order."""
         crossing = self._crossing
-        places: defaultdict[Route, list[int]] = defaultdict(list)  # As `append_runs` wants them.
+        places_of: defaultdict[Route, list[int]] = defaultdict(list)  # Log offset and place.
         are_singles = True
         for log_offset, routes in owed:
             if len(routes) == 1 and routes[0] not in crossing:
-                places[routes[0]] += (log_offset, SINGLES[0])
+                places_of[routes[0]] += (log_offset, SINGLES[0])
                 runs_count = len(routes[0].queues)
             elif (
                 len(routes) <= len(SINGLES)
-                and not any(map(is_, routes, routes[1:]))
+                and not any(map(is_, routes, islice(routes, 1, None)))
                 and (not crossing or crossing.isdisjoint(routes))
             ):
                 pairs = zip(repeat(log_offset), SINGLES)
-                deque(map(list.extend, map(places.__getitem__, routes), pairs), maxlen=0)
-                runs_count = len(routes)
-                if not self._all_single:
-                    runs_count = sum(len(route.queues) for route in routes)
+                deque(map(list.extend, map(places_of.__getitem__, routes), pairs), maxlen=0)
+                runs_count = self._runs_count(routes)
             else:
                 runs_count = 0
                 for route, first, count in _runs(routes):
@@ -144,13 +156,23 @@ class Indexing:
                             queue.append(log_offset, first, count, route.id != 0)
                     else:
                         are_singles = are_singles and count == 1
-                        places[route] += (log_offset, first << 32 | count)
-            self._store.refer_if_transient(log_offset, runs_count)
-            self._room -= runs_count
-        for route, of_route in places.items():
-            packed = array("q", of_route)
+                        places_of[route] += (log_offset, first << 32 | count)
+            self._entered(log_offset, runs_count)
+        for route, of_route in places_of.items():
+            log_offsets, places = array("q", of_route[0::2]), array("q", of_route[1::2])
             for queue in route.queues:
-                queue.append_runs(packed, are_singles, route.id != 0)
+                queue.append_runs(log_offsets, places, are_singles, route.id != 0)
+
+    def _runs_count(self, routes: Sequence[Route]) -> int:
+        """How many index entries messages make that are all entered one by one."""
+        if self._all_single:
+            return len(routes)
+        return sum(len(route.queues) for route in routes)
+
+    def _entered(self, log_offset: int, runs_count: int) -> None:
+        """So many index entries refer to a batch."""
+        self._store.refer_if_transient(log_offset, runs_count)
+        self._room -= runs_count
 
 
 def _runs(routes: Sequence[Route]) -> Iterable[tuple[Route, int, int]]:

@@ -191,8 +191,7 @@ class LightQueue:
                 self._durable_end = start + count
             else:
                 self._progress.gap(self.id, start, start + count)
-                if log_offset < VOLATILE_BASE:
-                    self._index.mark_transient()
+                self._index.mark_transient()
         if self._dispatcher is not None:
             self._turn.dispatchers[self._dispatcher] = None
         return 1
@@ -239,14 +238,16 @@ class LightQueue:
             self._progress.settled(self.id, offset, offset + 1)
         return 0
 
-    def append_runs(self, places: array[int], are_singles: bool, is_kept: bool) -> None:
+    def append_runs(
+        self, log_offsets: array[int], places: array[int], are_singles: bool, is_kept: bool
+    ) -> None:
         """Many runs, that nobody waits for: see `ConsumeQueue.append_runs`, and `append`."""
-        if self.durable and not (is_kept and max(places[0::2]) < VOLATILE_BASE):
-            for log_offset, packed in zip(places[0::2], places[1::2], strict=True):
-                self.append(log_offset, *unpack_place(packed), is_kept)
+        if self.durable and not (is_kept and max(log_offsets) < VOLATILE_BASE):
+            for log_offset, place in zip(log_offsets, places, strict=True):
+                self.append(log_offset, *unpack_place(place), is_kept)
             return
         start = self._index.max_offset
-        self._index.append_runs(places, are_singles)
+        self._index.append_runs(log_offsets, places, are_singles)
         self._ready_count += self._index.max_offset - start
         if self.durable:
             self._durable_end = self._index.max_offset

@@ -83,6 +83,8 @@ def test_a_checkpoint_leaves_out_what_lies_in_memory_only() -> None:
     queue = ConsumeQueue()
     for log_offset in (10, VOLATILE_BASE, 20):
         queue.append(log_offset, 0, 2)
+        if log_offset == VOLATILE_BASE:
+            queue.mark_transient()
     saved = ConsumeQueue(queue.max_offset, queue.to_bytes())
     behind = (4, 20, 0, 2)
     found = [saved.run_at(offset) for offset in range(7)]

@@ -60,7 +60,7 @@ class SpilledMachine(RuleBasedStateMachine):
         offset = self.number * 100 if is_in_log else VOLATILE_BASE + self.number
         for each in (self.index, self.twin):
             each.append(offset, self.number, count)
-            if is_in_log and is_transient:
+            if is_transient or not is_in_log:
                 each.mark_transient()
 
     @rule(count=st.integers(1, 5))
