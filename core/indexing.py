@@ -23,7 +23,7 @@ from itertools import islice, repeat
 from operator import is_
 from typing import Any
 
-from core.consume_queue import SINGLES
+from core.consume_queue import SINGLES, VOLATILE_BASE
 from core.light_queue import LightQueue
 from core.round_robin import Owed, find_turns
 from core.route import Route
@@ -125,9 +125,10 @@ class Indexing:
             return False
         for log_offset, routes in owed:
             self._entered(log_offset, self._runs_count(routes))
+        are_in_log = _are_in_log(owed)
         for route, (log_offsets, places) in in_turns.items():
             for queue in route.queues:
-                queue.append_runs(log_offsets, places, True, route.id != 0)
+                queue.append_runs(log_offsets, places, True, route.id != 0, are_in_log)
         return True
 
     def _enter_grouped(self, owed: Sequence[Owed]) -> None:
@@ -158,10 +159,11 @@ class Indexing:
                         are_singles = are_singles and count == 1
                         places_of[route] += (log_offset, first << 32 | count)
             self._entered(log_offset, runs_count)
+        are_in_log = _are_in_log(owed)
         for route, of_route in places_of.items():
             log_offsets, places = array("q", of_route[0::2]), array("q", of_route[1::2])
             for queue in route.queues:
-                queue.append_runs(log_offsets, places, are_singles, route.id != 0)
+                queue.append_runs(log_offsets, places, are_singles, route.id != 0, are_in_log)
 
     def _runs_count(self, routes: Sequence[Route]) -> int:
         """How many index entries messages make that are all entered one by one."""
@@ -173,6 +175,11 @@ class Indexing:
         """So many index entries refer to a batch."""
         self._store.refer_if_transient(log_offset, runs_count)
         self._room -= runs_count
+
+
+def _are_in_log(owed: Sequence[Owed]) -> bool:
+    """Is none of these batches a transient one?"""
+    return all(log_offset < VOLATILE_BASE for log_offset, _ in owed)
 
 
 def _runs(routes: Sequence[Route]) -> Iterable[tuple[Route, int, int]]:

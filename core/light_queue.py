@@ -239,10 +239,18 @@ class LightQueue:
         return 0
 
     def append_runs(
-        self, log_offsets: array[int], places: array[int], are_singles: bool, is_kept: bool
+        self,
+        log_offsets: array[int],
+        places: array[int],
+        are_singles: bool,
+        is_kept: bool,
+        are_in_log: bool,
     ) -> None:
-        """Many runs, that nobody waits for: see `ConsumeQueue.append_runs`, and `append`."""
-        if self.durable and not (is_kept and max(log_offsets) < VOLATILE_BASE):
+        """Many runs, that nobody waits for: see `ConsumeQueue.append_runs`, and `append`.
+
+        `are_in_log` says that none is of a transient batch; else they are looked through for that.
+        """
+        if self.durable and not (is_kept and (are_in_log or max(log_offsets) < VOLATILE_BASE)):
             for log_offset, place in zip(log_offsets, places, strict=True):
                 self.append(log_offset, *unpack_place(place), is_kept)
             return
