@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from collections.abc import Sequence
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -51,16 +53,18 @@ class Client:
                 answer = response.read()
             return json.loads(answer) if answer else None
         except HTTPError as error:
-            raise ClientError(_reason(error)) from None
+            raise ClientError(_reason(error, path)) from None
         except URLError as error:
             raise ClientError(f"cannot reach {self._url}: {error.reason}") from None
         except (OSError, HTTPException, ValueError) as error:
             raise ClientError(f"{self._url} does not answer as a broker: {error}") from None
 
 
-def _reason(error: HTTPError) -> str:
+def _reason(error: HTTPError, path: Sequence[str]) -> str:
     try:
         reason = json.loads(error.read())["reason"]
     except (OSError, ValueError, KeyError, TypeError):
         reason = error.reason
+    if error.code == HTTPStatus.NOT_FOUND:
+        reason = f"{reason}: {' '.join(path)}"
     return f"{reason} ({error.code})"

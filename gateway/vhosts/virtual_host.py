@@ -192,9 +192,11 @@ class VirtualHost:
         auto_delete: bool = False,
         arguments: Arguments | None = None,
         owner: object | None = None,
+        imported: bool = False,
     ) -> Queue:
         """Create a queue, or find an equivalent one; an empty name makes one up.
 
+        One that is `imported` may have a name that was made up.
         Raises `AccessRefusedError`, `PreconditionFailedError` or `ResourceLockedError`.
         """
         name = clean_name(name)
@@ -209,7 +211,8 @@ class VirtualHost:
         )
         type = find_type(arguments)
         check_named(type, name)
-        refuse_reserved(name)
+        if not imported:
+            refuse_reserved(name)
         name = name or "amq.gen-" + random_name()
         existing = self.queues.get(name)
         if existing is not None:

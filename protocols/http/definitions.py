@@ -305,6 +305,7 @@ def _import_into_hosts(gateway: Gateway, definitions: Definitions, into: str | N
             durable=queue.durable,
             auto_delete=queue.auto_delete,
             arguments=queue.arguments,
+            imported=True,
         )
     for row in definitions.bindings:
         host = host_of(row)

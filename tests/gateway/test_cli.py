@@ -131,7 +131,7 @@ def test_delayed_messages(run: Callable[..., Result], broker: HttpBroker) -> Non
     assert f"of 3; more with --after {second}" in listed
     run("delayed", "cancel", first, second)
     refused = run("delayed", "cancel", first, fails=True)
-    assert "Not Found (404)" in refused.output
+    assert f"Not Found: delayed / {first} (404)" in refused.output
     answer = json.loads(run("delayed", "list", "--json").output)
     assert [item["routing_key"] for item in answer["items"]] == ["q"]
     later = run("delayed", "list", "--after", answer["items"][0]["id"]).output

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pamqp import commands
 
+from core.consume_queue import RUN_WIDTH
 from protocols.amqp.codec import decode_properties
 from tests.support.amqp_peer import PERSISTENT, AmqpBroker, AmqpPeer, Received
 
@@ -217,7 +218,7 @@ def in_transaction(peer: AmqpPeer, bodies: list[bytes], exchange: str = "") -> s
 def records(broker: AmqpBroker, *queues: str) -> int:
     """In how many records of the log the messages of these queues are."""
     found = [broker.virtual_host.queues[name].light.lanes[0] for name in queues]
-    return len({log_offset for light in found for log_offset in light.index.log_offsets()})
+    return len({log_offset for light in found for log_offset in light.index.runs[1::RUN_WIDTH]})
 
 
 class TestTransactions:

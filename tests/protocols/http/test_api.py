@@ -431,6 +431,13 @@ class TestDefinitions:
         assert broker.call("POST", "definitions/%2F", part).status == 204
         assert broker.get("queues/%2F/q")["arguments"] == {"x-max-length": 5}
 
+    def test_what_was_named_by_a_server(self, broker: HttpBroker) -> None:
+        """RabbitMQ exports such queues; nobody may declare one."""
+        queue = {"name": "amq.gen-1", "vhost": "/", "durable": True, "arguments": {}}
+        assert broker.call("POST", "definitions", {"queues": [queue]}).status == 204
+        assert broker.get("queues/%2F/amq.gen-1")["durable"]
+        assert broker.call("PUT", "queues/%2F/amq.gen-2", {}).status == 401
+
     @pytest.mark.parametrize(
         "document",
         [
