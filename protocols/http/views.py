@@ -198,6 +198,8 @@ def thaw(value: Any) -> Any:
     """Frozen binding arguments as tables and arrays again."""
     if not isinstance(value, tuple):
         return value
+    if value and isinstance(value[0], type):  # What Python would take for another value's equal.
+        return value[1]
     pairs = all(isinstance(each, tuple) and len(each) == 2 for each in value)
     if pairs and all(isinstance(name, str) for name, _ in value):
         return {name: thaw(each) for name, each in value}

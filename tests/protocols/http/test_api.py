@@ -413,7 +413,7 @@ class TestDefinitions:
         broker.call("PUT", "vhost-limits/shop/max-queues", {"value": 9})
         broker.call("PUT", "queues/shop/q", {"arguments": {"x-max-length": 5}})
         broker.call("PUT", "exchanges/shop/x", {"type": "headers"})
-        bound = {"routing_key": "k", "arguments": {"x-match": "any", "n": 1}}
+        bound = {"routing_key": "k", "arguments": {"x-match": "any", "n": 1, "b": True}}
         broker.call("POST", "bindings/shop/e/x/q/q", bound)
         broker.call("POST", "bindings/shop/e/x/e/amq.fanout", {})
         topic = {"exchange": "amq.topic", "write": "w", "read": "r"}
@@ -421,6 +421,7 @@ class TestDefinitions:
         broker.connect().declare("mine", exclusive=True)
         exported = broker.get("definitions")
         assert [queue["name"] for queue in exported["queues"]] == ["q"]
+        assert bound["arguments"] in [each["arguments"] for each in exported["bindings"]]
         other = HttpBroker(tmp_path / "other")
         for _ in range(2):
             assert other.call("POST", "definitions", exported).status == 204
