@@ -87,23 +87,15 @@ class Listeners:
         return len(left)
 
     def _listen(self, port: int, factory: IProtocolFactory) -> IListeningPort:
-        if not self._config.proxy_protocol:
-            listening: IListeningPort = self._reactor.listenTCP(
-                port, factory, backlog=_BACKLOG, interface=self._host
-            )
-            return listening
-        # These import much that nothing else needs.
-        from twisted.internet.endpoints import TCP4ServerEndpoint
-        from twisted.protocols.haproxy import proxyEndpoint
+        if self._config.proxy_protocol:
+            # This imports much that nothing else needs.
+            from gateway.service.proxy_header import expect_header
 
-        # The "4" is only a default interface: it takes IPv6 addresses, too.
-        endpoint = TCP4ServerEndpoint(self._reactor, port, _BACKLOG, self._host)
-        outcomes: list[IListeningPort | Failure] = []
-        proxyEndpoint(endpoint).listen(factory).addBoth(outcomes.append)
-        (outcome,) = outcomes  # A TCP port is open at once, or never.
-        if isinstance(outcome, Failure):
-            outcome.raiseException()
-        return outcome
+            factory = expect_header(factory)
+        listening: IListeningPort = self._reactor.listenTCP(
+            port, factory, backlog=_BACKLOG, interface=self._host
+        )
+        return listening
 
     def _dress(self, listener: Listener) -> IProtocolFactory | None:
         """The listener's factory, in TLS and behind a doorway as far as it needs them."""

@@ -409,6 +409,7 @@ ANNOUNCED = Peer("203.0.113.9", 5000)
         (PROXY_V6, Peer("2001:db8::9", 5000)),
         (PROXY_LOCAL, Peer("127.0.0.1", 40_000)),
         (b"PROXY UNKNOWN ::1 ::1 1 2\r\n", Peer("127.0.0.1", 40_000)),
+        (b"PROXY UNKNOWN\r\n", Peer("127.0.0.1", 40_000)),
     ],
 )
 @pytest.mark.parametrize("cut", [False, True])
@@ -426,6 +427,16 @@ def test_a_proxy_announces_the_peer(header: bytes, peer: Peer, cut: bool) -> Non
     protocol.connectionLost(Failure(ConnectionError()))
     assert port.echoes.made[0].is_lost
     assert port.listeners.when_idle().called
+
+
+@pytest.mark.parametrize("header", [PROXY_V1, PROXY_V2])
+def test_a_header_in_pieces(header: bytes) -> None:
+    port = Port("no", proxy_protocol=True)
+    protocol, socket = port.connect_plain()
+    for octet in header + b"coo":
+        protocol.dataReceived(bytes([octet]))
+    assert port.peers == [ANNOUNCED]
+    assert socket.take() == b"coo"
 
 
 @pytest.mark.parametrize("tls", ["only", "too"])
