@@ -19,6 +19,7 @@ class Ends:
     peer_port: int = 0
     host: str = ""
     port: int = 0
+    tls: bool = False
 
     def __str__(self) -> str:
         return f"{self.peer_host}:{self.peer_port} -> {self.host}:{self.port}"

@@ -119,7 +119,8 @@ class HandshakeDoorway(Doorway):
     def handshakeCompleted(self) -> None:
         """Twisted: both sides have agreed on keys, and the peer's certificate was verified."""
         peer = peer_at(self.transport.getPeer())
-        self.hand_over(self._factory, Peer(peer.host, peer.port, self._user_of(self.transport)))
+        user = self._user_of(self.transport)
+        self.hand_over(self._factory, Peer(peer.host, peer.port, user, tls=True))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Twisted: the socket is closed."""

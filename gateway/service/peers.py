@@ -19,6 +19,7 @@ class Peer:
     host: str
     port: int = 0
     certificate_user: str | None = None  # Only from a certificate that was verified.
+    tls: bool = False  # Does it come in TLS?
 
 
 def peer_at(address: IAddress | None) -> Peer:

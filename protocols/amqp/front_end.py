@@ -40,8 +40,7 @@ class AmqpFrontEnd:
 
     def listening(self, name: str, host: str, port: int) -> None:
         """The connections are named after the address."""
-        if name == "amqp":
-            self._factory.address = (host, port)
+        self._factory.addresses[name == "amqps"] = (host, port)
 
     def stop(self) -> None:
         """Close all connections as RabbitMQ does when it shuts down."""
@@ -58,7 +57,7 @@ class AmqpFactory(Factory):
 
     def __init__(self, gateway: Gateway, section: AmqpConfig, clock: IReactorTime) -> None:
         self.connections: dict[AmqpConnection, None] = {}
-        self.address = ("", section.port)
+        self.addresses = dict.fromkeys((False, True), ("", section.port))  # Where it listens.
         self._gateway = gateway
         self._clock = clock
         self._section = section
@@ -77,7 +76,7 @@ class AmqpFactory(Factory):
             transport.wake,
             transport.throttle,
             self._clock.seconds(),
-            Ends(peer.host, peer.port, *self.address),
+            Ends(peer.host, peer.port, *self.addresses[peer.tls], peer.tls),
         )
         self.connections[connection] = None
         transport.attach(connection, lambda: self.connections.pop(connection, None))

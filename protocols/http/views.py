@@ -234,7 +234,7 @@ def connection(entry: Entry) -> dict[str, Any]:
         "port": ends.port,
         "peer_host": ends.peer_host,
         "peer_port": ends.peer_port,
-        "ssl": False,
+        "ssl": ends.tls,
         "auth_mechanism": facts.auth_mechanism,
         "client_properties": properties,
         "connected_at": int(facts.connected_at * 1000),

@@ -33,7 +33,7 @@ class StompFactory(Factory):
         self._config = config
         self._clock = clock
         self._open: dict[StompConnection | WebSocketConnection, None] = {}
-        self.address = ("", config.port)
+        self.addresses = dict.fromkeys((False, True), ("", config.port))  # Where it listens.
 
     def buildProtocol(self, addr: IAddress | None) -> ConnectionTransport:  # noqa: N802
         """Twisted: a peer has connected."""
@@ -56,7 +56,7 @@ class StompFactory(Factory):
             transport.wake,
             transport.throttle,
             self._clock.seconds(),
-            Ends(peer.host, peer.port, *self.address),
+            Ends(peer.host, peer.port, *self.addresses[peer.tls], peer.tls),
             peer.certificate_user,
         )
 
@@ -104,10 +104,8 @@ class StompFrontEnd:
 
     def listening(self, name: str, host: str, port: int) -> None:
         """The listener is open."""
-        if name == "stomp":
-            self._factory.address = (host, port)
-        elif name == "ws":
-            self._websocket_factory.address = (host, port)
+        factory = self._websocket_factory if name in ("ws", "wss") else self._factory
+        factory.addresses[name in ("stomp+ssl", "wss")] = (host, port)
         self._log.info("{name} is served on {host}:{port}", name=name, host=host, port=port)
 
     def stop(self) -> None:

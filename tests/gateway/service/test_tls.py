@@ -133,7 +133,7 @@ def test_a_peer_is_let_in_after_the_handshake(
     client = TlsClient(port.connect(), client_context(authority.path))
     assert port.peers == []
     client.shake_hands()
-    assert port.peers == [Peer("127.0.0.1", 40_000)]
+    assert port.peers == [Peer("127.0.0.1", 40_000, tls=True)]
     client.send(b"coo" * 100_000)
     assert client.receive() == b"coo" * 100_000
     assert not port.listeners.when_idle().called
@@ -219,7 +219,7 @@ def test_the_user_is_that_of_a_verified_certificate(
     port = Port("only", replace(config_with_clients, verify=verify))
     certificate = client_certificate if has_certificate else None
     TlsClient(port.connect(), client_context(authority.path, certificate)).shake_hands()
-    assert port.peers == [Peer("127.0.0.1", 40_000, user)]
+    assert port.peers == [Peer("127.0.0.1", 40_000, user, tls=True)]
 
 
 def test_the_user_may_be_the_common_name(
@@ -447,7 +447,7 @@ def test_a_proxy_announces_a_tls_peer(
     port = Port(tls, config, proxy_protocol=True)
     client = TlsClient(port.connect(), client_context(authority.path), header)
     client.shake_hands()
-    assert port.peers == [ANNOUNCED]
+    assert port.peers == [replace(ANNOUNCED, tls=True)]
     client.send(b"coo")
     assert client.receive() == b"coo"
 

@@ -8,6 +8,8 @@ from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.testing import StringTransport
 
 from gateway.config import ConfigError, load_config
+from gateway.connections import Ends
+from gateway.service.peers import Peer
 from protocols.amqp.config import AmqpConfig
 from protocols.amqp.connection import AmqpConnection
 from protocols.amqp.front_end import AmqpFactory, AmqpFrontEnd
@@ -60,6 +62,15 @@ def test_knows_where_a_peer_comes_from(
     assert isinstance(transport, ConnectionTransport)
     (connection,) = broker.factory.connections
     assert connection.client.peer.host == host
+
+
+@pytest.mark.parametrize(("tls", "name", "port"), [(False, "amqp", 5672), (True, "amqps", 5671)])
+def test_knows_both_ends(broker: AmqpBroker, tls: bool, name: str, port: int) -> None:
+    assert isinstance(broker.factory, AmqpFactory)
+    broker.front_end.listening(name, "192.0.2.9", port)
+    broker.factory.buildProtocol(Peer("192.0.2.1", 5, tls=tls))
+    (connection,) = broker.factory.connections
+    assert connection.facts().ends == Ends("192.0.2.1", 5, "192.0.2.9", port, tls)
 
 
 def test_stopping_says_goodbye_to_all(broker: AmqpBroker) -> None:
