@@ -8,6 +8,7 @@ message is a record of the log of its own, so each takes an entry of an index. F
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import tempfile
@@ -75,6 +76,7 @@ class Progress:
 @contextmanager
 def started(directory: Path) -> Iterator[TimedBroker]:
     """A broker on a folder, and how long it took to start; it is not stopped."""
+    gc.disable()  # The service collects garbage rarely.
     begun = time.perf_counter()
     broker = TimedBroker(directory, Clock(), run_at_once, BrokerOptions(), stop_hard)
     broker.start({_ORIGIN: bytes})

@@ -325,7 +325,16 @@ class Broker:
         start = log.start
         if isinstance(target, SinceTime):
             start = self._marks.before(target.timestamp_ms)
-        rewind = Rewind(queues, target, log, self._routes.queue_ids, start, self._clock, rewound)
+        rewind = Rewind(
+            queues,
+            target,
+            log,
+            self._routes.queue_ids,
+            start,
+            self._index_log,
+            self._clock,
+            rewound,
+        )
         self._rewinds[rewind] = None
         rewind.begin()
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from struct import Struct, pack
 from typing import TYPE_CHECKING, TypeAlias
@@ -51,6 +51,12 @@ def unpack_place(packed: int) -> tuple[int, int]:
 def message_count(packed: int) -> int:
     """How many messages an entry is of, by its third number."""
     return packed & _COUNT_MASK
+
+
+def moved_runs(runs: array[int], ahead: int) -> array[int]:
+    """The same runs under offsets that are so much higher."""
+    runs[0::RUN_WIDTH] = array("q", [offset + ahead for offset in runs[0::RUN_WIDTH]])
+    return runs
 
 
 def without_transient(runs: array[int]) -> array[int]:
@@ -128,23 +134,41 @@ class ConsumeQueue:
         runs[2::RUN_WIDTH] = places
         self._runs += runs
 
-    def prepend(self, runs: Iterable[tuple[int, int, int]]) -> None:
-        """Put runs before all others: log offset, first message, count; oldest first.
+    def prepend(self, older: ConsumeQueue) -> None:
+        """Put the runs of another index before all others, under the offsets right below them.
 
-        Their queue offsets are those right below `min_offset`.
+        The other one is not to be used any more. Raises `OSError` if the disk refuses: nothing is
+        done then.
         """
-        runs = list(runs)
-        queue_offset = self.min_offset - sum(count for _, _, count in runs)
-        assert queue_offset >= 0
-        fresh = array("q")
-        for log_offset, first, count in runs:
-            fresh.extend((queue_offset, log_offset, first << 32 | count))
-            queue_offset += count
-        if self._older is not None:
-            self._older.prepend(fresh)
+        ahead = self.min_offset - older.max_offset
+        if older.min_offset == older.max_offset:
             return
-        self._runs = fresh + self._runs[self._head :]
-        self._head = self._hint = 0
+        assert older.min_offset + ahead >= 0
+        if self._older is not None:
+            self._older.prepend(moved_runs(older.runs, ahead))
+            if older._older is not None:
+                self._older.take_over(older._older, ahead)
+        elif older._older is not None:
+            older.spill(older._older)
+            self._older = older._older
+            self._older.move(ahead)
+        else:
+            self._runs = moved_runs(older.runs, ahead) + self.runs
+            self._head = self._hint = 0
+
+    def cut(self, end: int) -> None:
+        """Let go of all from an offset on; no transient batch may be there."""
+        if self._older is not None and end < self._older.end:
+            self._runs, self._head = self._older.cut(end), 0
+            self._older = self._older or None
+        self._hint = self._head
+        position = self._find(end)
+        if position < len(self._runs) and self._runs[position] < end:
+            self._runs[position + 2] -= message_count(self._runs[position + 2])
+            self._runs[position + 2] += end - self._runs[position]
+            position += RUN_WIDTH
+        del self._runs[position:]
+        self.max_offset = end
 
     def spill(self, to: Stretches) -> None:
         """Move all that is in memory to files: those where older runs are, or else `to`.

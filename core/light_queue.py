@@ -579,14 +579,15 @@ class LightQueue:
         self._count_ready()
         self._trim()
 
-    def rewind(self, start: int, older: Sequence[tuple[int, int, int]]) -> int:
+    def rewind(self, start: int, older: Iterable[ConsumeQueue]) -> int:
         """All from `start` on is ready that is not in flight, and still or again in the index.
 
-        `older` are runs, as `ConsumeQueue.prepend` takes them, which this group was done with.
+        `older` is what comes before the index, newest first, and this group was done with.
         Returns how many messages more are ready than before. Only a checkpoint makes it last.
         """
         before = self.ready_count
-        self.index.prepend(older)
+        for each in older:
+            self.index.prepend(each)
         self.window.rewind(start, self.index.gaps(start))
         self._count_ready()
         if self.dispatcher is not None:

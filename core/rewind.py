@@ -11,21 +11,21 @@ memory are gone.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from core.commit_log import CommitLog
+from core.consume_queue import ConsumeQueue
+from core.index_log import IndexLog
 from core.light_queue import LightQueue
 from core.log_rows import LogRows, equal_runs
 from core.record import RecordHeader
+from core.stretches import Stretches
 
 _PIECES_COUNT = 4  # So many are read before others have their turn: more than they append then.
-
-# Log offset of the record, the first message in it, how many: consecutive messages of one queue.
-Found: TypeAlias = tuple[int, int, int]
+_STRETCHES_COUNT_MAX = 8  # Of what was found, so much stays in memory for each queue.
 
 
 class Target(Protocol):
@@ -86,6 +86,7 @@ class Rewind:
         log: CommitLog,
         queue_ids: Mapping[int, tuple[int, ...]],
         start: int,
+        index_log: IndexLog,
         clock: IReactorTime,
         done: Callable[[int | BaseException], None],
     ) -> None:
@@ -94,10 +95,11 @@ class Rewind:
         self._target = target
         self._log = log
         self._queue_ids = queue_ids
+        self._index_log = index_log
         self._clock = clock
         self._done = done
         self._rows = LogRows(log, start, target.wants)
-        self._found: dict[int, list[Found]] = {queue.id: [] for queue in queues}
+        self._found = {queue.id: ConsumeQueue() for queue in queues}  # With offsets of their own.
         self._call: IDelayedCall | None = None
 
     def begin(self) -> None:
@@ -113,8 +115,10 @@ class Rewind:
                 return
             more_count = sum(self._apply(queue) for queue in self._queues if not queue.deleted)
         except OSError as error:
+            self._forget()
             self._done(error)
         else:
+            self._forget()
             self._done(more_count)
 
     def stop(self) -> None:
@@ -122,6 +126,7 @@ class Rewind:
         if self._call is not None:
             self._call.cancel()
             self._call = None
+        self._forget()
 
     # The rest is private
 
@@ -139,30 +144,44 @@ class Rewind:
             for route_id, first, count in equal_runs(route_ids):
                 for id in self._queue_ids.get(route_id, ()):
                     if id in self._found:
-                        self._found[id].append((log_offset, first, count))
+                        self._found[id].append(log_offset, first, count)
+        for id, found in self._found.items():
+            if len(found) >= _STRETCHES_COUNT_MAX * self._index_log.run_count_max:
+                found.spill(Stretches(self._index_log, id))
 
     def _apply(self, queue: LightQueue) -> int:
         """Rewind one queue, now that all is found; return how many messages more are ready."""
         older = self._found[queue.id]
-        boundary = self._boundary(queue)
-        del older[bisect_left(older, (*boundary, 0)) :]
-        if older and older[-1][0] == boundary[0]:
-            log_offset, first, count = older[-1]
-            older[-1] = (log_offset, first, min(count, boundary[1] - first))
-        held_from = queue.min_offset
-        _keep_newest(older, held_from)  # No offset is below 0.
-        start = self._target.begins_at(queue, sum(count for _, _, count in older))
-        _keep_newest(older, max(0, held_from - start))
-        return queue.rewind(max(start, 0), older)
+        older.cut(_offset_of(older, self._boundary(queue)))
+        end, held_from = older.max_offset, queue.min_offset
+        first = max(older.min_offset, end - held_from)  # No offset is below 0.
+        start = self._target.begins_at(queue, end - first)
+        first = max(first, end - max(0, held_from - start))
+        older.drop_before(first)
+        front = ConsumeQueue()
+        if older.min_offset < first and (run := older.run_at(first)) is not None:
+            _, log_offset, place, count = run
+            front.append(log_offset, place, count)
+            older.drop_before(first + count)
+        more_count = queue.rewind(max(start, 0), (older, front))
+        del self._found[queue.id]
+        return more_count
+
+    def _forget(self) -> None:
+        """Let go of what was found, and spilled, and did not come into its queue."""
+        for found in self._found.values():
+            found.drop_before(found.max_offset)
+        self._found.clear()
 
 
-def _keep_newest(runs: list[Found], wanted: int) -> None:
-    """Leave the last `wanted` messages in `runs`."""
-    position = len(runs)
-    while position and wanted > 0:
-        position -= 1
-        log_offset, first, count = runs[position]
-        if count > wanted:
-            runs[position] = (log_offset, first + count - wanted, wanted)
-        wanted -= runs[position][2]
-    del runs[:position]
+def _offset_of(index: ConsumeQueue, place: tuple[int, int]) -> int:
+    """The offset of the first message that does not lie below a place in the log."""
+    low, high = index.min_offset, index.max_offset
+    while low < high:
+        middle = (low + high) // 2
+        run = index.run_at(middle)
+        if run is not None and run[1:3] < place:
+            low = middle + 1
+        else:
+            high = middle
+    return low

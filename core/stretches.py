@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from twisted.logger import Logger
 
-from core.consume_queue import RUN_WIDTH, ConsumeQueue, Run, without_transient
+from core.consume_queue import RUN_WIDTH, ConsumeQueue, Run, moved_runs, without_transient
 from core.errors import CorruptRecordError
 from core.index_log import IndexLog
 from core.stretch import ROW_WIDTH, Stretch
@@ -97,6 +97,35 @@ class Stretches:
         self._rows = rows + self._rows[ROW_WIDTH:]
         self._floor = 0
         self.forget()
+
+    def take_over(self, older: Stretches, ahead: int) -> None:
+        """Put the stretches of another index before all others; their offsets grow by `ahead`.
+
+        All that was dropped of the first one here is gone for good already.
+        """
+        older.move(ahead)
+        self._rows = older._rows + self._rows
+        self._floor = older._floor
+        self.forget()
+
+    def move(self, ahead: int) -> None:
+        """All offsets grow by so much; what is in the files stays as it is."""
+        for column in (0, 1):
+            moved = [offset + ahead for offset in self._rows[column::ROW_WIDTH]]
+            self._rows[column::ROW_WIDTH] = array("q", moved)
+        self._floor = max(0, self._floor + ahead)
+        self.forget()
+        self._index_log.has_ended(self)
+
+    def cut(self, end: int) -> array[int]:
+        """Let go of the stretches that end behind `end`; return the runs of the first of them."""
+        first = self._find(end)
+        runs = self._page_at(first).runs
+        for position in self._rows[first + 2 :: ROW_WIDTH]:
+            self._index_log.release(position)
+        del self._rows[first:]
+        self.forget()
+        return runs
 
     def run_at(self, queue_offset: int) -> Run | None:
         """See `ConsumeQueue`; None behind the last run."""
@@ -182,7 +211,7 @@ class Stretches:
             return
         self._index_log.release(lost.position)
         at = self._find(lost.start)
-        self._rows[at : at + ROW_WIDTH] = array("q", fresh._replace(start=lost.start))
+        self._rows[at : at + ROW_WIDTH] = array("q", fresh)
 
     def forget(self) -> None:
         """Have nothing in memory."""
@@ -238,6 +267,8 @@ class Stretches:
             lost = stretch._replace(held_count=self._held_count(stretch))
             runs = self._index_log.rebuild(self._queue_id, lost)
             self.replace(lost, runs)
+        if stretch.start != runs[0]:  # It was moved.
+            runs = moved_runs(runs, stretch.start - runs[0])
         if stretch.is_mixed and self._is_restored(stretch):
             runs = without_transient(runs)
         page = ConsumeQueue(stretch.end, runs.tobytes())

@@ -131,7 +131,7 @@ def test_what_was_dropped_may_be_put_before_the_rest_again() -> None:
     assert index.first_kept() == (100, 0)
     index.drop_before(3)
     assert index.first_kept() == (200, 5)
-    index.prepend([(50, 1, 1), (100, 0, 2)])
+    index.prepend(index_of((50, 1, 1), (100, 0, 2)))
     assert index.min_offset == 0
     assert [index.run_at(offset) for offset in (0, 2, 3, 4)] == [
         (0, 50, 1, 1),
@@ -141,5 +141,31 @@ def test_what_was_dropped_may_be_put_before_the_rest_again() -> None:
     ]
     index.drop_before(6)
     assert index.first_kept() is None
-    index.prepend([(200, 6, 1)])
+    index.prepend(index_of((200, 6, 1)))
     assert (index.min_offset, index.max_offset) == (5, 6)
+
+
+def index_of(*runs: tuple[int, int, int]) -> ConsumeQueue:
+    """An index with these runs: log offset, first message, count."""
+    index = ConsumeQueue()
+    for run in runs:
+        index.append(*run)
+    return index
+
+
+@pytest.mark.parametrize("end", range(8))
+def test_the_end_may_be_cut_off_anywhere(end: int) -> None:
+    index = index_of((50, 1, 3), (100, 0, 1), (150, 2, 3))
+    index.run_at(6)
+    index.cut(end)
+    assert index.max_offset == end
+    kept = [
+        (start, offset, first, min(count, end - start))
+        for start, offset, first, count in [(0, 50, 1, 3), (3, 100, 0, 1), (4, 150, 2, 3)]
+        if start < end
+    ]
+    found, offset = [], 0
+    while (run := index.run_at(offset)) is not None:
+        found.append(run)
+        offset = run[0] + run[3]
+    assert found == kept

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from array import array
 from collections.abc import Callable
 from errno import ENOSPC
 from pathlib import Path
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from core.light_queue import LightQueue
+from core.rewind import SinceOffset, Target
 from core.route import Route
+from core.stretch import Stretch
 from tests.support.live_broker import LiveBroker, bodies, take_all
 
 _COUNT = 60
@@ -262,6 +265,53 @@ def test_a_message_that_is_not_in_the_log_any_more_is_passed_over(tmp_path: Path
     found = bodies(live.queue(queue.id))
     assert found == numbers(_COUNT - len(found))
     assert live.queue(queue.id).ready_count == 0
+
+
+# Rewinding
+
+
+def rewind(live: LiveBroker, queue: LightQueue, target: Target) -> int | BaseException:
+    results: list[int | BaseException] = []
+    live.broker.rewind([queue], target, results.append)
+    while not results:
+        live.clock.advance(0)
+    return results[0]
+
+
+@pytest.mark.parametrize("start", [0, 13, 40])
+@pytest.mark.parametrize("consumed", [_COUNT, 45])
+def test_all_that_a_rewind_finds_is_spilled(live: LiveBroker, consumed: int, start: int) -> None:
+    queue = live.declare()
+    fill(live, queue)
+    consume(queue, consumed)
+    assert rewind(live, queue, SinceOffset(start)) == consumed - start
+    assert queue.run_count <= 12
+    live = live.crash()
+    queue = live.queue(queue.id)
+    assert bodies(queue) == numbers(start)
+    queue.settle(start, _COUNT)
+    assert not any(live.broker._index_log._live.values())
+
+
+def test_a_rewind_that_finds_no_room_changes_nothing(
+    live: LiveBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = live.declare()
+    fill(live, queue)
+    consume(queue, 45)
+    append, left = live.broker._index_log.append, [5]
+
+    def refuse(queue_id: int, runs: array[int], has_transient: bool) -> Stretch:
+        left[0] -= 1
+        if not left[0]:
+            raise OSError(ENOSPC, "No space left on device")
+        return append(queue_id, runs, has_transient)
+
+    before = live.broker._index_log._live.total()
+    monkeypatch.setattr(live.broker._index_log, "append", refuse)
+    assert isinstance(rewind(live, queue, SinceOffset(0)), OSError)
+    assert live.broker._index_log._live.total() == before
+    assert bodies(queue) == numbers(45)
 
 
 # A full disk

@@ -89,11 +89,29 @@ class SpilledMachine(RuleBasedStateMachine):
     def refers(self, start: int) -> None:
         assert self.index.refers_to(start, start + 150) == self.twin.refers_to(start, start + 150)
 
-    @rule(count=st.integers(1, 7))
-    def prepend(self, count: int) -> None:
-        count = min(count, self.twin.min_offset, self.index.min_offset)
-        for each in (self.index, self.twin):
-            each.prepend([(0, place, 1) for place in range(count)])
+    @rule(
+        counts=st.lists(st.integers(1, 3), max_size=9),
+        spills=st.booleans(),
+        cuts=st.integers(0, 5),
+        drops=st.integers(0, 5),
+    )
+    def prepend(self, counts: list[int], spills: bool, cuts: int, drops: int) -> None:
+        older, plain = ConsumeQueue(), ConsumeQueue()
+        for place, count in enumerate(counts):
+            for each in (older, plain):
+                each.append(0, place, count)
+            if spills and place == len(counts) // 2:
+                older.spill(Stretches(self.log, _ID))
+        for each in (older, plain):
+            each.cut(max(0, each.max_offset - cuts))
+            each.drop_before(drops)
+        assert list(all_runs(older)) == list(all_runs(plain))
+        held = older.max_offset - older.min_offset
+        if held <= min(self.index.min_offset, self.twin.min_offset):
+            self.index.prepend(older)
+            self.twin.prepend(plain)
+        else:
+            older.drop_before(older.max_offset)
 
     @rule()
     def forget(self) -> None:
