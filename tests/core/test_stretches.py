@@ -120,6 +120,8 @@ class SpilledMachine(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
+        """What was dropped of the first stretch is so again by what the queue knows."""
+        floor = self.twin.min_offset
         saved = self.index.stretches_to_bytes()
         self.log.close()
         self.log = IndexLog(Path(self.folder.name), 3, not_lost)
@@ -127,6 +129,8 @@ class SpilledMachine(RuleBasedStateMachine):
         stretches = Stretches(self.log, _ID, saved)
         self.index = ConsumeQueue(self.index.max_offset, self.index.to_bytes(), stretches or None)
         self.twin = ConsumeQueue(self.twin.max_offset, self.twin.to_bytes())
+        self.index.drop_before(floor)
+        self.twin.drop_before(floor)
 
     @invariant()
     def no_difference_is_seen(self) -> None:
