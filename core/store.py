@@ -31,7 +31,11 @@ from core.record import (
     verify,
 )
 
-_READ_AHEAD_SIZE = 1 << 20
+_READ_AHEAD_BITS = 20
+_READ_AHEAD_SIZE = 1 << _READ_AHEAD_BITS
+_NEAR_SIZE = 16 << 10
+_READERS_COUNT_MAX = 8
+_AHEAD_COUNT_MAX = 1024
 _HEAD_READ_SIZE = 4096  # The header and the rows of most records.
 _MESSAGE_OVERHEAD = 200  # What a message costs in memory beside its bytes, about.
 _BATCH_OVERHEAD = 400  # The same of a batch: many are of one message.
@@ -85,6 +89,8 @@ class Store:
         self._cache_order: deque[Batch] = deque()
         self._cache_size = 0
         self._cache_size_max = cache_size
+        self._read_ends: deque[int] = deque(maxlen=_READERS_COUNT_MAX)  # Where reading may go on.
+        self._ahead: set[int] = set()  # The MiB of the log that were read ahead.
         self._verified: set[int] = set()  # Records whose checksum was right, of which some is read.
         self._volatile: dict[int, Batch] = {}
         self._volatile_next = VOLATILE_BASE
@@ -236,7 +242,7 @@ class Store:
     def _fetch_cold(
         self, log: CommitLog, position: int, first: int, count: int
     ) -> tuple[Sequence[Any], int]:
-        """Read messages back: with all that follows if most of the record is wanted, else alone.
+        """Read messages back: with all that follows if most of it is wanted, else alone.
 
         So both a queue that is drained and one of a thousand that share the log read little more
         than they need.
@@ -246,7 +252,7 @@ class Store:
             header = decode_header(head)
             if header is None or header.log_offset != position:
                 raise CorruptRecordError(f"no record at log offset {position}")
-            if count * 2 >= header.message_count:
+            if count * 2 >= header.message_count and self._is_ahead_wanted(log, header):
                 batch = self._read_ahead(log, header)
                 size = batch.size * count // header.message_count
                 return batch.messages[first : first + count], size
@@ -255,11 +261,28 @@ class Store:
             self._log.error("skipping messages: {error}", error=error)
             return (), 0
 
+    def _is_ahead_wanted(self, log: CommitLog, header: RecordHeader) -> bool:
+        """Is the log read in order here, and was what follows not read ahead before, in vain?"""
+        if log is not self.commit_log:
+            return True
+        start, ends = header.log_offset, self._read_ends
+        part = start >> _READ_AHEAD_BITS
+        is_wanted = part not in self._ahead and any(0 <= start - e <= _NEAR_SIZE for e in ends)
+        if is_wanted:
+            if len(self._ahead) >= _AHEAD_COUNT_MAX:
+                self._ahead.clear()
+            self._ahead.add(part)
+        else:
+            ends.append(start + header.size)
+        return is_wanted
+
     def _read_alone(
         self, log: CommitLog, header: RecordHeader, head: bytes, first: int, count: int
     ) -> tuple[list[Any], int]:
         """Just these messages; but the first time the whole record, for the checksum covers it."""
-        if log is self.commit_log and header.log_offset not in self._verified:
+        if header.size <= len(head):
+            verify(head, header)
+        elif log is self.commit_log and header.log_offset not in self._verified:
             verify(log.read(header.log_offset, header.size), header)
             if len(self._verified) >= _VERIFIED_COUNT_MAX:
                 self._verified.clear()
@@ -268,16 +291,17 @@ class Store:
         if HEADER_SIZE + rows_size > len(head):
             head = log.read(header.log_offset, HEADER_SIZE + rows_size)
         sizes = decode_rows(head, header)[1]
-        start = header.log_offset + HEADER_SIZE + rows_size + sum(sizes[:first])
+        at = HEADER_SIZE + rows_size + sum(sizes[:first])
         wanted = sizes[first : first + count]
-        data = log.read(start, sum(wanted))
+        data = head
+        if at + sum(wanted) > len(head):
+            data, at = log.read(header.log_offset + at, sum(wanted)), 0
         parser = self._parser(header)
         messages = []
-        at = 0
         for size in wanted:
             messages.append(parser(data[at : at + size]))
             at += size
-        return messages, len(data) + _MESSAGE_OVERHEAD * count
+        return messages, sum(wanted) + _MESSAGE_OVERHEAD * count
 
     def _read_ahead(self, log: CommitLog, header: RecordHeader) -> Batch:
         """The whole record; those of the commit log that follow it are remembered as well."""
@@ -298,6 +322,7 @@ class Store:
                     except CorruptRecordError:
                         break  # Whoever comes to read it reports it.
                 at += following.size
+            self._read_ends.append(start + at)
         return wanted
 
     def _parse(self, data: bytes, at: int, header: RecordHeader) -> Batch:

@@ -108,14 +108,28 @@ def test_memory_holds_no_more_than_it_may(tmp_path: Path) -> None:
         assert len(store._cache) == len(store._cache_order)
 
 
+def test_what_was_read_ahead_in_vain_is_not_read_ahead_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred queues take turns, and memory has room for a part of what lies between."""
+    store = open_store(tmp_path)
+    offsets = [append_durable(store, b"%d" % number) for number in range(1000)]
+    store._cache_size_max = 1000
+    reads = count_reads(store.commit_log, monkeypatch)
+    for first in range(100):
+        for number in range(first, 1000, 100):
+            assert fetch(store, offsets[number], 0, 1) == [b"%d" % number]
+    assert sum(size > 4096 for size in reads) <= 1
+
+
 def test_reading_on_is_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who reads one record cold finds those behind it warm."""
+    """Who reads a second record cold finds those behind it warm."""
     store = open_store(tmp_path)
     offsets = [append_durable(store, b"%d" % number) for number in range(50)]
     store._cache_size_max = 1 << 20
     reads = count_reads(store.commit_log, monkeypatch)
     assert [fetch(store, offset, 0, 1) for offset in offsets] == [[b"%d" % n] for n in range(50)]
-    assert len(reads) == 2
+    assert len(reads) == 3
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "one of many"])
