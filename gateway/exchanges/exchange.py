@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.errors import PreconditionFailedError
 from gateway.exchanges.asked_keys import AskedKeys, Fits, fits_any, fits_key, fits_pattern
 from gateway.exchanges.bindings import (
     Arguments,
@@ -15,6 +16,7 @@ from gateway.exchanges.bindings import (
     FanoutBindings,
     TopicBindings,
 )
+from gateway.exchanges.delayed_exchanges import TYPE as DELAYED_TYPE
 from gateway.exchanges.delayed_exchanges import matching_type
 from gateway.exchanges.hashing_bindings import (
     ConsistentHashBindings,
@@ -71,6 +73,16 @@ TYPES = {
         lambda _: RecentHistoryBindings(), check_history, history_length
     ),
 }
+
+
+def refuse_unknown_type(type: str) -> None:
+    """RabbitMQ does so before it looks who declares an exchange, and which.
+
+    Raises `PreconditionFailedError`.
+    """
+    if type not in TYPES and type != DELAYED_TYPE:
+        raise PreconditionFailedError(f"unknown exchange type '{type}'")
+
 
 PREDECLARED = {
     "": "direct",

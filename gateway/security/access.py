@@ -13,7 +13,7 @@ from core.route import Route
 from core.timer_record import TimerId
 from gateway.errors import AccessRefusedError
 from gateway.exchanges.bindings import Arguments
-from gateway.exchanges.exchange import Exchange
+from gateway.exchanges.exchange import Exchange, refuse_unknown_type
 from gateway.messages import Header
 from gateway.policies.redeclaring import is_applied
 from gateway.queues.queue import Queue
@@ -57,6 +57,7 @@ class UserVirtualHost:
         arguments: Arguments | None = None,
     ) -> Exchange:
         """See `VirtualHost`. Also raises `AccessRefusedError`."""
+        refuse_unknown_type(type)
         cleaned = clean_name(name)
         if cleaned:
             self._check("configure", "exchange", cleaned)

@@ -22,9 +22,8 @@ from gateway.errors import (
     ResourceLockedError,
 )
 from gateway.exchanges.bindings import Arguments
-from gateway.exchanges.delayed_exchanges import TYPE as DELAYED_TYPE
 from gateway.exchanges.delayed_exchanges import matching_type
-from gateway.exchanges.exchange import PREDECLARED, TYPES, Exchange
+from gateway.exchanges.exchange import PREDECLARED, TYPES, Exchange, refuse_unknown_type
 from gateway.exchanges.keepers import Keepers
 from gateway.messages import Header, Language
 from gateway.policies.policies import Policies
@@ -107,12 +106,11 @@ class VirtualHost:
 
         Raises `AccessRefusedError` or `PreconditionFailedError`.
         """
+        refuse_unknown_type(type)
         name = clean_name(name)
         arguments = arguments or {}
         if not name:
             raise AccessRefusedError("operation not permitted on the default exchange")
-        if type not in TYPES and type != DELAYED_TYPE:
-            raise PreconditionFailedError(f"unknown exchange type '{type}'")
         exchange = self.exchanges.get(name)
         if exchange is not None:
             wanted = Exchange(self.name, name, type, durable, auto_delete, internal, arguments)

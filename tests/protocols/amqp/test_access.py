@@ -99,6 +99,14 @@ def test_a_reserved_name_is_refused_before_anybody_looks_who_asks(ada: AmqpPeer)
     )
 
 
+@pytest.mark.parametrize("exchange", ["", "x", "amq.direct"])
+def test_an_unknown_type_is_refused_before_anybody_looks_who_asks(
+    ada: AmqpPeer, exchange: str
+) -> None:
+    declare = commands.Exchange.Declare(exchange=exchange, exchange_type="strange")
+    assert ada.fail(declare)[1:] == (406, "PRECONDITION_FAILED - unknown exchange type 'strange'")
+
+
 def test_where_direct_replies_go_is_hidden_from_those_who_may_read_it(ada: AmqpPeer) -> None:
     queue = "amq.rabbitmq.reply-to.x"
     assert "read access to queue" in ada.fail(commands.Queue.Purge(queue=queue))[2]
