@@ -25,8 +25,8 @@ def _shown_properties(octets: bytes, decodes: bool) -> str:
     """As they are; those of a dead letter, an address for replies, and what `decodes`, as text.
 
     Left out is when a letter died, what RabbitMQ tells of that since 3.13, and the count of 0 that
-    3.10 gives to what basic.get takes from a quorum queue for the first time. Where it may do so
-    the order of the headers, which it changes then, is left out, too.
+    3.10 gives to what basic.get takes from a quorum queue for the first time. So is the order of
+    headers, which RabbitMQ changes at times where it adds some.
     """
     is_dead = b"\x07x-death" in octets
     if not (is_dead or decodes or _REPLY_TO in octets):
@@ -41,6 +41,5 @@ def _shown_properties(octets: bytes, decodes: bool) -> str:
             death["time"] = type(death["time"]).__name__
     if headers.get("x-delivery-count") == 0:
         del headers["x-delivery-count"]
-    if decodes:
-        headers = dict(sorted(headers.items()))
-    return repr(properties | ({"headers": headers} if headers else {}))
+    shown = {"headers": dict(sorted(headers.items()))} if headers else {}
+    return repr(properties | shown)
