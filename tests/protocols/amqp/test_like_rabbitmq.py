@@ -64,6 +64,14 @@ def test_the_default_exchange_is_refused_as_a_destination_before_the_source(
     assert refusal[1:] == (403, "ACCESS_REFUSED - operation not permitted on the default exchange")
 
 
+def test_the_type_of_a_plugin_has_quotes_of_its_own(peer: AmqpPeer) -> None:
+    peer.call(Exchange.Declare(exchange="x"))
+    assert peer.fail(Exchange.Declare(exchange="x", exchange_type="x-random"))[2] == (
+        "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'x' in vhost '/':"
+        " received ''x-random'' but current is 'direct'"
+    )
+
+
 def test_an_x_match_that_is_no_text(peer: AmqpPeer) -> None:
     peer.declare("q")
     refusal = peer.fail(Queue.Bind(queue="q", exchange="amq.match", arguments={"x-match": 1}))
