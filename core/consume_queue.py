@@ -291,6 +291,16 @@ class ConsumeQueue:
         if start < self.max_offset:
             yield start, self.max_offset
 
+    def passing(self, start: int) -> Iterator[tuple[int, int]]:
+        """Where, from `start` on, messages are held that no restart brings back."""
+        if self._older is not None:
+            yield from self._older.passing(start)
+        runs = self._runs
+        for position in range(self._find(start), len(runs), RUN_WIDTH):
+            first, packed = runs[position], runs[position + 2]
+            if runs[position + 1] >= VOLATILE_BASE or packed & TRANSIENT:
+                yield max(start, first), first + (packed & _COUNT_MASK)
+
     def to_bytes(self) -> bytes:
         """The runs in memory that a restart brings back, for a checkpoint."""
         runs = self.runs

@@ -582,13 +582,16 @@ class LightQueue:
     def rewind(self, start: int, older: Iterable[ConsumeQueue]) -> int:
         """All from `start` on is ready that is not in flight, and still or again in the index.
 
+        But what would not survive a restart, and is settled, stays so, though it may be held yet.
         `older` is what comes before the index, newest first, and this group was done with.
         Returns how many messages more are ready than before. Only a checkpoint makes it last.
         """
         before = self.ready_count
+        index, window = self.index, self.window
         for each in older:
-            self.index.prepend(each)
-        self.window.rewind(start, self.index.gaps(start))
+            index.prepend(each)
+        passing = list(index.passing(start))
+        window.rewind(start, [*index.gaps(start), *window.settled_in(passing)])
         self._count_ready()
         if self.dispatcher is not None:
             self._turn.dispatchers[self.dispatcher] = None

@@ -191,6 +191,13 @@ class Stretches:
                 yield from self._page_at(at).gaps(start)
             start = stretch.end
 
+    def passing(self, start: int) -> Iterator[tuple[int, int]]:
+        """See `ConsumeQueue`."""
+        for at in range(self._find(start), len(self._rows), ROW_WIDTH):
+            stretch = self._row(at)
+            if stretch.is_mixed and not self._is_restored(stretch):
+                yield from self._page_at(at).passing(start)
+
     def to_bytes(self) -> bytes:
         """The rows, for a checkpoint: but those of which a restart brings nothing back."""
         rows = self._rows

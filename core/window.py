@@ -16,7 +16,7 @@ what is a skip.)
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 
 from core.intervals import Intervals, OrderedIntervals, join, subtract
@@ -231,6 +231,10 @@ class Window:
         self._skips = OrderedIntervals(
             join((max(first, self.next_offset), end) for first, end in skipped)
         )
+
+    def settled_in(self, intervals: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """The part of these intervals that is settled."""
+        return subtract(intervals, subtract(intervals, [(0, self.floor), *self.settled.items()]))
 
     def _settle(self, start: int, end: int) -> None:
         if start == self.floor:

@@ -247,6 +247,18 @@ STEPS = st.lists(
 )
 
 
+def test_what_is_not_kept_is_gone_once_it_is_settled_also_if_its_fellows_hold_it(
+    live: LiveBroker,
+) -> None:
+    queue = live.declare()
+    live.append(queue, b"0", b"1", durable=False)
+    live.append(queue, b"2")
+    assert consume(queue, 1) == [b"0"]
+    assert queue.min_offset == 0, "the run of both is held"
+    assert rewind(live, queue, SinceTime(0)) == 0
+    assert bodies(queue) == [b"1", b"2"]
+
+
 class Model:
     """One queue as a list of what was ever appended."""
 
