@@ -40,10 +40,11 @@ class Users:
         self._documents = documents
         self._loopback_users = frozenset(loopback_users)
         self._users: dict[str, User] = {}
-        # A scrypt takes its time, and clients reconnect all at once: what was right once is
-        # recognised by a digest whose key is in this process's memory only.
+        # A scrypt takes its time, and clients reconnect all at once, or again and again with what
+        # is wrong: what was tried once is recognised by a digest whose key is in this process's
+        # memory only.
         self._secret = os.urandom(32)
-        self._verified: dict[bytes, PasswordHash] = {}
+        self._verified: dict[bytes, tuple[PasswordHash, bool]] = {}
 
     def restore(self) -> None:
         """Read the users from their documents."""
@@ -140,15 +141,15 @@ class Users:
         name = _octets(user.name)
         message = len(name).to_bytes(4, "big") + name + password
         key = blake2b(message, key=self._secret).digest()
+        hashed = user.password_hash
+        known_hash, is_right = self._verified.get(key, (None, False))
         # Compared with what is known now: a changed password is not right any more.
-        if self._verified.get(key) == user.password_hash:
-            return True
-        if not user.password_hash.fits(password):
-            return False
-        if len(self._verified) >= _VERIFIED_COUNT_MAX:
-            self._verified.clear()
-        self._verified[key] = user.password_hash
-        return True
+        if known_hash != hashed:
+            is_right = hashed.fits(password)
+            if len(self._verified) >= _VERIFIED_COUNT_MAX:
+                self._verified.clear()
+            self._verified[key] = hashed, is_right
+        return is_right
 
     def _store(self, user: User) -> None:
         hashed = user.password_hash

@@ -80,6 +80,17 @@ def test_a_verified_password_is_not_hashed_again(
     users.login("ada", "lovelace", AWAY)
 
 
+def test_a_wrong_password_is_not_hashed_again_either(
+    users: Users, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        refused(users, "ada", "byron")
+        patch.setattr(passwords.hashlib, "scrypt", None)
+        refused(users, "ada", "byron")
+    users.put("ada", password="byron")
+    assert users.login("ada", "byron", HOME) == "ada"
+
+
 def test_a_changed_password_is_not_right_any_more(users: Users) -> None:
     users.login("ada", "lovelace", AWAY)
     assert not users.put("ada", password="byron")
