@@ -154,6 +154,8 @@ class Stretches:
         if rows and rows[0] < queue_offset:
             dropped += self._first_page().drop_before(queue_offset)
             self._floor = queue_offset
+            if not self._first_page():  # The rest of it is what no restart has brought back.
+                self._drop_first()
         return dropped
 
     def first_kept(self) -> tuple[int, int] | None:

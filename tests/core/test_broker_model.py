@@ -234,8 +234,7 @@ class BrokerMachine(RuleBasedStateMachine):
         found = set(modelled.ready())
         assert results == [len(found) - before]
         for item in modelled.of(_DONE):
-            # What is in memory only may still be there, too, while something before it is.
-            if (item.is_kept and not self.reclaims) or item.serial in found:
+            if item.is_kept and (not self.reclaims or item.serial in found):
                 item.state = _FRESH
 
     # Time
