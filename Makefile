@@ -1,6 +1,6 @@
 # The one door: `make run` is all that a newcomer needs, `make check` what every change must pass.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format interop interop-clients interop-stomp interop-websocket differential crash fuzz fuzz-guided bench bench-scale demo clean
+.PHONY: help setup run test check format interop interop-clients interop-stomp interop-rocketmq interop-websocket differential crash fuzz fuzz-guided bench bench-scale demo clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -38,6 +38,8 @@ interop-clients: setup ## AMQP clients of many languages, on ours and on RabbitM
 	$(BIN)/python -m interop.clients
 interop-stomp: setup ## STOMP clients of several languages, on ours and on RabbitMQ's plugin
 	$(BIN)/python -m interop.clients.stomp
+interop-rocketmq: setup ## RocketMQ's own clients on ours; Maven fetches them first
+	$(BIN)/python -m interop.clients.rocketmq
 interop-websocket: setup ## STOMP over WebSocket: stompjs in Node and in Chromium
 	$(BIN)/python -m interop.websocket
 differential: setup ## The same in AMQP and STOMP on RabbitMQ and on us; EXAMPLES=n for more
