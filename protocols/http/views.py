@@ -108,7 +108,8 @@ def queue(queue: Queue) -> dict[str, Any]:
         "durable": queue.durable,
         "auto_delete": queue.auto_delete,
         "exclusive": queue.exclusive,
-        "arguments": queue.arguments,
+        # Who named no type reads here which it was; declared again, either way is equivalent.
+        "arguments": {**queue.arguments, "x-queue-type": queue.type.name},
         "node": NODE,
         "state": "running",
         "paused": queue.paused,

@@ -177,6 +177,11 @@ DIFFERENCES: tuple[Difference, ...] = (
         reason="The same.",
     ),
     Difference(
+        when="The arguments of a queue that was declared without a type, over HTTP and in exports",
+        reason="RabbitMQ adds the type that the virtual host gives to them since 4.0, and we show"
+        " it: `x-queue-type` is there in the arguments of every queue.",
+    ),
+    Difference(
         when="The consumers of a quorum queue, while what basic.get took is not acknowledged",
         reason="RabbitMQ counts one for that.",
     ),

@@ -57,7 +57,7 @@ def test_queues_and_bindings(run: Callable[..., Result], broker: HttpBroker) -> 
     run("bindings", "add", "shop", "amq.fanout", "--to-exchange")
     listed = run("queues", "list").output
     assert "orders [new]" in listed
-    assert '{"x-max-length": 5}' in listed
+    assert '{"x-max-length": 5, "x-queue-type": "classic"}' in listed
     assert "order.*" in run("bindings", "list").output
     assert json.loads(run("exchanges", "list", "--json").output)[-1]["durable"] is False
     run("bindings", "delete", "shop", "orders [new]", "order.*")

