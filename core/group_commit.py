@@ -46,7 +46,8 @@ class GroupCommit:
     """Who may be told that what they wrote is durable, and when.
 
     `begin_sync` duplicates the descriptors of what to flush for all that was written so far.
-    `failed` is called when the disk refuses: after that nobody is told anything any more.
+    `failed` is called when the disk refuses, or the flush cannot even begin: what was to be flushed
+    may not be known any more. After that nobody is told anything.
     """
 
     def __init__(
@@ -84,7 +85,11 @@ class GroupCommit:
     def _start(self) -> None:
         if self._ended:
             return
-        descriptors = self._begin_sync()
+        try:
+            descriptors = self._begin_sync()
+        except OSError as error:
+            self._fail(error)
+            return
         waiting, self._waiting = self._waiting, []
 
         def done(error: BaseException | None) -> None:
@@ -92,8 +97,7 @@ class GroupCommit:
             if self._ended:
                 return
             if error is not None:
-                self.stop()
-                self._failed(error)
+                self._fail(error)
                 return
             for callback in waiting:
                 callback()
@@ -102,3 +106,7 @@ class GroupCommit:
             self._turn.end()
 
         self._flush(descriptors, done)
+
+    def _fail(self, error: BaseException) -> None:
+        self.stop()
+        self._failed(error)

@@ -1,4 +1,5 @@
 import os
+from errno import EMFILE
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,25 @@ def test_who_comes_during_a_flush_waits_for_the_next(flushes: Flushes) -> None:
     flushes.disk.release_one()
     assert flushes.notes == ["sync", "a", "sync", "b", "c"]
     assert not flushes.disk.waiting
+
+
+def test_a_flush_that_cannot_begin_has_failed() -> None:
+    """There may be no descriptor left for it: who waits must not wait for ever."""
+    error = OSError(EMFILE, "Too many open files")
+    told: list[str] = []
+    failures: list[BaseException] = []
+    turn = Turn()
+
+    def begin_sync() -> list[int]:
+        raise error
+
+    commit = GroupCommit(begin_sync, flush_blocking(HeldDisk().run), turn, failures.append)
+    commit.when_durable(lambda: told.append("a"))
+    turn.end()
+    assert failures == [error]
+    commit.when_durable(lambda: told.append("b"))
+    turn.end()
+    assert not told
 
 
 def test_what_a_callback_sets_off_is_finished(flushes: Flushes) -> None:
