@@ -8,12 +8,19 @@ and a good part of the time that the message takes.
 
 from __future__ import annotations
 
+import errno
+import os
+import resource
+import socket
 from collections.abc import Callable
+from typing import Any
 
 from twisted.internet import tcp
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.main import installReactor
+
+_SPARE_DESCRIPTORS = 64  # For the store: files that it opens, and duplicates of those it flushes.
 
 
 class PromptConnection(tcp.Server):
@@ -59,8 +66,35 @@ class PromptConnection(tcp.Server):
         self._is_waiting = True
 
 
+class ThriftySocket(socket.socket):
+    """A listening socket that leaves the last file descriptors of the process to the store.
+
+    A new descriptor is the lowest that is free: a high one says that there are few left. Without
+    any, nothing can be flushed, and confirmed to those who are connected already.
+    """
+
+    descriptor_limit = 0  # That of a connection is below.
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """As any socket; `OSError`, as where there are none left, of what comes too many."""
+        connection, address = super().accept()
+        if connection.fileno() >= self.descriptor_limit:
+            connection.close()
+            raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
+        return connection, address
+
+
 class _PromptPort(tcp.Port):
     transport = PromptConnection
+
+    def createInternetSocket(self) -> socket.socket:
+        """Twisted: the socket to listen on."""
+        plain = tcp.Port.createInternetSocket(self)
+        thrifty = ThriftySocket(fileno=plain.detach())
+        thrifty.setblocking(False)
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        thrifty.descriptor_limit = limit - min(_SPARE_DESCRIPTORS, limit // 4)
+        return thrifty
 
 
 class PromptReactor(EPollReactor):

@@ -14,7 +14,7 @@ from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from gateway.service.reactor import PromptConnection, PromptReactor
+from gateway.service.reactor import PromptConnection, PromptReactor, ThriftySocket
 
 
 @implementer(IReactorFDSet)
@@ -265,3 +265,19 @@ def test_who_fails_is_let_go_and_the_others_go_on(reactor: Any) -> None:
     assert (bad.heard, good.heard) == (1, 2)
     assert [failure.value for failure in bad.lost] == [error]
     bad.close()
+
+
+def test_the_last_descriptors_are_not_for_connections() -> None:
+    """They are the store's; who is refused is hung up on."""
+    with ThriftySocket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        with socket.create_connection(listening.getsockname()) as peer:
+            with pytest.raises(OSError, match="Too many open files in system"):
+                listening.accept()
+            assert peer.recv(1) == b""
+        listening.descriptor_limit = 1 << 20
+        with socket.create_connection(listening.getsockname()) as peer:
+            connection, address = listening.accept()
+            with connection:
+                assert address == peer.getsockname()
