@@ -290,7 +290,9 @@ class AmqpConnection:
             if self.state is ConnectionState.REFUSED or self.state is ConnectionState.LEAVING:
                 break
             following = self._receive_run(data, position)
-            if following == position and not self._publishing.missing_size:
+            if following == position and (
+                not self._publishing.missing_size or self._resolver.is_amid_content(data, position)
+            ):
                 try:
                     following = self._receive_frame(data, position)
                 except OSError as error:

@@ -58,6 +58,11 @@ class Resolver:
             return None
         return Target(channel, envelope, route)
 
+    def is_amid_content(self, data: bytes, position: int) -> bool:
+        """Is the channel of the frame at `position` in the middle of another message?"""
+        channel = self._channels.get(int.from_bytes(data[position + 1 : position + 3], "big"))
+        return channel is not None and channel.content is not None
+
     def route(self, envelope: Envelope, header: Header) -> Route:
         """The route of a message whose header matters. Raises `GatewayError`."""
         return self.virtual_host.route(envelope.exchange, envelope.routing_key, header)

@@ -85,6 +85,12 @@ class TestFrameErrors:
                 " got non content header frame instead",
             ),
             (
+                PUBLISH_METHOD + PUBLISH_METHOD,
+                505,
+                "UNEXPECTED_FRAME - expected content header for class 60,"
+                " got non content header frame instead",
+            ),
+            (
                 PUBLISH_METHOD + encode_frame(BODY, 1, b"a"),
                 505,
                 "UNEXPECTED_FRAME - expected content header for class 60,"

@@ -293,6 +293,15 @@ class TestHotPath:
         assert peer.failure()[1] == 505
         assert peer.broker.virtual_host.queues["q"].ready_count == 2
 
+    @pytest.mark.parametrize("size", [17, 18, 19, 30, 45, 50])
+    def test_nor_is_the_rest_of_it_waited_for(self, peer: AmqpPeer, size: int) -> None:
+        """Its basic.publish, of 18 octets, is refused as soon as that is whole."""
+        whole = publish_frames(1, "", "q", b"ab")
+        peer.send(whole + whole)
+        peer.send(whole[:18] + whole[:size])
+        replies = [reply.failure[1] for reply in peer.receive_all()]
+        assert replies == ([505] if size >= 18 else [])
+
     def test_of_another_channel_may(self, peer: AmqpPeer) -> None:
         peer.open_channel(2)
         parts = publish_frames(1, "", "q", b"ab", part_size=1)
