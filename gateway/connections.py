@@ -36,6 +36,7 @@ class ConsumerFacts:
     exclusive: bool = False
     # Of a queue with a single active consumer: is this the one? None of other queues.
     single_active: bool | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

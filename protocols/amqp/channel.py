@@ -222,7 +222,7 @@ class Channel:
         self, tag: str, queue: Queue, no_ack: bool, exclusive: bool, arguments: Arguments
     ) -> Subscription:
         """basic.consume. Raises `GatewayError` as `Queue.subscribe` does."""
-        subscription = Subscription(self, tag, queue, no_ack, self.consumer_prefetch)
+        subscription = Subscription(self, tag, queue, no_ack, self.consumer_prefetch, arguments)
         queue.subscribe(subscription, exclusive, arguments)
         self.subscriptions[tag] = subscription
         return subscription

@@ -19,6 +19,7 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from gateway.connections import ConsumerFacts
+from gateway.exchanges.bindings import Arguments
 from gateway.messages import Envelope, Header, Message
 from gateway.queues.queue import Queue
 from protocols.amqp.codec import (
@@ -61,13 +62,20 @@ class Subscription:
     counted = True
 
     def __init__(
-        self, channel: Channel, tag: str, queue: Queue, no_ack: bool, prefetch: int
+        self,
+        channel: Channel,
+        tag: str,
+        queue: Queue,
+        no_ack: bool,
+        prefetch: int,
+        arguments: Arguments,
     ) -> None:
         self.channel = channel
         self.tag = tag
         self.queue = queue
         self.no_ack = no_ack
         self.prefetch = prefetch  # 0 is unlimited.
+        self.arguments = arguments
         self.in_flight_count = 0
         self._encoded_tag = encode_short(encode_name(tag))
         self._envelope: Envelope | None = None
@@ -86,6 +94,7 @@ class Subscription:
             self.prefetch,
             queue.is_exclusive_to(self),
             queue.is_single_active(self),
+            self.arguments,
         )
 
     def credit(self) -> int:

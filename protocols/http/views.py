@@ -293,7 +293,7 @@ def consumer(entry: Entry, channel: ChannelFacts, facts: ConsumerFacts) -> dict[
         "prefetch_count": facts.prefetch_count,
         "active": facts.single_active is not False,
         "activity_status": _ACTIVITIES[facts.single_active],
-        "arguments": {},
+        "arguments": facts.arguments,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,7 @@ from protocols.stomp.subscription import (
 from protocols.stomp.unsettled import Source, Unsettled
 
 if TYPE_CHECKING:
+    from gateway.messages import Value
     from gateway.queues.queue import Queue
     from gateway.queues.selectors import Selects
     from gateway.security.access import UserVirtualHost
@@ -114,7 +115,7 @@ class Subscriptions:
         reading = self._reading(queue, destination, headers, selects)
         owns_queue = destination.kind in (Kind.TOPIC, Kind.EXCHANGE)
         subscription = self._make(
-            tag, identifier, destination.kind, reading or queue, ack_mode,
+            tag, identifier, destination.kind, reading or queue, ack_mode, arguments,
             selects if owns_queue else None,
         )  # fmt: skip
         if reading is not None:
@@ -204,7 +205,7 @@ class Subscriptions:
     def _subscribe_temp_queue(self, identifier: str, queue: Queue) -> None:
         self._virtual_host.read_queue(queue.name, self._owner)
         tag = consumer_tag(identifier, "")
-        subscription = self._make(tag, identifier, Kind.TEMP_QUEUE, queue, AckMode.AUTO, None)
+        subscription = self._make(tag, identifier, Kind.TEMP_QUEUE, queue, AckMode.AUTO, {}, None)
         queue.subscribe(subscription)
         self.by_tag[tag] = subscription
 
@@ -215,6 +216,7 @@ class Subscriptions:
         kind: Kind,
         source: Source,
         ack_mode: AckMode,
+        arguments: Mapping[str, Value],
         selects: Selects | None,
     ) -> Subscription:
         facts = self._facts
@@ -225,6 +227,7 @@ class Subscriptions:
             queue=source,
             ack_mode=ack_mode,
             prefetch_count=0 if ack_mode is AckMode.AUTO else self.prefetch_count,
+            arguments=arguments,
             shows_ack=facts.shows_ack,
             shows_slashes=facts.shows_slashes,
             session_id=facts.session_id,

@@ -7,13 +7,13 @@ pieces together; they are joined once, when the connection is flushed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from gateway.connections import ConsumerFacts
-from gateway.messages import Envelope, Message
+from gateway.messages import Envelope, Message, Value
 from protocols.stomp.codec import encode_header, escape, to_octets
 from protocols.stomp.destinations import Kind, show_destination
 from protocols.stomp.language import NUMBER, message_headers
@@ -48,6 +48,7 @@ class SubscriptionSettings:
     queue: Source
     ack_mode: AckMode
     prefetch_count: int
+    arguments: Mapping[str, Value]
     shows_ack: bool
     shows_slashes: bool  # Of names in destinations, instead of "%2F".
     session_id: str
@@ -72,6 +73,7 @@ class Subscription:
         self.cumulative = settings.ack_mode is AckMode.CLIENT
         self.unsettled_count = 0
         self.prefetch = settings.prefetch_count
+        self.arguments = settings.arguments
         self._prefetch_count = settings.prefetch_count or _UNLIMITED
         self._outbox = settings.outbox
         self._unsettled = settings.unsettled
@@ -86,7 +88,9 @@ class Subscription:
 
     def facts(self) -> ConsumerFacts:
         """What an operator sees of it."""
-        return ConsumerFacts(self.tag, self.queue.name, self.no_ack, self.prefetch)
+        return ConsumerFacts(
+            self.tag, self.queue.name, self.no_ack, self.prefetch, arguments=self.arguments
+        )
 
     @property
     def description(self) -> str:

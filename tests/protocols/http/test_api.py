@@ -321,7 +321,7 @@ class TestConnections:
     def test_who_is_there(self, broker: HttpBroker) -> None:
         peer = broker.connect()
         peer.declare()
-        peer.consume(tag="t")
+        peer.consume(tag="t", arguments={"x-priority": 3, "mine": b"\xff"})
         (connection,) = broker.get("connections")
         assert (connection["user"], connection["vhost"]) == ("guest", "/")
         assert connection["protocol"] == "AMQP 0-9-1"

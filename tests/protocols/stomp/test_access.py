@@ -49,16 +49,16 @@ def test_no_permission_at_all(broker: StompBroker) -> None:
 
 def test_who_is_connected(broker: StompBroker) -> None:
     peer = broker.connect()
-    peer.frame("SUBSCRIBE", destination="/queue/q", id="0", ack="client")
+    peer.frame("SUBSCRIBE", destination="/queue/q", id="0", ack="client", x_priority="3")
     (entry,) = broker.gateway.connections
     assert (entry.user, entry.virtual_host) == ("guest", "/")
     facts = entry.connection.facts()
     assert facts.protocol == "STOMP 1.2"
     assert (facts.ends.peer_host, facts.ends.peer_port) == ("127.0.0.1", 40_000)
     (channel,) = entry.connection.channel_facts()
-    assert [(each.tag, each.queue, each.no_ack) for each in channel.consumers] == [
-        ("T_0", "q", False)
-    ]
+    (consumer,) = channel.consumers
+    assert (consumer.tag, consumer.queue, consumer.no_ack) == ("T_0", "q", False)
+    assert consumer.arguments == {"x-priority": 3}
     entry.connection.force_close("enough")
     broker.gateway.turn.end()
     assert refusal(peer) == "CONNECTION_FORCED - enough"
