@@ -55,6 +55,7 @@ class Gateway:
         self.product_version = _product_version()
         self.started_at = clock.seconds()
         self.addresses: dict[str, tuple[str, int]] = {}  # What is listened on, by name.
+        self.asks_for_certificates = False  # May a TLS client log in with one?
         self.name_server = NameServer()
         self.connections = Connections()
         self.broker = Broker(

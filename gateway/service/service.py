@@ -73,6 +73,7 @@ class Service:
             undo.callback(DataFolder(self._data_dir).release)
             gateway = self._start_gateway(undo)
             gateway.addresses = self.addresses
+            gateway.asks_for_certificates = self._config.tls.verify != "none"
             self._front_ends = [
                 front_end(gateway, self._config.front_ends[front_end.section], self._reactor)
                 for front_end in self._front_end_classes

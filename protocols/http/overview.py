@@ -12,6 +12,7 @@ from protocols.http import views
 from protocols.http.call import Answer, Call, has_role, not_found
 
 if TYPE_CHECKING:
+    from gateway.gateway import Gateway
     from gateway.vhosts.virtual_host import VirtualHost
 
 CLUSTER_NAME = "rosettamq"
@@ -137,9 +138,16 @@ def _node(call: Call) -> dict[str, Any]:
         ],
         "enabled_plugins": list(gateway.addresses),
         "exchange_types": _exchange_types(),
-        "auth_mechanisms": [{"name": "PLAIN", "description": "", "enabled": True}],
+        "auth_mechanisms": _auth_mechanisms(gateway),
         "rates_mode": "none",
     }
+
+
+def _auth_mechanisms(gateway: Gateway) -> list[dict[str, Any]]:
+    """How AMQP clients may log in; EXTERNAL is for whom a certificate speaks."""
+    takes_certificates = gateway.asks_for_certificates and "amqps" in gateway.addresses
+    enabled = {"PLAIN": True, "AMQPLAIN": True, "EXTERNAL": takes_certificates}
+    return [{"name": name, "description": "", "enabled": enabled[name]} for name in enabled]
 
 
 # Health

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 
 from core.errors import StoreFormatError
-from gateway.config import load_config
+from gateway.config import TlsConfig, load_config
 from gateway.front_end import Listener
 from gateway.service import service as service_module
 from gateway.service.data_folder import DataFolder
@@ -135,6 +135,25 @@ def test_starts_in_order_and_stops_in_reverse(tmp_path: Path, reactor: FussyReac
     assert stopped.called
     assert events[len(STARTED) :] == ["drum says goodbye", "pigeon says goodbye", "gateway stops"]
     DataFolder(tmp_path).release()
+
+
+@pytest.mark.parametrize("verify", ["none", "optional"])
+def test_says_whether_certificates_are_asked_for(
+    tmp_path: Path, reactor: FussyReactor, monkeypatch: pytest.MonkeyPatch, verify: Any
+) -> None:
+    gateways: list[Any] = []
+
+    class Kept(FakeGateway):
+        def start(self) -> None:
+            gateways.append(self)
+
+    monkeypatch.setattr(service_module, "Gateway", Kept)
+    monkeypatch.setattr(service_module, "_load_tls", lambda config: None)
+    config = replace(load_config(None, []), tls=TlsConfig("server.pem", ca="ca", verify=verify))
+    service = Service(tmp_path, config, [], reactor)
+    service.start()
+    assert [each.asks_for_certificates for each in gateways] == [verify == "optional"]
+    assert service.stop().called
 
 
 def test_waits_for_goodbyes_to_be_taken(tmp_path: Path, reactor: FussyReactor) -> None:

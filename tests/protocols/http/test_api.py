@@ -330,6 +330,7 @@ class TestConnections:
         assert (channel["name"], channel["consumer_count"]) == (f"{connection['name']} (1)", 1)
         (consumer,) = broker.get("consumers")
         assert (consumer["consumer_tag"], consumer["queue"]["name"]) == ("t", "q")
+        assert consumer["arguments"] == {"x-priority": 3, "mine": "\ufffd"}
         assert broker.get("queues/%2F/q")["consumer_details"] == [consumer]
         assert broker.get("overview")["object_totals"]["consumers"] == 1
         ada = add_user(broker, "ada", "management")
@@ -497,6 +498,22 @@ def test_health(broker: HttpBroker) -> None:
     assert broker.call("GET", "health/checks/port-listener/1").status == 503
     assert broker.call("GET", "health/checks/protocol-listener/mqtt").status == 503
     assert broker.get("overview")["listeners"][0]["port"] == 5672
+
+
+@pytest.mark.parametrize(
+    ("listener", "asks", "enabled"),
+    [("amqps", True, True), ("amqps", False, False), ("amqp", True, False)],
+)
+def test_how_amqp_clients_may_log_in(
+    broker: HttpBroker, listener: str, asks: bool, enabled: bool
+) -> None:
+    """EXTERNAL is for TLS listeners that ask for a certificate."""
+    broker.gateway.addresses = {listener: ("127.0.0.1", 5671)}
+    broker.gateway.asks_for_certificates = asks
+    mechanisms = broker.get("nodes")[0]["auth_mechanisms"]
+    assert {each["name"]: each["enabled"] for each in mechanisms} == {
+        "PLAIN": True, "AMQPLAIN": True, "EXTERNAL": enabled
+    }  # fmt: skip
 
 
 def test_an_exclusive_queue_is_seen_and_locked(broker: HttpBroker) -> None:
