@@ -4,12 +4,16 @@ A client repeats itself: what goes before the bodies of its messages (a basic.pu
 content header frame, the head of a body frame) is the same bytes again and again, or the same few
 in the same order. Those bytes are the key of an `Entry`, which holds everything that was resolved
 for them; an entry also remembers which one came after it, so that mostly not even a look-up is
-needed. Whatever is not such a message (another method, a body in several frames, a message that
-is not whole yet, an unroutable one) ends the batch, and takes the general path of the connection.
+needed. Where basic.publish frames lead is remembered apart, as `Target`s: they are fewer than
+entries, of which a client makes no end if each of its headers is another one, and dearer.
+
+Whatever is not such a message (another method, a body in several frames, a message that is not
+whole yet, an unroutable one) ends the batch, and takes the general path of the connection.
 
 Invariants: entries are good for one generation of the gateway. The bytes of a batch are
 consecutive in the read buffer, so they are appended to the log as they came. A batch is of one
-channel, and either durable or not.
+channel, and either durable or not. Only entries that are remembered have a next one: chains of
+others would have no bound.
 """
 
 from __future__ import annotations
@@ -24,13 +28,15 @@ from gateway.messages import Envelope, Header, Message
 from protocols.amqp.codec import BASIC_CLASS, BODY, END_OCTET, FRAME_HEAD, HEADER, METHOD, PUBLISH
 from protocols.amqp.fields import FieldError
 from protocols.amqp.language import AmqpLanguage
+from protocols.amqp.memory import Memory
 
 _CONTENT = Struct(">IQ")  # Class and weight, body size.
 _BASIC_WITHOUT_WEIGHT = BASIC_CLASS << 16
 _HEADER_SIZE_MAX = 4096  # Larger ones take the general path.
 _REMEMBERED_SIZE_MAX = 1024  # Larger prefixes are not worth being remembered.
-_MEMORY_SIZE_MAX = 2 << 20  # So much is remembered for one connection, in bytes, about.
-_ENTRY_OVERHEAD = 500  # What an entry or a target costs beside its octets, about.
+# So much is remembered for one connection, in bytes, about.
+_TARGETS_SIZE_MAX = 6 << 20  # Enough for 10,000 destinations with names of some 20 octets.
+_ENTRIES_SIZE_MAX = 2 << 20  # Apart, for there is no end to them if each header is another one.
 _METHOD_SIZE_MAX = 4 + 2 + 256 + 256 + 1  # Of a basic.publish payload.
 
 
@@ -84,6 +90,7 @@ class Entry:
         "body_size",
         "envelope",
         "header",
+        "is_remembered",
         "kind",
         "next",
         "prefix",
@@ -109,7 +116,13 @@ class Entry:
         self.header = header
         self.route = route
         self.kind = kind
+        self.is_remembered = False
         self.next: Entry | None = None
+
+    def forget(self) -> None:
+        """It made room for others."""
+        self.is_remembered = False
+        self.next = None
 
 
 class Resolver(Protocol):
@@ -136,9 +149,8 @@ class Publishing:
         self._language = language
         self._resolver = resolver
         self._kinds: dict[tuple[Publisher, bool], Kind] = {}
-        self._targets: dict[bytes, Target] = {}
-        self._entries: dict[bytes, Entry] = {}
-        self._memory_size = 0
+        self._targets: Memory[Target] = Memory(_TARGETS_SIZE_MAX)
+        self._entries: Memory[Entry] = Memory(_ENTRIES_SIZE_MAX, Entry.forget)
         self._predicted: Entry | None = None
         self.body_size_max = 0  # Larger ones take the general path, which refuses them.
         self.missing_size = 0  # So much of the next message must come before `receive` goes on.
@@ -148,7 +160,6 @@ class Publishing:
         self._targets.clear()
         self._entries.clear()
         self._kinds.clear()
-        self._memory_size = 0
         self._predicted = None
 
     def receive(self, data: bytes, position: int) -> int:
@@ -169,7 +180,7 @@ class Publishing:
                 entry = self._find(data, position)
                 if entry is None:
                     break
-                if previous is not None:
+                if previous is not None and previous.is_remembered and entry.is_remembered:
                     previous.next = entry
             body_start = position + entry.prefix_size
             end = body_start + entry.body_size
@@ -276,8 +287,7 @@ class Publishing:
         if target is None and method[-1] == END_OCTET:
             target = self._resolver.target(method)
             if target is not None:
-                self._make_room(len(method))
-                self._targets[method] = target
+                self._targets.add(method, target)
         return target
 
     def _entry(
@@ -306,14 +316,5 @@ class Publishing:
         kind = self._kinds.setdefault((channel, durable), Kind(channel, durable))
         entry = Entry(prefix, body_size, target, header, route, kind)
         if len(prefix) <= _REMEMBERED_SIZE_MAX:
-            self._make_room(len(prefix) + len(raw_header))
-            self._entries[prefix] = entry
+            entry.is_remembered = self._entries.add(prefix, entry)
         return entry
-
-    def _make_room(self, size: int) -> None:
-        """Something of this many octets is to be remembered: forget all the rest if need be."""
-        self._memory_size += size + _ENTRY_OVERHEAD
-        if self._memory_size > _MEMORY_SIZE_MAX:
-            self._targets.clear()
-            self._entries.clear()
-            self._memory_size = size + _ENTRY_OVERHEAD

@@ -1,3 +1,4 @@
+import gc
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 from pamqp import commands
 
 from protocols.amqp.config import AmqpConfig
-from protocols.amqp.publishing import Publishing
+from protocols.amqp.publishing import Entry, Publishing, Target
+from protocols.amqp.resolving import Resolver
 from tests.support.amqp_peer import (
     FRAME_MAX,
     NO_PROPERTIES,
@@ -261,15 +263,15 @@ class TestHotPath:
 
     def test_what_it_remembers_is_bounded(self, peer: AmqpPeer) -> None:
         publishing = peer.connection._publishing
-        for number in range(5000):
-            peer.publish("q", b"", b"\x00\x80\x04%04d" % number)
+        for number in range(15_000):
+            peer.publish("q", b"", b"\x00\x80\x05%05d" % number)
             peer.publish(str(number), b"")
         assert len(publishing._entries) <= 4096
-        assert len(publishing._targets) <= 4096
+        assert 10_000 < len(publishing._targets) < 12_000
         large = b"\x20\x00\x00\x00\x20\x07\x01aS" + (8192).to_bytes(4, "big") + bytes(8192)
         for number in range(100):
             peer.publish("q", b"", large[:-2] + b"%02d" % number)
-        assert sum(map(len, publishing._entries)) < 1 << 20
+        assert publishing._entries.size <= 2 << 20
 
     @pytest.mark.parametrize("size", [250, 900, 1100, 4000])
     def test_what_it_remembers_is_bounded_in_octets(self, peer: AmqpPeer, size: int) -> None:
@@ -280,9 +282,60 @@ class TestHotPath:
             peer.publish("q", b"", raw + b"%0*d" % (size, number))
             most = max(most, len(publishing._entries))
         assert (most > 100) == (size < 1024)
-        assert sum(map(len, publishing._entries)) <= 1 << 20
+        assert publishing._entries.size <= 2 << 20
         assert sum(map(len, peer.connection.language._headers)) <= 1 << 20
         assert peer.broker.virtual_host.queues["q"].ready_count == 4500
+
+    @pytest.fixture
+    def resolved(self, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+        """The basic.publish frames that the resolver was asked for; filled as the test goes on."""
+        resolved: list[bytes] = []
+        target = Resolver.target
+
+        def counting(resolver: Resolver, method: bytes) -> Target | None:
+            resolved.append(method)
+            return target(resolver, method)
+
+        monkeypatch.setattr(Resolver, "target", counting)
+        return resolved
+
+    def go_around(self, peer: AmqpPeer, count: int) -> None:
+        """Publish to so many destinations, one after the other."""
+        keys = map(str, range(count))
+        peer.send(b"".join(publish_frames(1, "amq.fanout", key, b"x") for key in keys))
+
+    def test_resolves_each_of_many_destinations_once(
+        self, peer: AmqpPeer, resolved: list[bytes]
+    ) -> None:
+        peer.call(Queue.Bind(queue="q", exchange="amq.fanout"))
+        for _ in range(2):
+            self.go_around(peer, 5000)
+            assert len(resolved) == 5000
+        assert peer.broker.virtual_host.queues["q"].ready_count == 10_000
+
+    def test_headers_that_never_come_again_do_not_displace_destinations(
+        self, peer: AmqpPeer, resolved: list[bytes]
+    ) -> None:
+        peer.call(Queue.Bind(queue="q", exchange="amq.fanout"))
+        self.go_around(peer, 1000)
+        for number in range(10_000):
+            peer.publish("q", b"", b"\x00\x80\x05%05d" % number)
+        self.go_around(peer, 1000)
+        assert len(resolved) == 1001
+
+    def test_what_made_room_is_gone(self, peer: AmqpPeer) -> None:
+        """It is not kept by others as that which came next."""
+        peer.call(Queue.Bind(queue="q", exchange="amq.fanout"))
+
+        def entry_count() -> int:
+            gc.collect()
+            return sum(type(each) is Entry for each in gc.get_objects())
+
+        before = entry_count()
+        for count in (5000, 8000, 20_000, 8000):
+            self.go_around(peer, count)
+        remembered = len(peer.connection._publishing._entries)
+        assert remembered <= entry_count() - before <= 2 * remembered
 
     def test_a_message_cannot_begin_within_another(self, peer: AmqpPeer) -> None:
         """Nor does it help that the same one was just resolved."""
