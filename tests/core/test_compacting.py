@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
 from core.compacting import Compacting
-from core.group_commit import GroupCommit
+from core.group_commit import GroupCommit, flush_blocking
 from core.metadata import Metadata
+from core.turn import Turn
 from tests.support.disk import FullDisk, HeldDisk
 
 
@@ -23,11 +24,18 @@ class Live:
         self.disk = HeldDisk()
         self.failures: list[BaseException] = []
         self.metadata = Metadata(directory / "metadata")
+        self.turn = Turn()
         self.commit = GroupCommit(
-            self.metadata.begin_sync, self.disk.run, lambda: None, self.failures.append
+            self.metadata.begin_sync,
+            flush_blocking(self.disk.run),
+            self.turn,
+            self.failures.append,
         )
-        self.compacting = Compacting(
-            self.metadata, self.clock, self.commit, self.disk.run, self.failures.append
+        self.compacting = self.compact()
+
+    def compact(self) -> Compacting:
+        return Compacting(
+            self.metadata, self.clock, self.commit, self.turn, self.disk.run, self.failures.append
         )
 
     def after_a_crash(self) -> dict[str, int]:
@@ -121,7 +129,7 @@ def test_a_long_history_is_replaced_in_rounds(live: Live) -> None:
 def test_it_begins_by_itself(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.metadata._COMPACT_SIZE_MIN", 200)
     live.metadata = Metadata(live.directory / "metadata")
-    Compacting(live.metadata, live.clock, live.commit, live.disk.run, live.failures.append)
+    live.compact()
     fill(live)
     live.clock.advance(0.001)
     assert live.metadata.is_compacting
