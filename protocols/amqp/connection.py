@@ -436,8 +436,8 @@ class AmqpConnection:
         self._hang_up_at = self._now + _CLOSE_OK_TIMEOUT_S
         self.closed = not self._holds_count
 
-    def open_channel(self, number: int) -> None:
-        """channel.open, of a channel that is not open.
+    def check_channel_count(self) -> None:
+        """Is there room for one more channel?
 
         Raises `AmqpError`; as RabbitMQ's, it does not name the method that went too far.
         """
@@ -451,6 +451,9 @@ class AmqpConnection:
             self.gateway.check_channel_limit(self.client.user)
         except NotAllowedError as error:
             raise AmqpError(error.constant, str(error)) from error
+
+    def open_channel(self, number: int) -> None:
+        """channel.open, of a channel that is not open."""
         self.channels[number] = Channel(self, number)
         self.output.append(encode_method(number, 20, 11, b"\x00\x00\x00\x00"))
 

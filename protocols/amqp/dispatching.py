@@ -48,6 +48,7 @@ def dispatch(connection: AmqpConnection, frame: Frame) -> None:
     channel = connection.channels.get(number)
     id = payload[:4] if type == METHOD else b""
     if channel is None:
+        connection.check_channel_count()  # Before anybody looks what the frame is, as in RabbitMQ.
         if id != _CHANNEL_OPEN:
             raise AmqpError("CHANNEL_ERROR", "expected 'channel.open'", _ids(id))
         connection.open_channel(number)

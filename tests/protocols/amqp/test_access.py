@@ -189,7 +189,8 @@ def test_limits_of_a_virtual_host(broker: AmqpBroker) -> None:
     broker.connect()
 
 
-def test_limits_of_a_user(broker: AmqpBroker) -> None:
+@pytest.mark.parametrize("first", [commands.Channel.Open(), commands.Tx.Select()])
+def test_limits_of_a_user(broker: AmqpBroker, first: Any) -> None:
     broker.gateway.users.set_limit("guest", "max-connections", 1)
     broker.gateway.users.set_limit("guest", "max-channels", 2)
     peer = broker.connect()
@@ -197,7 +198,7 @@ def test_limits_of_a_user(broker: AmqpBroker) -> None:
         "NOT_ALLOWED - connection refused for user 'guest': user connection limit (1) is reached"
     )
     peer.open_channel(2)
-    peer.method(3, commands.Channel.Open())
+    peer.method(3, first)  # Whatever it is: the count comes first.
     (close,) = peer.receive_all()
     assert close.failure == (
         "Connection.Close",
