@@ -19,6 +19,7 @@ from typing import NamedTuple
 from twisted.internet.task import Clock
 
 from bench.timers import rss_mib, run_at_once
+from gateway.declarations import ExchangeDeclaration, QueueDeclaration
 from gateway.exchanges.bindings import Arguments
 from gateway.gateway import Gateway
 from gateway.messages import Header
@@ -89,8 +90,8 @@ def measure(pattern_index: int, folder: Path, count: int, durable: bool) -> None
     pattern = PATTERNS[pattern_index]
     gateway = start(folder)
     host = gateway.default_virtual_host
-    host.declare_queue(_QUEUE, durable=durable)
-    host.declare_exchange("x", pattern.type, durable=durable)
+    host.declare_queue(QueueDeclaration(_QUEUE, durable=durable))
+    host.declare_exchange(ExchangeDeclaration("x", pattern.type, durable=durable))
     bindings = [pattern.bind(number) for number in range(count)]
     before_mib = rss_mib()
     started = time.perf_counter()

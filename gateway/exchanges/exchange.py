@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.declarations import ExchangeDeclaration
 from gateway.errors import PreconditionFailedError
 from gateway.exchanges.asked_keys import AskedKeys, Fits, fits_any, fits_key, fits_pattern
 from gateway.exchanges.bindings import (
@@ -84,15 +85,15 @@ def refuse_unknown_type(type: str) -> None:
         raise PreconditionFailedError(f"unknown exchange type '{type}'")
 
 
-PREDECLARED = {
-    "": "direct",
-    "amq.direct": "direct",
-    "amq.fanout": "fanout",
-    "amq.topic": "topic",
-    "amq.headers": "headers",
-    "amq.match": "headers",
-    "amq.rabbitmq.trace": "topic",
-}
+PREDECLARED = (
+    ExchangeDeclaration("", "direct", durable=True),
+    ExchangeDeclaration("amq.direct", "direct", durable=True),
+    ExchangeDeclaration("amq.fanout", "fanout", durable=True),
+    ExchangeDeclaration("amq.topic", "topic", durable=True),
+    ExchangeDeclaration("amq.headers", "headers", durable=True),
+    ExchangeDeclaration("amq.match", "headers", durable=True),
+    ExchangeDeclaration("amq.rabbitmq.trace", "topic", durable=True, internal=True),
+)
 
 
 class Exchange:
@@ -102,27 +103,18 @@ class Exchange:
     the one that keeps the last messages for those who bind later.
     """
 
-    def __init__(
-        self,
-        virtual_host: str,
-        name: str,
-        type: str,
-        durable: bool,
-        auto_delete: bool,
-        internal: bool,
-        arguments: Arguments,
-    ) -> None:
+    def __init__(self, virtual_host: str, declared: ExchangeDeclaration) -> None:
         self.virtual_host = virtual_host
-        self.name: str = name
-        self.type = type
-        self.durable = durable
-        self.auto_delete = auto_delete
-        self.internal = internal
-        self.arguments: dict[str, object] = dict(arguments)
+        self.name: str = declared.name
+        self.type = declared.type
+        self.durable = declared.durable
+        self.auto_delete = declared.auto_delete
+        self.internal = declared.internal
+        self.arguments: dict[str, object] = dict(declared.arguments)
         self.policies = NO_POLICIES
         self.unequal_declaration: str | None = None  # The last one that a policy let pass.
         self.bindings: dict[Binding, None] = {}
-        self._rules = TYPES[matching_type(type, arguments, TYPES)]
+        self._rules = TYPES[matching_type(self.type, self.arguments, TYPES)]
         self.matcher = self._rules.make_bindings(self)
         self.asked_keys = AskedKeys(self._rules.fits)
         self.tap: Queue | None = None

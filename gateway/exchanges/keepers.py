@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from core.broker import Broker
 from core.light_queue import LightQueue
+from gateway.declarations import QueueDeclaration
 from gateway.exchanges.bindings import Destination
 from gateway.exchanges.exchange import Exchange
 from gateway.messages import Language, Message, writing_language
@@ -102,8 +103,8 @@ class Keepers:
     def _queue(
         self, exchange: Exchange, light: LightQueue, arguments: Mapping[str, object] | None = None
     ) -> Queue:
-        turn = self._broker.turn
-        return Queue(self._virtual_host, exchange.name, light, turn, arguments=arguments)
+        declared = QueueDeclaration(exchange.name, arguments=arguments or {})
+        return Queue(self._virtual_host, declared, light, self._broker.turn)
 
     def _tap(self, exchange: Exchange, light: LightQueue) -> Queue:
         light.only_read = True

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from twisted.logger import Logger
 
+from gateway.declarations import QueueDeclaration
 from gateway.errors import PreconditionFailedError
 from gateway.exchanges.bindings import Arguments
 from gateway.exchanges.exchange import Exchange
@@ -50,20 +51,18 @@ def is_applied(policies: HeldPolicies) -> bool:
     return policies.definition.get("redeclare") == "apply"
 
 
-def redeclare_queue(
-    queue: Queue, *, durable: bool, auto_delete: bool, arguments: Arguments
-) -> Arguments | None:
+def redeclare_queue(queue: Queue, wanted: QueueDeclaration) -> Arguments | None:
     """The arguments that the queue has from now on; None if it stays as it is.
 
     Raises `PreconditionFailedError`.
     """
     taken: Arguments = queue.arguments
     try:
-        check_field("durable", durable, queue.durable, queue)
-        check_field("auto_delete", auto_delete, queue.auto_delete, queue)
+        check_field("durable", wanted.durable, queue.durable, queue)
+        check_field("auto_delete", wanted.auto_delete, queue.auto_delete, queue)
         if is_applied(queue.policies):
-            taken = _take_over(queue, arguments)
-        check_equivalent(arguments, taken, str(queue))
+            taken = _take_over(queue, wanted.arguments)
+        check_equivalent(wanted.arguments, taken, str(queue))
     except PreconditionFailedError as error:
         _refuse_or_warn(queue, error)
         return None

@@ -9,6 +9,7 @@ from core.broker import Broker
 from core.lanes import AnyQueue
 from core.light_queue import LightQueue, Span
 from core.turn import Turn
+from gateway.declarations import QueueDeclaration
 from gateway.errors import AccessRefusedError, PreconditionFailedError
 from gateway.exchanges.bindings import Arguments
 from gateway.messages import Item, Message
@@ -50,21 +51,19 @@ class Queue:
     def __init__(
         self,
         virtual_host: VirtualHost,
-        name: str,
+        declared: QueueDeclaration,
         light: AnyQueue,
         turn: Turn,
-        exclusive_owner: object | None = None,
-        auto_delete: bool = False,
-        arguments: Arguments | None = None,
+        owner: object | None = None,
         policies: HeldPolicies = NO_POLICIES,
         ttl_history: Sequence[tuple[int, int | None]] = (),
     ) -> None:
         self.virtual_host = virtual_host
-        self.name = name
+        self.name = declared.name
         self.light = light
-        self.exclusive_owner = exclusive_owner
-        self.auto_delete = auto_delete
-        self.arguments = dict(arguments or {})
+        self.exclusive_owner = owner if declared.exclusive else None
+        self.auto_delete = declared.auto_delete
+        self.arguments = dict(declared.arguments)
         self.type = find_type(self.arguments)
         self.policies = policies
         self.options = self._options()

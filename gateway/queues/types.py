@@ -8,9 +8,10 @@ that only other types know is refused; one that none knows is kept, and means no
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
+from gateway.declarations import QueueDeclaration
 from gateway.errors import PreconditionFailedError
 from gateway.exchanges.bindings import Arguments
 
@@ -110,18 +111,16 @@ def find_type(arguments: Arguments) -> QueueType:
     return TYPES.get(name, CLASSIC) if isinstance(name, str) else CLASSIC
 
 
-def add_default_type(
-    arguments: Arguments, name: str, *, durable: bool, exclusive: bool, auto_delete: bool
-) -> Arguments:
-    """The arguments with the type that a virtual host gives to queues which name none.
+def with_default_type(wanted: QueueDeclaration, name: str) -> QueueDeclaration:
+    """What is wanted, of the type that a virtual host gives to queues which name none.
 
     A queue that cannot be of that type stays classic.
     """
     type = TYPES.get(name, CLASSIC)
-    lasts = durable and not exclusive and not auto_delete
-    if "x-queue-type" in arguments or type is CLASSIC or (type.must_last and not lasts):
-        return arguments
-    return {**arguments, "x-queue-type": type.name}
+    lasts = wanted.durable and not wanted.exclusive and not wanted.auto_delete
+    if "x-queue-type" in wanted.arguments or type is CLASSIC or (type.must_last and not lasts):
+        return wanted
+    return replace(wanted, arguments={**wanted.arguments, "x-queue-type": type.name})
 
 
 def check_named(type: QueueType, name: str) -> None:
@@ -140,16 +139,14 @@ def check_consumer_known(type: QueueType, arguments: Arguments, queue: str) -> N
     _check_foreign(type, arguments, _CONSUMER_ARGUMENTS.difference(type.consumer_arguments), queue)
 
 
-def check_lasting(
-    type: QueueType, queue: str, *, durable: bool, exclusive: bool, auto_delete: bool
-) -> None:
+def check_lasting(type: QueueType, wanted: QueueDeclaration, queue: str) -> None:
     """Raise `PreconditionFailedError` if a queue of this type cannot be declared so."""
     if not type.must_last:
         return
     for refused, name in (
-        (auto_delete, "auto-delete"),
-        (exclusive, "exclusive-owner"),
-        (not durable, "non-durable"),
+        (wanted.auto_delete, "auto-delete"),
+        (wanted.exclusive, "exclusive-owner"),
+        (not wanted.durable, "non-durable"),
     ):
         if refused:
             raise PreconditionFailedError(f"invalid property '{name}' for {queue}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from core.route import Route
 from core.timer_record import TimerId
+from gateway.declarations import ExchangeDeclaration, QueueDeclaration
 from gateway.errors import AccessRefusedError
 from gateway.exchanges.bindings import Arguments
 from gateway.exchanges.exchange import Exchange, refuse_unknown_type
@@ -46,35 +47,15 @@ class UserVirtualHost:
 
     # Exchanges
 
-    def declare_exchange(
-        self,
-        name: str,
-        type: str,
-        *,
-        durable: bool = False,
-        auto_delete: bool = False,
-        internal: bool = False,
-        arguments: Arguments | None = None,
-    ) -> Exchange:
+    def declare_exchange(self, wanted: ExchangeDeclaration) -> Exchange:
         """See `VirtualHost`. Also raises `AccessRefusedError`."""
-        refuse_unknown_type(type)
-        cleaned = clean_name(name)
-        if cleaned:
-            self._check("configure", "exchange", cleaned)
-        alternate = (arguments or {}).get("alternate-exchange")
-        existing = self.exchanges.get(cleaned)
-        is_set = existing is None or is_applied(existing.policies)
-        if isinstance(alternate, str) and is_set:
-            self._check("read", "exchange", cleaned)
-            self._check("write", "exchange", alternate)
-        return self.virtual_host.declare_exchange(
-            name,
-            type,
-            durable=durable,
-            auto_delete=auto_delete,
-            internal=internal,
-            arguments=arguments,
-        )
+        refuse_unknown_type(wanted.type)
+        name = clean_name(wanted.name)
+        if name:
+            self._check("configure", "exchange", name)
+        alternate = wanted.arguments.get("alternate-exchange")
+        self._check_leading_on("exchange", name, self.exchanges.get(name), alternate)
+        return self.virtual_host.declare_exchange(wanted)
 
     def delete_exchange(self, name: str, *, if_unused: bool = False) -> None:
         """See `VirtualHost`. Also raises `AccessRefusedError`."""
@@ -85,35 +66,15 @@ class UserVirtualHost:
 
     # Queues
 
-    def declare_queue(
-        self,
-        name: str,
-        *,
-        durable: bool = False,
-        exclusive_owner: object | None = None,
-        auto_delete: bool = False,
-        arguments: Arguments | None = None,
-        owner: object | None = None,
-    ) -> Queue:
+    def declare_queue(self, wanted: QueueDeclaration, owner: object | None = None) -> Queue:
         """See `VirtualHost`. Also raises `AccessRefusedError`."""
-        cleaned = clean_name(name)
-        refuse_reserved(cleaned)
-        cleaned = cleaned or _GENERATED
-        self._check("configure", "queue", cleaned)
-        dead_letter_exchange = (arguments or {}).get("x-dead-letter-exchange")
-        existing = self.queues.get(cleaned)
-        is_set = existing is None or is_applied(existing.policies)
-        if isinstance(dead_letter_exchange, str) and is_set:
-            self._check("read", "queue", cleaned)
-            self._check("write", "exchange", dead_letter_exchange)
-        return self.virtual_host.declare_queue(
-            name,
-            durable=durable,
-            exclusive_owner=exclusive_owner,
-            auto_delete=auto_delete,
-            arguments=arguments,
-            owner=owner,
-        )
+        name = clean_name(wanted.name)
+        refuse_reserved(name)
+        name = name or _GENERATED
+        self._check("configure", "queue", name)
+        dead_letter_exchange = wanted.arguments.get("x-dead-letter-exchange")
+        self._check_leading_on("queue", name, self.queues.get(name), dead_letter_exchange)
+        return self.virtual_host.declare_queue(wanted, owner)
 
     def check_readable(self, name: str) -> None:
         """May queues of this name be read, if there are any? Raises `AccessRefusedError`."""
@@ -240,6 +201,15 @@ class UserVirtualHost:
         return delays.cancel(id)
 
     # The rest is private
+
+    def _check_leading_on(
+        self, kind: str, name: str, existing: Queue | Exchange | None, exchange: object
+    ) -> None:
+        """May what is declared lead on to this exchange, if it is one, and if that is heeded?"""
+        is_heeded = existing is None or is_applied(existing.policies)
+        if isinstance(exchange, str) and is_heeded:
+            self._check("read", kind, name)
+            self._check("write", "exchange", exchange)
 
     def _check_binding(self, kind: str, destination: str, source: str, routing_key: str) -> None:
         destination, source = clean_name(destination), clean_name(source)

@@ -7,6 +7,7 @@ of the errors are RabbitMQ's (spec: the failure table of AMQP 0-9-1 as RabbitMQ 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -14,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from core.broker import Broker
 from core.light_queue import LightQueue
 from core.route import Route
+from gateway.declarations import ExchangeDeclaration, QueueDeclaration
 from gateway.delays.delays import DelayedRoute, Delays
 from gateway.errors import (
     AccessRefusedError,
@@ -21,7 +23,6 @@ from gateway.errors import (
     PreconditionFailedError,
     ResourceLockedError,
 )
-from gateway.exchanges.bindings import Arguments
 from gateway.exchanges.delayed_exchanges import matching_type
 from gateway.exchanges.exchange import PREDECLARED, TYPES, Exchange, refuse_unknown_type
 from gateway.exchanges.keepers import Keepers
@@ -33,7 +34,7 @@ from gateway.queues.classes import queue_class
 from gateway.queues.dead_letters import DeadLetters
 from gateway.queues.queue import Queue
 from gateway.queues.tools import QueueTools
-from gateway.queues.types import add_default_type, check_lasting, check_named, find_type
+from gateway.queues.types import check_lasting, check_named, find_type, with_default_type
 from gateway.values import type_name, type_names, with_types
 from gateway.vhosts.intake import Intake
 from gateway.vhosts.missing import Missing
@@ -78,10 +79,8 @@ class VirtualHost:
         self.bind_exchange = self._topology.bind_exchange
         self.unbind_exchange = self._topology.unbind_exchange
         self.queue_tools = QueueTools(name, broker, clock, languages)
-        for exchange, type in PREDECLARED.items():
-            self.exchanges[exchange] = Exchange(
-                name, exchange, type, True, False, exchange == "amq.rabbitmq.trace", {}
-            )
+        for declared in PREDECLARED:
+            self.exchanges[declared.name] = Exchange(name, declared)
 
     # Exchanges
 
@@ -92,38 +91,26 @@ class VirtualHost:
             raise NotFoundError(f"no exchange '{name}' in vhost '{self.name}'")
         return exchange
 
-    def declare_exchange(
-        self,
-        name: str,
-        type: str,
-        *,
-        durable: bool = False,
-        auto_delete: bool = False,
-        internal: bool = False,
-        arguments: Arguments | None = None,
-    ) -> Exchange:
+    def declare_exchange(self, wanted: ExchangeDeclaration) -> Exchange:
         """Create an exchange, or find an equivalent one.
 
         Raises `AccessRefusedError` or `PreconditionFailedError`.
         """
-        refuse_unknown_type(type)
-        name = clean_name(name)
-        arguments = arguments or {}
-        if not name:
+        refuse_unknown_type(wanted.type)
+        wanted = replace(wanted, name=clean_name(wanted.name))
+        if not wanted.name:
             raise AccessRefusedError("operation not permitted on the default exchange")
-        exchange = self.exchanges.get(name)
-        if exchange is not None:
-            wanted = Exchange(self.name, name, type, durable, auto_delete, internal, arguments)
-            if (changed := redeclare_exchange(exchange, wanted)) is not None:
-                exchange.arguments = dict(changed)
-                self._store_exchange(exchange)
-                self._changed()
-            return exchange
-        if name.startswith("amq."):
-            raise AccessRefusedError(f"exchange name '{name}' contains reserved prefix 'amq.*'")
-        TYPES[matching_type(type, arguments, TYPES)].check(arguments)
-        exchange = Exchange(self.name, name, type, durable, auto_delete, internal, arguments)
-        alternate = arguments.get("alternate-exchange", "")
+        existing = self.exchanges.get(wanted.name)
+        if existing is not None:
+            self._redeclare_exchange(existing, wanted)
+            return existing
+        if wanted.name.startswith("amq."):
+            raise AccessRefusedError(
+                f"exchange name '{wanted.name}' contains reserved prefix 'amq.*'"
+            )
+        TYPES[matching_type(wanted.type, wanted.arguments, TYPES)].check(wanted.arguments)
+        exchange = Exchange(self.name, wanted)
+        alternate = wanted.arguments.get("alternate-exchange", "")
         if not isinstance(alternate, str):
             raise PreconditionFailedError(
                 f"invalid type '{type_name(alternate)}' for arg 'alternate-exchange' in {exchange}"
@@ -182,67 +169,43 @@ class VirtualHost:
         return queue
 
     def declare_queue(
-        self,
-        name: str,
-        *,
-        durable: bool = False,
-        exclusive_owner: object | None = None,
-        auto_delete: bool = False,
-        arguments: Arguments | None = None,
-        owner: object | None = None,
-        imported: bool = False,
+        self, wanted: QueueDeclaration, owner: object | None = None, *, imported: bool = False
     ) -> Queue:
-        """Create a queue, or find an equivalent one; an empty name makes one up.
+        """Create a queue, or find an equivalent one, for `owner`; an empty name makes one up.
 
         One that is `imported` may have a name that was made up.
         Raises `AccessRefusedError`, `PreconditionFailedError` or `ResourceLockedError`.
         """
-        name = clean_name(name)
-        owner = owner if owner is not None else exclusive_owner
-        durable = durable and exclusive_owner is None
-        arguments = add_default_type(
-            arguments or {},
-            self.default_queue_type,
-            durable=durable,
-            exclusive=exclusive_owner is not None,
-            auto_delete=auto_delete,
+        assert owner is not None or not wanted.exclusive, "what is exclusive is somebody's"
+        name, durable = clean_name(wanted.name), wanted.durable and not wanted.exclusive
+        wanted = with_default_type(
+            replace(wanted, name=name, durable=durable), self.default_queue_type
         )
-        type = find_type(arguments)
+        type = find_type(wanted.arguments)
         check_named(type, name)
         if not imported:
             refuse_reserved(name)
-        name = name or "amq.gen-" + random_name()
-        existing = self.queues.get(name)
+        if not name:
+            wanted = replace(wanted, name="amq.gen-" + random_name())
+        existing = self.queues.get(wanted.name)
         if existing is not None:
-            if existing.exclusive != (exclusive_owner is not None):
+            if existing.exclusive != wanted.exclusive:
                 raise _locked(existing)
-            self._redeclare_queue(self.find_queue(name, owner), durable, auto_delete, arguments)
+            self._redeclare_queue(self.find_queue(wanted.name, owner), wanted)
             return existing
-        self._check_queue_count(name)
-        described = f"queue '{name}' in vhost '{self.name}'"
-        check_arguments(arguments, described)
-        check_lasting(
-            type,
-            described,
-            durable=durable,
-            exclusive=exclusive_owner is not None,
-            auto_delete=auto_delete,
-        )
-        document = self._queue_document(name, auto_delete, arguments) if durable else None
-        light = self._broker.declare_queue(document)
-        queue = self._add_queue(name, light, exclusive_owner, auto_delete, arguments)
+        self._check_queue_count(wanted.name)
+        described = f"queue '{wanted.name}' in vhost '{self.name}'"
+        check_arguments(wanted.arguments, described)
+        check_lasting(type, wanted, described)
+        document = _queue_document(self.name, wanted, {}) if durable else None
+        queue = self._add_queue(wanted, self._broker.declare_queue(document), owner)
         queue.touch()
-        if exclusive_owner is not None:
-            self._owned.setdefault(exclusive_owner, {})[queue] = None
         return queue
 
     def make_reply_queue(self, prefix: str, owner: object) -> Queue:
         """A queue for replies to `owner`, gone with its consumer; nobody can guess its name."""
-        name = prefix + random_name()
-        light = self._broker.declare_queue(None)
-        queue = self._add_queue(name, light, owner, True, {})
-        self._owned.setdefault(owner, {})[queue] = None
-        return queue
+        wanted = QueueDeclaration(prefix + random_name(), exclusive=True, auto_delete=True)
+        return self._add_queue(wanted, self._broker.declare_queue(None), owner)
 
     def delete_queue(
         self,
@@ -360,7 +323,8 @@ class VirtualHost:
             return queue
         exchange = self.exchanges.get(topic) if topic else None
         if exchange is None:
-            return self.declare_queue(topic, durable=True) if create else None
+            wanted = QueueDeclaration(topic, durable=True)
+            return self.declare_queue(wanted) if create else None
         if exchange.tap is None:
             exchange.tap = self._keepers.make_tap(exchange)
             self._changed()
@@ -382,7 +346,8 @@ class VirtualHost:
     def restore_exchange(self, document: list[Any]) -> None:
         """Bring back a durable exchange."""
         _, name, type, auto_delete, internal, arguments = document
-        self._add_exchange(Exchange(self.name, name, type, True, auto_delete, internal, arguments))
+        declared = ExchangeDeclaration(name, type, True, auto_delete, internal, arguments)
+        self._add_exchange(Exchange(self.name, declared))
 
     def restore_queue(self, document: list[Any], light: LightQueue) -> None:
         """Bring back a durable queue, or the tap of an exchange."""
@@ -390,8 +355,9 @@ class VirtualHost:
         if self._keepers.restore(self.exchanges.get(name), more, light):
             return
         arguments = with_types(arguments, more["types"])
+        declared = QueueDeclaration(name, True, False, auto_delete, arguments)
         history = [(since, time) for since, time in more.get("ttl_history", ())]
-        queue = self._add_queue(name, light, None, auto_delete, arguments, history)
+        queue = self._add_queue(declared, light, ttl_history=history)
         if "may_expire" in more:
             queue.expects_expiry = True
             queue.keep_up()
@@ -418,12 +384,15 @@ class VirtualHost:
 
     # The rest is private
 
-    def _redeclare_queue(
-        self, queue: Queue, durable: bool, auto_delete: bool, arguments: Arguments
-    ) -> None:
-        changed = redeclare_queue(
-            queue, durable=durable, auto_delete=auto_delete, arguments=arguments
-        )
+    def _redeclare_exchange(self, exchange: Exchange, wanted: ExchangeDeclaration) -> None:
+        changed = redeclare_exchange(exchange, Exchange(self.name, wanted))
+        if changed is not None:
+            exchange.arguments = dict(changed)
+            self._store_exchange(exchange)
+            self._changed()
+
+    def _redeclare_queue(self, queue: Queue, wanted: QueueDeclaration) -> None:
+        changed = redeclare_queue(queue, wanted)
         if changed is not None:
             queue.redefine(changed)
             self._store_queue(queue)
@@ -456,21 +425,21 @@ class VirtualHost:
 
     def _add_queue(
         self,
-        name: str,
+        declared: QueueDeclaration,
         light: LightQueue,
-        owner: object | None,
-        auto_delete: bool,
-        arguments: Arguments,
+        owner: object | None = None,
         ttl_history: Sequence[tuple[int, int | None]] = (),
     ) -> Queue:
-        type = find_type(arguments)
-        policies = self.policies.for_queue(name, type.name)
+        type = find_type(declared.arguments)
+        policies = self.policies.for_queue(declared.name, type.name)
         make, turn = queue_class(type), self._broker.turn
-        lanes = make.arrange(self._broker, light, arguments)
-        queue = make(self, name, lanes, turn, owner, auto_delete, arguments, policies, ttl_history)
-        self.queues[name] = queue
+        lanes = make.arrange(self._broker, light, declared.arguments)
+        queue = make(self, declared, lanes, turn, owner, policies, ttl_history)
+        self.queues[queue.name] = queue
         self._routes.add(queue)
-        if name in self._missing:
+        if queue.exclusive:
+            self._owned.setdefault(owner, {})[queue] = None
+        if queue.name in self._missing:
             self._missing.clear()
             self._changed()
         return queue
@@ -484,22 +453,18 @@ class VirtualHost:
             more["may_expire"] = True
         if queue.ttl_history:
             more["ttl_history"] = queue.ttl_history
-        document = self._queue_document(queue.name, queue.auto_delete, queue.arguments, more)
-        self._broker.update_queue(queue.light, document)
-
-    def _queue_document(
-        self,
-        name: str,
-        auto_delete: bool,
-        arguments: Arguments,
-        more: Mapping[str, Any] | None = None,
-    ) -> list[Any]:
-        more = {"types": type_names(arguments), **(more or {})}
-        return [self.name, name, auto_delete, dict(arguments), more]
+        self._broker.update_queue(queue.light, _queue_document(self.name, queue, more))
 
 
 def _key(*parts: str) -> str:
     return "\0".join(parts)
+
+
+def _queue_document(
+    virtual_host: str, queue: QueueDeclaration | Queue, more: Mapping[str, Any]
+) -> list[Any]:
+    more = {"types": type_names(queue.arguments), **more}
+    return [virtual_host, queue.name, queue.auto_delete, dict(queue.arguments), more]
 
 
 def _locked(queue: Queue) -> ResourceLockedError:

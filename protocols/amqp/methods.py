@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pamqp import commands
 
+from gateway.declarations import ExchangeDeclaration, QueueDeclaration
 from gateway.errors import AccessRefusedError, NotFoundError, PreconditionFailedError
 from gateway.queues.queue import Queue
 from gateway.vhosts.names import clean_name
@@ -78,14 +79,15 @@ def _exchange_declare(connection: AmqpConnection, channel: Channel, command: Any
             raise AccessRefusedError("operation not permitted on the default exchange")
         connection.virtual_host.find_exchange(name)
     else:
-        connection.virtual_host.declare_exchange(
-            command.exchange,
-            command.exchange_type,
+        wanted = ExchangeDeclaration(
+            name=command.exchange,
+            type=command.exchange_type,
             durable=command.durable,
             auto_delete=command.auto_delete,
             internal=command.internal,
-            arguments=command.arguments,
+            arguments=command.arguments or {},
         )
+        connection.virtual_host.declare_exchange(wanted)
         if command.durable:
             connection.hold()
     if not command.nowait:
@@ -129,14 +131,14 @@ def _queue_declare(connection: AmqpConnection, channel: Channel, command: Any) -
         queue = virtual_host.find_queue(clean_name(command.queue), connection)
         queue.touch()
     else:
-        queue = virtual_host.declare_queue(
-            command.queue,
+        wanted = QueueDeclaration(
+            name=command.queue,
             durable=command.durable,
-            exclusive_owner=connection if command.exclusive else None,
+            exclusive=command.exclusive,
             auto_delete=command.auto_delete,
-            arguments=command.arguments,
-            owner=connection,
+            arguments=command.arguments or {},
         )
+        queue = virtual_host.declare_queue(wanted, connection)
         if queue.durable:
             connection.hold()
     channel.last_queue = queue.name

@@ -17,6 +17,7 @@ from gateway.security.permissions import Permission, TopicPermission
 from protocols.http import parameters, views
 from protocols.http.access import VirtualHostBody, parse_tags
 from protocols.http.call import NO_CONTENT, Call, bad_request
+from protocols.http.topology import BindingBody, ExchangeBody, QueueBody
 
 if TYPE_CHECKING:
     from gateway.gateway import Gateway
@@ -55,31 +56,21 @@ class _TopicPermission(msgspec.Struct):
     read: str
 
 
-class _Queue(msgspec.Struct):
+class _Queue(QueueBody, kw_only=True):
     name: str
     vhost: str | None = None
-    durable: bool = True
-    auto_delete: bool = False
-    arguments: dict[str, Any] = {}
 
 
-class _Exchange(msgspec.Struct):
+class _Exchange(ExchangeBody, kw_only=True):
     name: str
-    type: str
     vhost: str | None = None
-    durable: bool = True
-    auto_delete: bool = False
-    internal: bool = False
-    arguments: dict[str, Any] = {}
 
 
-class _Binding(msgspec.Struct):
+class _Binding(BindingBody, kw_only=True):
     source: str
     destination: str
     destination_type: str
     vhost: str | None = None
-    routing_key: str = ""
-    arguments: dict[str, Any] = {}
 
 
 class _Parameter(msgspec.Struct):
@@ -291,22 +282,9 @@ def _import_into_hosts(gateway: Gateway, definitions: Definitions, into: str | N
     for exchange in definitions.exchanges:
         if exchange.name.startswith("amq.") or not exchange.name:
             continue
-        host_of(exchange).declare_exchange(
-            exchange.name,
-            exchange.type,
-            durable=exchange.durable,
-            auto_delete=exchange.auto_delete,
-            internal=exchange.internal,
-            arguments=exchange.arguments,
-        )
+        host_of(exchange).declare_exchange(exchange.named(exchange.name))
     for queue in definitions.queues:
-        host_of(queue).declare_queue(
-            queue.name,
-            durable=queue.durable,
-            auto_delete=queue.auto_delete,
-            arguments=queue.arguments,
-            imported=True,
-        )
+        host_of(queue).declare_queue(queue.named(queue.name), imported=True)
     for row in definitions.bindings:
         host = host_of(row)
         ends = (row.destination, row.source, row.routing_key, row.arguments)

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from gateway.declarations import ExchangeDeclaration, QueueDeclaration
 from gateway.exchanges.bindings import Binding, Destination
 from gateway.exchanges.exchange import Exchange
 from protocols.http import views
@@ -33,6 +34,12 @@ class QueueBody(msgspec.Struct):
     durable: bool = True
     auto_delete: bool = False
     arguments: dict[str, Any] = {}
+
+    def named(self, name: str) -> QueueDeclaration:
+        """What to declare."""
+        return QueueDeclaration(
+            name, durable=self.durable, auto_delete=self.auto_delete, arguments=self.arguments
+        )
 
 
 class ActionBody(msgspec.Struct):
@@ -67,9 +74,7 @@ def put_queue(call: Call) -> Any:
     body = call.body(QueueBody)
     entered, name = call.entered, short_text(call.names["queue"], "the name")
     is_new = name not in entered.queues
-    entered.declare_queue(
-        name, durable=body.durable, auto_delete=body.auto_delete, arguments=body.arguments
-    )
+    entered.declare_queue(body.named(name))
     return put_answer(is_new)
 
 
@@ -108,6 +113,12 @@ class ExchangeBody(msgspec.Struct):
     internal: bool = False
     arguments: dict[str, Any] = {}
 
+    def named(self, name: str) -> ExchangeDeclaration:
+        """What to declare."""
+        return ExchangeDeclaration(
+            name, self.type, self.durable, self.auto_delete, self.internal, self.arguments
+        )
+
 
 def exchanges(call: Call) -> Any:
     """All exchanges that the user may see, or those of one virtual host."""
@@ -130,14 +141,7 @@ def put_exchange(call: Call) -> Any:
     body = call.body(ExchangeBody)
     entered, name = call.entered, short_text(exchange_name(call), "the name")
     is_new = name not in entered.exchanges
-    entered.declare_exchange(
-        name,
-        body.type,
-        durable=body.durable,
-        auto_delete=body.auto_delete,
-        internal=body.internal,
-        arguments=body.arguments,
-    )
+    entered.declare_exchange(body.named(name))
     return put_answer(is_new)
 
 

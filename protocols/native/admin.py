@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from gateway.declarations import QueueDeclaration
 from rosettamq.remoting.codes import VERSION
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import TopicRequest
@@ -22,7 +23,8 @@ def create_topic(session: NativeSession, request: RemotingCommand) -> RemotingCo
     topic = TopicRequest.from_ext(request.ext_fields).topic
     check_topic(session, topic)
     if not session.broker.has_topic(topic):
-        session.broker.virtual_host.declare_queue(topic, durable=True)
+        wanted = QueueDeclaration(topic, durable=True)
+        session.broker.virtual_host.declare_queue(wanted)
     session.broker.gateway.broker.when_durable(lambda: session.answer(request, success()))
     return None
 

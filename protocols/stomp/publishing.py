@@ -30,7 +30,7 @@ from protocols.stomp.language import (
     properties_from_headers,
     similar_header,
 )
-from protocols.stomp.queue_options import QUEUE_HEADERS, queue_options
+from protocols.stomp.queue_options import QUEUE_HEADERS, queue_declaration
 from protocols.stomp.receipt_lines import Around, make_lines, split
 from protocols.stomp.receipts import Receipts
 from protocols.stomp.session_queues import SessionQueues
@@ -162,7 +162,7 @@ class Publisher:
             destination = parse_target(headers)
             self._queues.ensure_target(destination, headers, headers["destination"])
         elif not QUEUE_HEADERS.isdisjoint(headers):
-            queue_options(Kind.QUEUE, headers)  # Whatever they are for, they are read.
+            queue_declaration(Kind.QUEUE, headers)  # Whatever they are for, they are read.
         reply_to = headers.get("reply-to")
         if reply_to is not None:
             headers = self._with_reply_to(headers, reply_to)

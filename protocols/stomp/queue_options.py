@@ -6,8 +6,8 @@ import base64
 import hashlib
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from gateway.declarations import QueueDeclaration
 from gateway.messages import Value
 from gateway.queues.consumer import IN_LINE_ARGUMENT
 from gateway.values import Long, Timestamp
@@ -36,18 +36,10 @@ QUEUE_HEADERS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class QueueOptions:
-    """How a queue is to be declared."""
+def queue_declaration(kind: Kind, headers: Mapping[str, str]) -> QueueDeclaration:
+    """A queue as the headers want it, but for its name.
 
-    durable: bool
-    exclusive: bool
-    auto_delete: bool
-    arguments: dict[str, Value]
-
-
-def queue_options(kind: Kind, headers: Mapping[str, str]) -> QueueOptions:
-    """Read the options; `headers` must not hold a SEND's `persistent`, which is the message's.
+    They must not hold a SEND's `persistent`, which is the message's.
 
     Raises `RequestRefusedError` for a value that is none.
     """
@@ -62,7 +54,7 @@ def queue_options(kind: Kind, headers: Mapping[str, str]) -> QueueOptions:
     auto_delete = _option(headers, "auto-delete")
     if auto_delete is None:
         auto_delete = kind is not Kind.QUEUE or not durable
-    return QueueOptions(durable, exclusive, auto_delete, _arguments(headers))
+    return QueueDeclaration("", durable, exclusive, auto_delete, _arguments(headers))
 
 
 def _option(headers: Mapping[str, str], name: str) -> bool | None:

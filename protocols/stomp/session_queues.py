@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gateway.declarations import QueueDeclaration
 from protocols.stomp.destinations import TEMP_QUEUE_PREFIX, Destination, Kind, check_name
 from protocols.stomp.errors import RequestRefusedError
 from protocols.stomp.language import boolean_header
-from protocols.stomp.queue_options import QueueOptions, queue_options, subscription_queue_name
+from protocols.stomp.queue_options import queue_declaration, subscription_queue_name
 
 if TYPE_CHECKING:
     from gateway.queues.queue import Queue
@@ -39,13 +41,13 @@ class SessionQueues:
         # A SEND's `persistent` speaks of the message. RabbitMQ takes it for the queue's
         # durability too, so that `persistent:false` to a durable queue ends the session.
         asked = {name: value for name, value in headers.items() if name != "persistent"}
-        options = queue_options(Kind.QUEUE, asked)
+        wanted = queue_declaration(Kind.QUEUE, asked)
         if destination.kind is Kind.QUEUE and not self._is_declared(destination.routing_key):
-            self._declare(destination.routing_key, options)
+            self._declare(replace(wanted, name=destination.routing_key))
             self._declared.add(destination.routing_key)
 
     def source(
-        self, destination: Destination, options: QueueOptions, headers: Mapping[str, str]
+        self, destination: Destination, wanted: QueueDeclaration, headers: Mapping[str, str]
     ) -> Queue:
         """The queue that a SUBSCRIBE reads, declared and bound where its destination says so.
 
@@ -56,21 +58,21 @@ class SessionQueues:
                 name = destination.routing_key
                 if self._is_declared(name):
                     return self._virtual_host.find_queue(name, self._owner)
-                queue = self._declare(name, options)
+                queue = self._declare(replace(wanted, name=name))
                 self._declared.add(name)
                 return queue
             case Kind.AMQ_QUEUE:
                 return self._virtual_host.find_queue(destination.routing_key, self._owner)
             case Kind.TOPIC | Kind.EXCHANGE:
-                return self._bound_queue(destination, options, headers)
+                return self._bound_queue(destination, wanted, headers)
         raise AssertionError("see check_source")
 
     def reply_queue_name(self, reply_to: str) -> str:
         """What a `reply-to` of `/temp-queue/...` stands for: its own queue, made at first use."""
         queue = self._temp_queues.get(reply_to)
         if queue is None:
-            options = QueueOptions(durable=False, exclusive=True, auto_delete=True, arguments={})
-            queue = self._temp_queues[reply_to] = self._declare("", options)
+            wanted = QueueDeclaration("", exclusive=True, auto_delete=True)
+            queue = self._temp_queues[reply_to] = self._declare(wanted)
             self._on_temp_queue(reply_to, queue)
         return queue.name
 
@@ -85,7 +87,7 @@ class SessionQueues:
             keys = {each.routing_key for each in exchange.bindings if each.destination is known}
             if keys - {destination.routing_key}:
                 self.delete(name)
-        queue = self._declare(name, QueueOptions(True, False, False, {}))
+        queue = self._declare(QueueDeclaration(name, durable=True))
         self._virtual_host.bind_queue(
             queue.name, exchange.name, destination.routing_key, owner=self._owner
         )
@@ -95,8 +97,8 @@ class SessionQueues:
         """The real name of a temporary queue that nobody reads by itself, made at first use."""
         queue = self._temp_queues.get(text)
         if queue is None:
-            options = QueueOptions(durable=False, exclusive=True, auto_delete=False, arguments={})
-            queue = self._temp_queues[text] = self._declare("", options)
+            queue = self._declare(QueueDeclaration("", exclusive=True))
+            self._temp_queues[text] = queue
         return queue.name
 
     def delete(self, name: str) -> None:
@@ -111,28 +113,21 @@ class SessionQueues:
         return name in self._declared and name in self._virtual_host.queues
 
     def _bound_queue(
-        self, destination: Destination, options: QueueOptions, headers: Mapping[str, str]
+        self, destination: Destination, wanted: QueueDeclaration, headers: Mapping[str, str]
     ) -> Queue:
         exchange = self._virtual_host.find_exchange(destination.exchange)
         name = subscription_queue_name(destination, headers, durable=has_durable_header(headers))
-        queue = self._declare(name, options)
+        queue = self._declare(replace(wanted, name=name))
         self._virtual_host.bind_queue(
             queue.name, exchange.name, destination.routing_key, owner=self._owner
         )
         return queue
 
-    def _declare(self, name: str, options: QueueOptions) -> Queue:
-        for text in (name, *options.arguments.values()):
+    def _declare(self, wanted: QueueDeclaration) -> Queue:
+        for text in (wanted.name, *wanted.arguments.values()):
             if isinstance(text, str):
                 check_name(text)
-        return self._virtual_host.declare_queue(
-            name,
-            durable=options.durable,
-            exclusive_owner=self._owner if options.exclusive else None,
-            auto_delete=options.auto_delete,
-            arguments=dict(options.arguments),
-            owner=self._owner,
-        )
+        return self._virtual_host.declare_queue(wanted, self._owner)
 
 
 def check_source(destination: Destination, text: str) -> None:

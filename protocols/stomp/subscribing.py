@@ -20,7 +20,7 @@ from protocols.stomp.destinations import (
 from protocols.stomp.errors import RequestRefusedError, processing_error
 from protocols.stomp.language import boolean_header, integer_header
 from protocols.stomp.outbox import Outbox
-from protocols.stomp.queue_options import consumer_arguments, queue_options
+from protocols.stomp.queue_options import consumer_arguments, queue_declaration
 from protocols.stomp.reading import Browser, Reader
 from protocols.stomp.session_queues import (
     SessionQueues,
@@ -92,7 +92,7 @@ class Subscriptions:
             raise processing_error()
         ack_mode = _ack_mode(headers.get("ack", "auto"))
         prefetch_count = integer_header(headers, "prefetch-count", _PREFETCH_COUNT_MAX)
-        options = queue_options(destination.kind, headers)
+        wanted = queue_declaration(destination.kind, headers)
         arguments = consumer_arguments(headers)
         selects = _selector(headers.get("selector", ""))
         tag = consumer_tag(identifier, text)
@@ -106,7 +106,7 @@ class Subscriptions:
         if destination.kind is Kind.TOPIC:
             named = durable_subscription_queue(headers, self._facts.client_id)
         if named is None:
-            queue = self.queues.source(destination, options, headers)
+            queue = self.queues.source(destination, wanted, headers)
         else:
             queue = self.queues.named_subscription(named, destination)
         if prefetch_count is not None:

@@ -8,6 +8,7 @@ from twisted.internet.task import Clock
 
 from core.errors import CorruptRecordError
 from gateway.config import StoreConfig
+from gateway.declarations import ExchangeDeclaration, QueueDeclaration
 from gateway.errors import NotAllowedError
 from gateway.gateway import Gateway
 from gateway.messages import Message
@@ -26,9 +27,9 @@ def test_every_change_of_the_topology_is_another_generation(live: LiveGateway) -
     host = live.host
     owner = object()
     changes: list[Callable[[], object]] = [
-        lambda: host.declare_queue("q"),
-        lambda: host.declare_queue("own", exclusive_owner=owner),
-        lambda: host.declare_exchange("x", "fanout"),
+        lambda: host.declare_queue(QueueDeclaration("q")),
+        lambda: host.declare_queue(QueueDeclaration("own", exclusive=True), owner),
+        lambda: host.declare_exchange(ExchangeDeclaration("x", "fanout")),
         lambda: host.bind_queue("q", "x", ""),
         lambda: host.bind_exchange("x", "amq.topic", "k"),
         lambda: host.topic_queue("x", create=False),
@@ -52,10 +53,10 @@ def test_every_change_of_the_topology_is_another_generation(live: LiveGateway) -
 
 def test_a_queue_that_nobody_publishes_to_comes_and_goes_unnoticed(live: LiveGateway) -> None:
     host = live.host
-    host.declare_queue("q")
+    host.declare_queue(QueueDeclaration("q"))
     route = host.route("", "q", None)
     before = live.gateway.generation
-    host.declare_queue("reply", exclusive_owner=live)
+    host.declare_queue(QueueDeclaration("reply", exclusive=True), live)
     host.delete_queue("reply", owner=live)
     assert live.gateway.generation == before
     assert host.route("", "q", None) is route
@@ -63,7 +64,7 @@ def test_a_queue_that_nobody_publishes_to_comes_and_goes_unnoticed(live: LiveGat
 
 def test_a_binding_that_fits_no_key_in_use_comes_and_goes_unnoticed(live: LiveGateway) -> None:
     host = live.host
-    host.declare_queue("q")
+    host.declare_queue(QueueDeclaration("q"))
     for exchange in ("amq.direct", "amq.topic", "amq.fanout", "amq.headers"):
         if exchange != "amq.fanout":
             host.route(exchange, "used.key", None)
@@ -81,21 +82,21 @@ def test_a_binding_that_fits_no_key_in_use_comes_and_goes_unnoticed(live: LiveGa
 
 def test_a_queue_that_a_route_lacks_is_another_generation(live: LiveGateway) -> None:
     host = live.host
-    host.declare_exchange("x", "direct", arguments={"alternate-exchange": ""})
-    host.declare_queue("q")
+    host.declare_exchange(ExchangeDeclaration("x", "direct", arguments={"alternate-exchange": ""}))
+    host.declare_queue(QueueDeclaration("q"))
     for name in ("copy", "other"):
         assert len(host.route("", "q", None, more_keys=["copy"]).queues) == 1 + (name == "other")
         assert not host.route("x", "other", None).queues
         before = live.gateway.generation
-        host.declare_queue(name)
+        host.declare_queue(QueueDeclaration(name))
         assert live.gateway.generation > before
 
 
 def test_declaring_what_is_there_is_the_same_generation(live: LiveGateway) -> None:
-    live.host.declare_queue("q")
+    live.host.declare_queue(QueueDeclaration("q"))
     before = live.gateway.generation
-    live.host.declare_queue("q")
-    live.host.declare_exchange("amq.topic", "topic", durable=True)
+    live.host.declare_queue(QueueDeclaration("q"))
+    live.host.declare_exchange(ExchangeDeclaration("amq.topic", "topic", durable=True))
     assert live.gateway.generation == before
 
 
@@ -113,7 +114,7 @@ def test_there_is_one_virtual_host(live: LiveGateway) -> None:
 def test_a_message_is_found_by_its_log_offset(
     live: LiveGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    queue = live.host.declare_queue("q", durable=True)
+    queue = live.host.declare_queue(QueueDeclaration("q", durable=True))
     live.publish("", "q", b"body")
     log_offset = Lane(queue).location(0).log_offset
     found = live.gateway.read_at(log_offset)
@@ -130,7 +131,7 @@ def test_a_message_is_found_by_its_log_offset(
 
 def test_what_a_language_wrote_is_kept_while_it_is_not_spoken(live: LiveGateway) -> None:
     """A front end that is switched off must not cost its messages more than being read."""
-    live.host.declare_queue("q", durable=True)
+    live.host.declare_queue(QueueDeclaration("q", durable=True))
     live.publish("", "q", b"body")
     live.gateway.stop()
     without = Gateway(live.folder, Clock(), HeldDisk().run)

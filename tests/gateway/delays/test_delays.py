@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.declarations import ExchangeDeclaration, QueueDeclaration
 from gateway.messages import Envelope, Properties
 from gateway.vhosts.virtual_host import VirtualHost
 from protocols.http.language import HTTP, encode_stored
@@ -18,7 +19,7 @@ from tests.support.topology import bodies
 @pytest.fixture
 def broker(tmp_path: Path) -> HttpBroker:
     broker = HttpBroker(tmp_path)
-    broker.virtual_host.declare_queue("q", durable=True)
+    broker.virtual_host.declare_queue(QueueDeclaration("q", durable=True))
     return broker
 
 
@@ -34,7 +35,7 @@ def delay(host: VirtualHost, body: bytes, exchange: str = "", **headers: int) ->
 
 def test_an_exchange_that_is_gone_by_then(broker: HttpBroker) -> None:
     host = broker.virtual_host
-    host.declare_exchange("e", "fanout")
+    host.declare_exchange(ExchangeDeclaration("e", "fanout"))
     host.bind_queue("q", "e", "")
     delay(host, b"x", "e", x_rosetta_delay=1000)
     delay(host, b"y", x_rosetta_delay=1000)
@@ -71,8 +72,8 @@ def test_a_disk_that_is_full_by_then(broker: HttpBroker, monkeypatch: pytest.Mon
 def test_a_queue_that_is_full_by_then(broker: HttpBroker) -> None:
     host = broker.virtual_host
     arguments = {"x-max-length": 1, "x-overflow": "reject-publish"}
-    host.declare_queue("small", arguments=arguments)
-    host.declare_exchange("e", "fanout")
+    host.declare_queue(QueueDeclaration("small", arguments=arguments))
+    host.declare_exchange(ExchangeDeclaration("e", "fanout"))
     host.bind_queue("small", "e", "")
     for body in (b"x", b"y"):
         delay(host, body, "e", x_rosetta_delay=1000)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.declarations import ExchangeDeclaration, QueueDeclaration
 from gateway.errors import PreconditionFailedError
 from gateway.exchanges.hashing_bindings import jump_hash, stable_hash
 from gateway.messages import Properties
@@ -19,13 +20,13 @@ HASH = "x-consistent-hash"
 def live(tmp_path: Path) -> LiveGateway:
     live = LiveGateway(tmp_path / "data")
     for name in "abc":
-        live.host.declare_queue(name, durable=True)
+        live.host.declare_queue(QueueDeclaration(name, durable=True))
     return live
 
 
 def declare(live: LiveGateway, type: str = HASH, **arguments: object) -> None:
     named = {name.replace("_", "-", 1): value for name, value in arguments.items()}
-    live.host.declare_exchange("x", type, durable=True, arguments=named)
+    live.host.declare_exchange(ExchangeDeclaration("x", type, durable=True, arguments=named))
 
 
 def spread(live: LiveGateway, count: int = 3000) -> dict[str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.declarations import ExchangeDeclaration, QueueDeclaration
 from gateway.errors import PreconditionFailedError
 from tests.support.topology import LiveGateway
 
@@ -17,13 +18,13 @@ def live(tmp_path: Path) -> LiveGateway:
     random.seed(5)
     live = LiveGateway(tmp_path / "data")
     for name in "abc":
-        live.host.declare_queue(name)
+        live.host.declare_queue(QueueDeclaration(name))
     return live
 
 
 @pytest.mark.parametrize("type", ["x-random", "x-local-random"])
 def test_one_of_them_each_as_often(live: LiveGateway, type: str) -> None:
-    live.host.declare_exchange("x", type)
+    live.host.declare_exchange(ExchangeDeclaration("x", type))
     assert live.where("x", "k") == []
     for name in "abc":
         live.host.bind_queue(name, "x", "")
@@ -38,7 +39,7 @@ def test_one_of_them_each_as_often(live: LiveGateway, type: str) -> None:
 
 
 def test_who_is_bound_twice_gets_twice_as_much(live: LiveGateway) -> None:
-    live.host.declare_exchange("x", "x-random")
+    live.host.declare_exchange(ExchangeDeclaration("x", "x-random"))
     for name, key in (("a", "1"), ("a", "2"), ("b", "1")):
         live.host.bind_queue(name, "x", key)
     counts = Counter(live.where("x", "k")[0] for _ in range(900))
@@ -46,8 +47,8 @@ def test_who_is_bound_twice_gets_twice_as_much(live: LiveGateway) -> None:
 
 
 def test_behind_another_exchange_it_is_as_random(live: LiveGateway) -> None:
-    live.host.declare_exchange("x", "x-random")
-    live.host.declare_exchange("front", "fanout")
+    live.host.declare_exchange(ExchangeDeclaration("x", "x-random"))
+    live.host.declare_exchange(ExchangeDeclaration("front", "fanout"))
     live.host.bind_exchange("x", "front", "")
     for name in "ab":
         live.host.bind_queue(name, "x", "")
@@ -56,7 +57,7 @@ def test_behind_another_exchange_it_is_as_random(live: LiveGateway) -> None:
 
 
 def test_a_local_one_has_no_keys(live: LiveGateway) -> None:
-    live.host.declare_exchange("x", "x-local-random")
+    live.host.declare_exchange(ExchangeDeclaration("x", "x-local-random"))
     with pytest.raises(PreconditionFailedError) as raised:
         live.host.bind_queue("a", "x", "key")
     assert str(raised.value) == "Non empty binding 'key' key not permitted"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import SelectorError
+from gateway.declarations import ExchangeDeclaration, QueueDeclaration
 from gateway.errors import PreconditionFailedError
 from gateway.exchanges.selector_terms import parse_term, parse_term_selector
 from tests.support.topology import LiveGateway
@@ -97,11 +98,13 @@ def selector(term: str) -> dict[str, object]:
 
 def test_each_binding_selects(tmp_path: Path) -> None:
     live = LiveGateway(tmp_path / "data")
-    live.host.declare_exchange("t", "topic", durable=True)
-    live.host.declare_exchange("x", "x-jms-topic", durable=True, arguments={"rjms_version": "3"})
+    live.host.declare_exchange(ExchangeDeclaration("t", "topic", durable=True))
+    live.host.declare_exchange(
+        ExchangeDeclaration("x", "x-jms-topic", durable=True, arguments={"rjms_version": "3"})
+    )
     live.host.bind_exchange("x", "t", "news")
     for name in "ab":
-        live.host.declare_queue(name, durable=True)
+        live.host.declare_queue(QueueDeclaration(name, durable=True))
     live.host.bind_queue("a", "x", "news", selector(f"{{'>',{A},5}}."))
     live.host.bind_queue("b", "x", "news", selector("'false'."))
     live.host.bind_queue("b", "x", "news", selector(f"{{'<',{A},9}}."))
@@ -121,8 +124,8 @@ def test_each_binding_selects(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [{}, selector("{oops"), {"rjms_erlang_selector": 5}])
 def test_a_binding_that_cannot_be_read(tmp_path: Path, arguments: dict[str, object]) -> None:
     live = LiveGateway(tmp_path / "data")
-    live.host.declare_exchange("x", "x-jms-topic")
-    live.host.declare_queue("q")
+    live.host.declare_exchange(ExchangeDeclaration("x", "x-jms-topic"))
+    live.host.declare_queue(QueueDeclaration("q"))
     with pytest.raises(PreconditionFailedError) as raised:
         live.host.bind_queue("q", "x", "k", arguments)
     text = arguments.get("rjms_erlang_selector")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gateway.declarations import ExchangeDeclaration, QueueDeclaration
 from gateway.errors import PreconditionFailedError
 from gateway.policies.policies import NO_POLICIES, Policies, Policy
 from tests.support.documents import MemoryDocuments
@@ -99,12 +100,12 @@ class TestWhichHolds:
 class TestQueuesFollow:
     def test_a_queue_that_is_declared(self, live: LiveGateway) -> None:
         put(live, "q", max_length=2)
-        queue = live.host.declare_queue("q")
+        queue = live.host.declare_queue(QueueDeclaration("q"))
         assert queue.options.max_length == 2
-        assert live.host.declare_queue("other").options.max_length is None
+        assert live.host.declare_queue(QueueDeclaration("other")).options.max_length is None
 
     def test_what_is_too_much_goes_at_once(self, live: LiveGateway) -> None:
-        queue = live.host.declare_queue("q", arguments={"x-max-length": 4})
+        queue = live.host.declare_queue(QueueDeclaration("q", arguments={"x-max-length": 4}))
         for number in range(9):
             live.publish("", "q", b"%d" % number)
         assert queue.ready_count == 4
@@ -115,7 +116,7 @@ class TestQueuesFollow:
         assert bodies(queue) == [b"6", b"7", b"8", b"9"]
 
     def test_size_counts_what_is_ready_only(self, live: LiveGateway) -> None:
-        queue = live.host.declare_queue("q")
+        queue = live.host.declare_queue(QueueDeclaration("q"))
         for number in range(6):
             live.publish("", "q", b"%d" % number * 10)
         queue.take(3)
@@ -130,7 +131,7 @@ class TestQueuesFollow:
 
     def test_messages_keep_their_deadlines(self, live: LiveGateway) -> None:
         """Those that came before the policy have none; those from its time keep theirs."""
-        queue = live.host.declare_queue("q", durable=True)
+        queue = live.host.declare_queue(QueueDeclaration("q", durable=True))
         put(live, "q", message_ttl=1000)
         live.clock.advance(0.001)
         live.publish("", "q", b"short")
@@ -158,7 +159,7 @@ class TestQueuesFollow:
         return live
 
     def test_a_lease_begins_anew(self, live: LiveGateway) -> None:
-        live.host.declare_queue("q")
+        live.host.declare_queue(QueueDeclaration("q"))
         put(live, "q", expires=1000)
         live.clock.advance(0.9)
         put(live, "q", expires=2000)
@@ -169,15 +170,15 @@ class TestQueuesFollow:
         assert "q" not in live.host.queues
 
     def test_a_lease_may_be_lifted(self, live: LiveGateway) -> None:
-        live.host.declare_queue("q")
+        live.host.declare_queue(QueueDeclaration("q"))
         put(live, "q", expires=1000)
         live.host.policies.delete("policy", "q")
         live.clock.advance(9)
         assert "q" in live.host.queues
 
     def test_a_restart_changes_nothing(self, live: LiveGateway) -> None:
-        live.host.declare_queue("q", durable=True)
-        live.host.declare_exchange("q", "fanout", durable=True)
+        live.host.declare_queue(QueueDeclaration("q", durable=True))
+        live.host.declare_exchange(ExchangeDeclaration("q", "fanout", durable=True))
         put(live, "q", max_length=5, alternate_exchange="amq.fanout")
         put(live, "q", "operator_policy", max_length=2)
         live = live.restart()
@@ -195,7 +196,7 @@ class TestQueuesFollow:
         put(live, "q", max_length=2)
         shop = live.gateway.virtual_hosts["shop"]
         shop.policies.put("policy", Policy("p", "", {"max-length": 7}))
-        assert shop.declare_queue("q").options.max_length == 7
+        assert shop.declare_queue(QueueDeclaration("q")).options.max_length == 7
         live.gateway.delete_virtual_host("shop")
         live = live.restart()
         live.gateway.put_virtual_host("shop")
@@ -203,10 +204,12 @@ class TestQueuesFollow:
 
 
 def test_an_exchange_follows(live: LiveGateway) -> None:
-    live.host.declare_queue("q")
+    live.host.declare_queue(QueueDeclaration("q"))
     live.host.bind_queue("q", "amq.fanout", "")
-    live.host.declare_exchange("x", "direct")
-    live.host.declare_exchange("y", "direct", arguments={"alternate-exchange": "none"})
+    live.host.declare_exchange(ExchangeDeclaration("x", "direct"))
+    live.host.declare_exchange(
+        ExchangeDeclaration("y", "direct", arguments={"alternate-exchange": "none"})
+    )
     generation = live.gateway.generation
     put(live, "x|y|amq", alternate_exchange="amq.fanout")
     assert live.gateway.generation > generation
@@ -217,7 +220,9 @@ def test_an_exchange_follows(live: LiveGateway) -> None:
 
 
 def test_a_stream_follows(live: LiveGateway) -> None:
-    live.host.declare_queue("s", durable=True, arguments={"x-queue-type": "stream"})
+    live.host.declare_queue(
+        QueueDeclaration("s", durable=True, arguments={"x-queue-type": "stream"})
+    )
     stream = live.host.queues["s"]
     for number in range(64):
         live.publish("", "s", b"%d" % number * 50)
@@ -235,7 +240,9 @@ def test_a_stream_follows(live: LiveGateway) -> None:
 
 
 def test_size_counts_what_came_back_to_a_quorum_queue(live: LiveGateway) -> None:
-    queue = live.host.declare_queue("q", durable=True, arguments={"x-queue-type": "quorum"})
+    queue = live.host.declare_queue(
+        QueueDeclaration("q", durable=True, arguments={"x-queue-type": "quorum"})
+    )
     for number in range(6):
         live.publish("", "q", b"%d" % number * 10)
     queue.release([delivery.offset for delivery in queue.take(4)])

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gateway.declarations import ExchangeDeclaration, QueueDeclaration
 from gateway.errors import AccessRefusedError, PreconditionFailedError, ResourceLockedError
 from gateway.policies.policies import Policy
 from gateway.security.permissions import Permission
@@ -25,7 +26,7 @@ def declare(live: LiveGateway, **options: Any) -> None:
     arguments = {f"x-{key.replace('_', '-')}": value for key, value in options.items()
                  if key not in ("durable", "auto_delete")}  # fmt: skip
     declared = {key: options[key] for key in options if key in ("durable", "auto_delete")}
-    live.host.declare_queue("q", arguments=arguments, **declared)
+    live.host.declare_queue(QueueDeclaration("q", arguments=arguments, **declared))
 
 
 UNEQUAL: list[dict[str, Any]] = [
@@ -58,7 +59,7 @@ def test_warn_accepts_and_changes_nothing(live: LiveGateway, options: dict[str, 
     assert queue.unequal_declaration.startswith("inequivalent arg")
     assert (queue.durable, queue.auto_delete, queue.arguments) == (True, False, {"x-max-length": 5})
     with pytest.raises(ResourceLockedError):
-        live.host.declare_queue("q", exclusive_owner=object())
+        live.host.declare_queue(QueueDeclaration("q", exclusive=True), object())
 
 
 class TestApply:
@@ -112,12 +113,14 @@ class TestApply:
         entered = live.gateway.enter_virtual_host("guest", "/")
         arguments = {"x-dead-letter-exchange": "secret"}
         with pytest.raises(AccessRefusedError, match="write access to exchange 'secret'"):
-            entered.declare_queue("q", durable=True, arguments=arguments)
+            entered.declare_queue(QueueDeclaration("q", durable=True, arguments=arguments))
 
 
 class TestExchanges:
     def declare(self, live: LiveGateway, type: str = "direct", **arguments: Any) -> None:
-        live.host.declare_exchange("x", type, durable=True, arguments=arguments)
+        live.host.declare_exchange(
+            ExchangeDeclaration("x", type, durable=True, arguments=arguments)
+        )
 
     def test_warn(self, live: LiveGateway) -> None:
         self.declare(live)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from twisted.internet.task import Clock
 
+from gateway.declarations import QueueDeclaration
 from gateway.gateway import Gateway
 from gateway.messages import Envelope, Message
 from gateway.queues.dead_letters import EXPIRED, MAXLEN, REJECTED
@@ -25,7 +26,7 @@ def make_gateway(folder: Path) -> Gateway:
 
 def declare(gateway: Gateway, name: str, target: str) -> Queue:
     arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": target}
-    return gateway.default_virtual_host.declare_queue(name, arguments=arguments)
+    return gateway.default_virtual_host.declare_queue(QueueDeclaration(name, arguments=arguments))
 
 
 def publish(gateway: Gateway, key: str) -> None:

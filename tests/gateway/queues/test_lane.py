@@ -8,6 +8,7 @@ import pytest
 
 from core.errors import OffsetOutOfRangeError
 from core.lanes import offset_of_lane
+from gateway.declarations import QueueDeclaration
 from gateway.queues.lane import Lane
 from gateway.queues.queue import Queue
 from tests.support.topology import LiveGateway, Taker
@@ -20,7 +21,9 @@ def live(tmp_path: Path) -> LiveGateway:
 
 @pytest.fixture
 def queue(live: LiveGateway) -> Queue:
-    return live.host.declare_queue("q", durable=True, arguments={"x-max-priority": 3})
+    return live.host.declare_queue(
+        QueueDeclaration("q", durable=True, arguments={"x-max-priority": 3})
+    )
 
 
 def publish(live: LiveGateway, *priorities: int) -> None:

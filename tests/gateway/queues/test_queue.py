@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import OffsetOutOfRangeError
+from gateway.declarations import QueueDeclaration
 from gateway.errors import AccessRefusedError
 from gateway.queues.lane import Lane
 from gateway.queues.queue import Queue
@@ -20,7 +21,7 @@ def live(tmp_path: Path) -> LiveGateway:
 
 @pytest.fixture
 def queue(live: LiveGateway) -> Queue:
-    return live.host.declare_queue("q", durable=True)
+    return live.host.declare_queue(QueueDeclaration("q", durable=True))
 
 
 def fill(live: LiveGateway, count: int, start: int = 0) -> None:
@@ -49,7 +50,7 @@ class TestConsumers:
     ) -> None:
         """None gets more than it takes, nobody is passed over, nothing is left that one takes."""
         live = LiveGateway(tmp_path_factory.mktemp("data"))
-        queue = live.host.declare_queue("q")
+        queue = live.host.declare_queue(QueueDeclaration("q"))
         takers = [Taker(credit) for credit in credits]
         for taker in takers:
             queue.subscribe(taker)
@@ -127,7 +128,7 @@ class TestConsumers:
             queue.subscribe(alone, exclusive=True)
 
     def test_auto_delete_goes_with_the_last_consumer(self, live: LiveGateway) -> None:
-        queue = live.host.declare_queue("auto", auto_delete=True)
+        queue = live.host.declare_queue(QueueDeclaration("auto", auto_delete=True))
         waiting, first, second = Taker(), Taker(), Taker()
         waiting.counted = False
         queue.subscribe(waiting)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from twisted.internet.task import Clock
 
+from gateway.declarations import QueueDeclaration
 from gateway.gateway import Gateway
 from gateway.messages import Envelope, Message
 from protocols.amqp.codec import encode_properties
@@ -73,11 +74,9 @@ class QueueMachine(RuleBasedStateMachine):
             "x-overflow": overflow,
             "x-max-priority": max_priority,
         }
-        self.gateway.default_virtual_host.declare_queue(
-            "q",
-            durable=durable,
-            arguments={name: value for name, value in arguments.items() if value is not None},
-        )
+        given = {name: value for name, value in arguments.items() if value is not None}
+        wanted = QueueDeclaration("q", durable=durable, arguments=given)
+        self.gateway.default_virtual_host.declare_queue(wanted)
 
     def _start(self) -> Gateway:
         gateway = Gateway(Path(self.folder.name), self.clock, HeldDisk().run)

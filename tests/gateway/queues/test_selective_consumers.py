@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from gateway.declarations import QueueDeclaration
 from gateway.errors import AccessRefusedError, PreconditionFailedError
 from gateway.messages import Envelope, Message, Properties
 from gateway.queues.queue import Queue
@@ -34,7 +35,7 @@ def live(tmp_path: Path) -> LiveGateway:
 
 @pytest.fixture
 def queue(live: LiveGateway) -> Queue:
-    return live.host.declare_queue("q", durable=True)
+    return live.host.declare_queue(QueueDeclaration("q", durable=True))
 
 
 def fill(live: LiveGateway, count: int, start: int = 0) -> None:
@@ -253,7 +254,7 @@ def test_counts_as_a_consumer(live: LiveGateway, queue: Queue) -> None:
 
 
 def test_the_last_one_takes_an_auto_delete_queue_with_it(live: LiveGateway) -> None:
-    queue = live.host.declare_queue("a", auto_delete=True)
+    queue = live.host.declare_queue(QueueDeclaration("a", auto_delete=True))
     taker = Taker()
     queue.subscribe(taker, selects=even)
     queue.unsubscribe(taker)
@@ -261,7 +262,9 @@ def test_the_last_one_takes_an_auto_delete_queue_with_it(live: LiveGateway) -> N
 
 
 def test_only_the_active_consumer_gets_anything(live: LiveGateway) -> None:
-    queue = live.host.declare_queue("q", arguments={"x-single-active-consumer": True})
+    queue = live.host.declare_queue(
+        QueueDeclaration("q", arguments={"x-single-active-consumer": True})
+    )
     choosy, other = Taker(), Taker()
     queue.subscribe(choosy, selects=even)
     queue.subscribe(other)
@@ -278,7 +281,7 @@ def test_only_the_active_consumer_gets_anything(live: LiveGateway) -> None:
 
 def test_deadlines_and_limits_hold(live: LiveGateway) -> None:
     arguments = {"x-message-ttl": 1000, "x-max-length-bytes": 3}
-    queue = live.host.declare_queue("q", arguments=arguments)
+    queue = live.host.declare_queue(QueueDeclaration("q", arguments=arguments))
     taker = Taker(credit=0)
     queue.subscribe(taker, selects=even)
     fill(live, 4)
@@ -297,7 +300,7 @@ def test_deadlines_and_limits_hold(live: LiveGateway) -> None:
 
 
 def test_what_is_past_its_time_in_the_middle_is_not_delivered(live: LiveGateway) -> None:
-    queue = live.host.declare_queue("q", arguments={"x-message-ttl": 1000})
+    queue = live.host.declare_queue(QueueDeclaration("q", arguments={"x-message-ttl": 1000}))
     fill(live, 3)
     live.clock.advance(0.5)
     fill(live, 2, start=3)
@@ -311,7 +314,7 @@ def test_what_is_past_its_time_in_the_middle_is_not_delivered(live: LiveGateway)
 
 
 def test_higher_messages_come_first(live: LiveGateway) -> None:
-    queue = live.host.declare_queue("q", arguments={"x-max-priority": 5})
+    queue = live.host.declare_queue(QueueDeclaration("q", arguments={"x-max-priority": 5}))
     taker = Taker(credit=0)
     queue.subscribe(taker, selects=even)
     for number, priority in enumerate((0, 1, 5, 1, 9)):
@@ -342,7 +345,7 @@ class SelectiveMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.live = LiveGateway(Path(self.folder.name) / "data")
-        self.live.host.declare_queue("q", durable=True)
+        self.live.host.declare_queue(QueueDeclaration("q", durable=True))
         self.count = 0
         self.ready: set[bytes] = set()
         self.in_flight: dict[int, bytes] = {}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.declarations import QueueDeclaration
 from gateway.errors import NotSupportedError, PreconditionFailedError
 from gateway.queues.lane import Lane
 from gateway.queues.queue import Queue
@@ -31,7 +32,9 @@ def stream(live: LiveGateway) -> Queue:
 
 def declare(live: LiveGateway, **arguments: Any) -> Queue:
     more = {f"x-{name.replace('_', '-')}": value for name, value in arguments.items()}
-    stream = live.host.declare_queue("s", durable=True, arguments={**STREAM, **more})
+    stream = live.host.declare_queue(
+        QueueDeclaration("s", durable=True, arguments={**STREAM, **more})
+    )
     assert isinstance(stream, Stream)
     return stream
 
@@ -199,15 +202,15 @@ class TestRefusals:
             ),
         ):
             with pytest.raises(PreconditionFailedError) as caught:
-                live.host.declare_queue("x", arguments=STREAM, **options)  # type: ignore[arg-type]
+                live.host.declare_queue(QueueDeclaration("x", arguments=STREAM, **options))  # type: ignore[arg-type]
             assert str(caught.value) == text
         with pytest.raises(PreconditionFailedError) as caught:
-            live.host.declare_queue("", durable=True, arguments=STREAM)
+            live.host.declare_queue(QueueDeclaration("", durable=True, arguments=STREAM))
         assert str(caught.value) == (
             "Cannot declare a server-named queue for type rabbit_stream_queue"
         )
         with pytest.raises(PreconditionFailedError) as caught:
-            live.host.declare_queue("s", durable=True)
+            live.host.declare_queue(QueueDeclaration("s", durable=True))
         assert str(caught.value) == (
             f"inequivalent arg 'x-queue-type' for {NAME}:"
             " received 'classic' but current is 'stream'"
@@ -215,10 +218,10 @@ class TestRefusals:
 
     def test_a_virtual_host_may_have_streams_by_default(self, live: LiveGateway) -> None:
         live.host.default_queue_type = "stream"
-        assert live.host.declare_queue("a", durable=True).type.name == "stream"
-        assert live.host.declare_queue("b").type.name == "classic"
+        assert live.host.declare_queue(QueueDeclaration("a", durable=True)).type.name == "stream"
+        assert live.host.declare_queue(QueueDeclaration("b")).type.name == "classic"
         with pytest.raises(PreconditionFailedError):  # As RabbitMQ.
-            live.host.declare_queue("", durable=True)
+            live.host.declare_queue(QueueDeclaration("", durable=True))
 
 
 class TestFilters:

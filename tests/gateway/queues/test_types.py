@@ -6,18 +6,19 @@ from typing import Any
 
 import pytest
 
+from gateway.declarations import QueueDeclaration
 from gateway.errors import PreconditionFailedError
 from gateway.queues.types import (
     CLASSIC,
     QUORUM,
     STREAM,
     QueueType,
-    add_default_type,
     check_consumer_known,
     check_known,
     check_lasting,
     check_named,
     find_type,
+    with_default_type,
 )
 
 QUEUE = "queue 'q' in vhost '/'"
@@ -83,11 +84,11 @@ def test_what_a_type_knows_and_what_none_knows_is_not(type: QueueType) -> None:
 def test_some_must_last(
     type: QueueType, durable: bool, exclusive: bool, auto_delete: bool, named: str
 ) -> None:
-    flags = {"durable": durable, "exclusive": exclusive, "auto_delete": auto_delete}
+    wanted = QueueDeclaration("q", durable, exclusive, auto_delete)
     text = f"invalid property '{named}' for {QUEUE}"
-    assert refusal(check_lasting, type, QUEUE, **flags) == text
-    check_lasting(type, QUEUE, durable=True, exclusive=False, auto_delete=False)
-    check_lasting(CLASSIC, QUEUE, **flags)
+    assert refusal(check_lasting, type, wanted, QUEUE) == text
+    check_lasting(type, QueueDeclaration("q", durable=True), QUEUE)
+    check_lasting(CLASSIC, wanted, QUEUE)
 
 
 @pytest.mark.parametrize("type", [QUORUM, STREAM])
@@ -99,8 +100,12 @@ def test_some_must_be_named(type: QueueType) -> None:
 
 
 def test_a_virtual_host_s_type_is_for_queues_that_name_none() -> None:
-    flags = {"durable": True, "exclusive": False, "auto_delete": False}
-    asked = {"x-queue-type": "classic", "x-expires": 1}
-    assert add_default_type(asked, "stream", **flags) == asked
-    assert add_default_type({"x-expires": 1}, "classic", **flags) == {"x-expires": 1}
-    assert add_default_type({}, "no such", **flags) == {}
+    asked = QueueDeclaration(
+        "q", durable=True, arguments={"x-queue-type": "classic", "x-expires": 1}
+    )
+    assert with_default_type(asked, "stream") == asked
+    for wanted, type in (
+        (QueueDeclaration("q", durable=True, arguments={"x-expires": 1}), "classic"),
+        (QueueDeclaration("q", durable=True), "no such"),
+    ):
+        assert with_default_type(wanted, type) == wanted

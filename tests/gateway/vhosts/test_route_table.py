@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.declarations import QueueDeclaration
 from tests.support.topology import LiveGateway, header
 
 
@@ -13,7 +14,7 @@ def live(tmp_path: Path) -> LiveGateway:
 
 
 def test_messages_that_go_the_same_way_have_the_same_route(live: LiveGateway) -> None:
-    queue = live.host.declare_queue("q", arguments={"x-max-priority": 5})
+    queue = live.host.declare_queue(QueueDeclaration("q", arguments={"x-max-priority": 5}))
     first = live.host.route("", "q", header(a=1))
     assert live.host.route("", "q", header(a=2)) is first
     assert first.by_header
@@ -22,10 +23,10 @@ def test_messages_that_go_the_same_way_have_the_same_route(live: LiveGateway) ->
 
 def test_nothing_is_remembered_of_a_queue_that_is_gone(live: LiveGateway) -> None:
     arguments = {"x-max-priority": 5}
-    old = live.host.declare_queue("q", arguments=arguments)
+    old = live.host.declare_queue(QueueDeclaration("q", arguments=arguments))
     before = live.host.route("", "q", None)
     live.host.remove_queue(old)
     assert live.host.route("", "q", None).queues == ()
-    new = live.host.declare_queue("q", arguments=arguments)
+    new = live.host.declare_queue(QueueDeclaration("q", arguments=arguments))
     assert live.host.route("", "q", None).queues == (new.light.lanes[0],)
     assert before.queues == (old.light.lanes[0],)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.declarations import ExchangeDeclaration, QueueDeclaration
 from gateway.errors import AccessRefusedError, NotFoundError
 from gateway.exchanges.asked_keys import AskedKeys
 from gateway.vhosts.virtual_host import VirtualHost
@@ -19,7 +20,7 @@ from tests.support.topology import LiveGateway, bodies
 def live(tmp_path: Path) -> LiveGateway:
     live = LiveGateway(tmp_path / "data")
     for name in "pqr":
-        live.host.declare_queue(name)
+        live.host.declare_queue(QueueDeclaration(name))
     return live
 
 
@@ -38,7 +39,7 @@ def test_a_queue_gets_one_copy_however_many_bindings_fit(live: LiveGateway) -> N
 
 def test_exchanges_lead_to_exchanges_each_visited_once(live: LiveGateway) -> None:
     for name in ("a", "b", "c"):
-        live.host.declare_exchange(name, "fanout")
+        live.host.declare_exchange(ExchangeDeclaration(name, "fanout"))
     for source, destination in ("ab", "bc", "ca", "ac", "aa"):
         live.host.bind_exchange(destination, source, "")
     live.host.bind_queue("p", "c", "")
@@ -64,10 +65,10 @@ def test_any_graph_is_walked_as_the_specification_says(
 ) -> None:
     live = LiveGateway(tmp_path_factory.mktemp("data"))
     for name in "pqr":
-        live.host.declare_queue(name)
+        live.host.declare_queue(QueueDeclaration(name))
     for number in range(5):
         chosen = {"alternate-exchange": f"e{alternates[number]}"} if number in alternates else {}
-        live.host.declare_exchange(f"e{number}", "fanout", arguments=chosen)
+        live.host.declare_exchange(ExchangeDeclaration(f"e{number}", "fanout", arguments=chosen))
     for source, destination in edges:
         live.host.bind_exchange(f"e{destination}", f"e{source}", "")
     for source, queue in bound:
@@ -87,6 +88,7 @@ def test_any_graph_is_walked_as_the_specification_says(
 
 _EXCHANGES = ("amq.direct", "amq.topic", "amq.fanout", "spare")
 _KEYS = ("a", "a.b", "b")
+_SPARE = ExchangeDeclaration("spare", "direct")
 
 
 def _change(host: VirtualHost, change: str, source: str, destination: str, key: str) -> None:
@@ -99,8 +101,8 @@ def _change(host: VirtualHost, change: str, source: str, destination: str, key: 
         ("unbind", "queue"): lambda: host.unbind_queue(destination, source, key),
         ("delete", "exchange"): lambda: host.delete_exchange("spare"),
         ("delete", "queue"): lambda: host.delete_queue(destination),
-        ("declare", "exchange"): lambda: host.declare_exchange("spare", "direct"),
-        ("declare", "queue"): lambda: host.declare_queue(destination),
+        ("declare", "exchange"): lambda: host.declare_exchange(_SPARE),
+        ("declare", "queue"): lambda: host.declare_queue(QueueDeclaration(destination)),
     }
     changes[change, kind]()
 
@@ -123,9 +125,11 @@ def test_who_keeps_routes_hears_of_every_change_of_one(
     live = LiveGateway(tmp_path_factory.mktemp("data"))
     host = live.host
     for name in "pq":
-        host.declare_queue(name)
-    host.declare_exchange("spare", "direct")
-    host.declare_exchange("x", "topic", arguments={"alternate-exchange": "spare"})
+        host.declare_queue(QueueDeclaration(name))
+    host.declare_exchange(_SPARE)
+    host.declare_exchange(
+        ExchangeDeclaration("x", "topic", arguments={"alternate-exchange": "spare"})
+    )
     host.bind_exchange("amq.topic", "x", "a")
     kept: dict[tuple[str, str], list[str]] = {}
     generation = -1
@@ -147,7 +151,9 @@ def test_who_keeps_routes_hears_of_every_change_of_one(
 
 def test_what_finds_nothing_goes_to_the_alternate_exchange(live: LiveGateway) -> None:
     def declare(name: str, alternate: str) -> None:
-        live.host.declare_exchange(name, "direct", arguments={"alternate-exchange": alternate})
+        live.host.declare_exchange(
+            ExchangeDeclaration(name, "direct", arguments={"alternate-exchange": alternate})
+        )
 
     declare("first", "second")
     declare("second", "")
@@ -162,7 +168,7 @@ def test_what_finds_nothing_goes_to_the_alternate_exchange(live: LiveGateway) ->
 
 
 def test_headers_are_asked_only_if_an_exchange_wants_them(live: LiveGateway) -> None:
-    live.host.declare_exchange("first", "direct")
+    live.host.declare_exchange(ExchangeDeclaration("first", "direct"))
     live.host.bind_exchange("amq.headers", "first", "k")
     live.host.bind_queue("q", "amq.headers", "", {"a": 1})
     live.host.bind_queue("p", "first", "other")
@@ -175,7 +181,7 @@ def test_headers_are_asked_only_if_an_exchange_wants_them(live: LiveGateway) -> 
 def test_what_cannot_be_published_to(live: LiveGateway) -> None:
     with pytest.raises(NotFoundError, match="no exchange 'missing' in vhost '/'"):
         live.where("missing", "k")
-    live.host.declare_exchange("inner", "fanout", internal=True)
+    live.host.declare_exchange(ExchangeDeclaration("inner", "fanout", internal=True))
     with pytest.raises(AccessRefusedError, match="cannot publish to internal exchange 'inner'"):
         live.where("inner", "k")
     live.host.bind_exchange("inner", "amq.fanout", "")
@@ -185,7 +191,7 @@ def test_what_cannot_be_published_to(live: LiveGateway) -> None:
 
 def test_a_fan_out_to_many_queues_stores_the_body_once(live: LiveGateway) -> None:
     for number in range(1000):
-        live.host.declare_queue(f"q{number}", durable=True)
+        live.host.declare_queue(QueueDeclaration(f"q{number}", durable=True))
         live.host.bind_queue(f"q{number}", "amq.fanout", "")
     before = live.gateway.broker.log_end
     assert live.publish("amq.fanout", "", b"x" * 1000) == 1000

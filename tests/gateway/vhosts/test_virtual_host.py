@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.errors import CoreError
+from gateway.declarations import ExchangeDeclaration, QueueDeclaration
 from gateway.errors import (
     AccessRefusedError,
     NotFoundError,
@@ -33,9 +35,13 @@ def refused(error: type[CoreError], text: str) -> Any:
 
 class TestExchanges:
     def test_declaring_again_finds_the_same(self, host: VirtualHost) -> None:
-        exchange = host.declare_exchange("x", "topic", durable=True, arguments={"unknown": 1})
-        assert host.declare_exchange("x", "topic", durable=True) is exchange
-        assert host.declare_exchange("amq.topic", "topic", durable=True).name == "amq.topic"
+        exchange = host.declare_exchange(
+            ExchangeDeclaration("x", "topic", durable=True, arguments={"unknown": 1})
+        )
+        assert host.declare_exchange(ExchangeDeclaration("x", "topic", durable=True)) is exchange
+        topic = host.find_exchange("amq.topic")
+        again = ExchangeDeclaration("amq.topic", "topic", durable=True)
+        assert host.declare_exchange(again) is topic
 
     @pytest.mark.parametrize(
         ("changes", "text"),
@@ -53,15 +59,16 @@ class TestExchanges:
     def test_declaring_another_one_is_refused(
         self, host: VirtualHost, changes: dict[str, Any], text: str
     ) -> None:
-        host.declare_exchange("x", "topic", durable=True)
+        first = ExchangeDeclaration("x", "topic", durable=True)
+        host.declare_exchange(first)
         with pytest.raises(PreconditionFailedError, match="inequivalent arg " + text):
-            host.declare_exchange(**{"name": "x", "type": "topic", "durable": True} | changes)
+            host.declare_exchange(replace(first, **changes))
 
     def test_names_that_are_not_to_be_had(self, host: VirtualHost) -> None:
         with refused(AccessRefusedError, "exchange name 'amq.x' contains reserved prefix 'amq.*'"):
-            host.declare_exchange("amq.x", "direct")
+            host.declare_exchange(ExchangeDeclaration("amq.x", "direct"))
         for refuse in (
-            lambda: host.declare_exchange("", "direct"),
+            lambda: host.declare_exchange(ExchangeDeclaration("", "direct")),
             lambda: host.delete_exchange(""),
             lambda: host.bind_queue("q", "", "k"),
             lambda: host.unbind_queue("q", "", "k"),
@@ -74,7 +81,7 @@ class TestExchanges:
 
     def test_deleting_removes_bindings_on_both_sides(self, host: VirtualHost) -> None:
         for name in "abc":
-            host.declare_exchange(name, "fanout")
+            host.declare_exchange(ExchangeDeclaration(name, "fanout"))
         host.bind_exchange("b", "a", "")
         host.bind_exchange("c", "b", "")
         with pytest.raises(PreconditionFailedError, match="exchange 'b' in vhost '/' in use"):
@@ -88,8 +95,8 @@ class TestExchanges:
         self, host: VirtualHost
     ) -> None:
         for name in "ab":
-            host.declare_exchange(name, "fanout", auto_delete=True)
-        host.declare_queue("q")
+            host.declare_exchange(ExchangeDeclaration(name, "fanout", auto_delete=True))
+        host.declare_queue(QueueDeclaration("q"))
         host.bind_exchange("b", "a", "")
         host.bind_queue("q", "b", "1")
         host.bind_queue("q", "b", "2")
@@ -101,7 +108,7 @@ class TestExchanges:
 
     def test_a_circle_of_auto_delete_exchanges_ends(self, host: VirtualHost) -> None:
         for name in "ab":
-            host.declare_exchange(name, "fanout", auto_delete=True)
+            host.declare_exchange(ExchangeDeclaration(name, "fanout", auto_delete=True))
         host.bind_exchange("b", "a", "")
         host.bind_exchange("a", "b", "")
         host.unbind_exchange("b", "a", "")
@@ -111,8 +118,9 @@ class TestExchanges:
 class TestQueues:
     def test_declaring_again_finds_the_same(self, host: VirtualHost) -> None:
         arguments = {"x-max-length": 5, "x-queue-type": "classic", "unknown": 1}
-        queue = host.declare_queue("q", durable=True, arguments=arguments)
-        assert host.declare_queue("q", durable=True, arguments={"x-max-length": 5}) is queue
+        queue = host.declare_queue(QueueDeclaration("q", durable=True, arguments=arguments))
+        again = QueueDeclaration("q", durable=True, arguments={"x-max-length": 5})
+        assert host.declare_queue(again) is queue
 
     @pytest.mark.parametrize(
         ("changes", "text"),
@@ -129,20 +137,20 @@ class TestQueues:
     def test_declaring_another_one_is_refused(
         self, host: VirtualHost, changes: dict[str, Any], text: str
     ) -> None:
-        arguments: dict[str, Any] = {"name": "q", "durable": True, "arguments": {"x-max-length": 5}}
-        host.declare_queue(**arguments)
+        first = QueueDeclaration("q", durable=True, arguments={"x-max-length": 5})
+        host.declare_queue(first)
         with pytest.raises(PreconditionFailedError, match="inequivalent arg " + text):
-            host.declare_queue(**arguments | changes)
+            host.declare_queue(replace(first, **changes))
 
     def test_an_exclusive_one_is_its_owners(self, host: VirtualHost) -> None:
         owner, other = object(), object()
-        queue = host.declare_queue("q", durable=True, exclusive_owner=owner)
+        queue = host.declare_queue(QueueDeclaration("q", durable=True, exclusive=True), owner)
         assert not queue.durable
-        assert host.declare_queue("q", exclusive_owner=owner) is queue
+        assert host.declare_queue(QueueDeclaration("q", exclusive=True), owner) is queue
         for refuse in (
-            lambda: host.declare_queue("q", exclusive_owner=other),
-            lambda: host.declare_queue("q", owner=other),
-            lambda: host.declare_queue("q", owner=owner),
+            lambda: host.declare_queue(QueueDeclaration("q", exclusive=True), other),
+            lambda: host.declare_queue(QueueDeclaration("q"), other),
+            lambda: host.declare_queue(QueueDeclaration("q"), owner),
             lambda: host.find_queue("q", other),
             lambda: host.bind_queue("q", "amq.topic", "k", owner=other),
             lambda: host.delete_queue("q", owner=other),
@@ -156,18 +164,18 @@ class TestQueues:
         assert not host._owned
 
     def test_names(self, host: VirtualHost) -> None:
-        one, other = host.declare_queue(""), host.declare_queue("")
+        one, other = [host.declare_queue(QueueDeclaration("")) for _ in range(2)]
         assert one.name != other.name
         assert one.name.startswith("amq.gen-")
         assert len(one.name) == len("amq.gen-") + 22
-        assert host.declare_queue("a\r\nb").name == "ab"
+        assert host.declare_queue(QueueDeclaration("a\r\nb")).name == "ab"
         with refused(AccessRefusedError, "queue name 'amq.x' contains reserved prefix"):
-            host.declare_queue("amq.x")
+            host.declare_queue(QueueDeclaration("amq.x"))
         with refused(NotFoundError, "no queue 'missing' in vhost '/'"):
             host.find_queue("missing")
 
     def test_deleting_on_conditions(self, live: LiveGateway, host: VirtualHost) -> None:
-        queue = host.declare_queue("q")
+        queue = host.declare_queue(QueueDeclaration("q"))
         taker = Taker(credit=0)
         queue.subscribe(taker)
         live.publish("", "q", b"a")
@@ -180,7 +188,7 @@ class TestQueues:
         assert host.delete_queue("q") == 0
 
     def test_binding_twice_changes_nothing(self, live: LiveGateway, host: VirtualHost) -> None:
-        host.declare_queue("q")
+        host.declare_queue(QueueDeclaration("q"))
         host.bind_queue("q", "amq.topic", "k", {"a": 1})
         generation = live.gateway.generation
         host.bind_queue("q", "amq.topic", "k", {"a": 1})
@@ -195,11 +203,12 @@ class TestQueues:
 class TestRestart:
     def test_what_is_durable_comes_back(self, live: LiveGateway) -> None:
         host = live.host
-        host.declare_exchange("kept", "topic", durable=True, arguments={"alternate-exchange": "a"})
-        host.declare_exchange("gone", "topic")
+        arguments = {"alternate-exchange": "a"}
+        host.declare_exchange(ExchangeDeclaration("kept", "topic", True, arguments=arguments))
+        host.declare_exchange(ExchangeDeclaration("gone", "topic"))
         for name in ("kept", "deleted"):
-            host.declare_queue(name, durable=True, arguments={"x-max-length": 5})
-        host.declare_queue("gone")
+            host.declare_queue(QueueDeclaration(name, durable=True, arguments={"x-max-length": 5}))
+        host.declare_queue(QueueDeclaration("gone"))
         for exchange in ("kept", "gone", "amq.direct"):
             for queue in ("kept", "gone", "deleted"):
                 host.bind_queue(queue, exchange, "k", {"a": [1, {"b": True}]})
@@ -221,7 +230,7 @@ class TestRestart:
         assert live.where("amq.direct", "k") == []
 
     def test_persistent_messages_in_durable_queues_come_back(self, live: LiveGateway) -> None:
-        live.host.declare_queue("durable", durable=True)
+        live.host.declare_queue(QueueDeclaration("durable", durable=True))
         live.publish("", "durable", b"persistent")
         live.publish("", "durable", b"transient", persistent=False)
         live = live.restart()
@@ -236,8 +245,8 @@ class TestPublishing:
         ]
 
     def test_a_mixed_batch_keeps_its_order_and_survives_in_part(self, live: LiveGateway) -> None:
-        live.host.declare_queue("d", durable=True)
-        live.host.declare_queue("v")
+        live.host.declare_queue(QueueDeclaration("d", durable=True))
+        live.host.declare_queue(QueueDeclaration("v"))
         batch = [("d", b"1", False), ("d", b"2", True), ("v", b"3", True), ("", b"4", True)]
         batch += [("d", b"5", False), ("v", b"6", False), ("d", b"7", True)]
         live.host.intake.publish(self.items(live.host, *batch))
@@ -248,7 +257,7 @@ class TestPublishing:
         assert bodies(live.host.queues["d"]) == [b"2", b"7"]
 
     def test_says_when_it_is_safe(self, live: LiveGateway) -> None:
-        live.host.declare_queue("d", durable=True)
+        live.host.declare_queue(QueueDeclaration("d", durable=True))
         live.disk.held = True
         notes: list[str] = []
         items = self.items(live.host, ("d", b"1", False), ("", b"2", True))
@@ -265,7 +274,7 @@ class TestPublishing:
 
 class TestTopics:
     def test_a_queue_is_the_topic_of_its_name(self, host: VirtualHost) -> None:
-        queue = host.declare_queue("t")
+        queue = host.declare_queue(QueueDeclaration("t"))
         assert host.topic_queue("t", create=False) is queue
         assert host.topic_queue("missing", create=False) is None
         created = host.topic_queue("new", create=True)
@@ -275,8 +284,8 @@ class TestTopics:
     def test_an_exchange_is_tapped_from_the_first_reader_on(self, live: LiveGateway) -> None:
         """Without taking anything from anyone, and for as long as it is there."""
         host = live.host
-        host.declare_exchange("e", "direct", durable=True)
-        host.declare_queue("q", durable=True)
+        host.declare_exchange(ExchangeDeclaration("e", "direct", durable=True))
+        host.declare_queue(QueueDeclaration("q", durable=True))
         host.bind_queue("q", "e", "k")
         live.publish("e", "k", b"before")
         tap = host.topic_queue("e", create=False)
@@ -294,7 +303,7 @@ class TestTopics:
         assert "e" not in live.host.queues
 
     def test_a_tap_goes_with_its_exchange(self, live: LiveGateway) -> None:
-        live.host.declare_exchange("e", "fanout", durable=True)
+        live.host.declare_exchange(ExchangeDeclaration("e", "fanout", durable=True))
         tap = live.host.topic_queue("e", create=False)
         assert tap is not None
         notes: list[str] = []
@@ -307,7 +316,7 @@ class TestTopics:
 
     def test_an_exchange_behind_another_is_tapped_as_well(self, live: LiveGateway) -> None:
         for name in "ab":
-            live.host.declare_exchange(name, "fanout")
+            live.host.declare_exchange(ExchangeDeclaration(name, "fanout"))
         live.host.bind_exchange("b", "a", "")
         tap = live.host.topic_queue("b", create=False)
         live.publish("a", "k", b"x", persistent=False)
@@ -317,8 +326,8 @@ class TestTopics:
     def test_a_send_goes_to_the_exchange_of_that_name_else_to_the_queue(
         self, live: LiveGateway
     ) -> None:
-        live.host.declare_exchange("t", "direct")
-        queue, other = live.host.declare_queue("t"), live.host.declare_queue("q")
+        live.host.declare_exchange(ExchangeDeclaration("t", "direct"))
+        queue, other = [live.host.declare_queue(QueueDeclaration(name)) for name in "tq"]
         live.host.bind_queue("q", "t", "tag")
         assert live.host.topic_route("t", "tag", None).queues == (other.light,)
         live.host.delete_exchange("t")
@@ -330,7 +339,9 @@ class TestTopics:
 def test_a_transaction_may_lead_to_a_full_queue_that_is_gone(
     live: LiveGateway, together: bool
 ) -> None:
-    live.host.declare_queue("q", arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
+    live.host.declare_queue(
+        QueueDeclaration("q", arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
+    )
     made = header()
     items = [(live.host.route("", "q", made), (Envelope("", "q"), made, b"x"), b"x")] * 2
     live.host.delete_queue("q")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pamqp import commands
 
+from gateway.declarations import QueueDeclaration
 from gateway.errors import NotFoundError, PreconditionFailedError
 from gateway.security.permissions import Permission, TopicPermission
 from protocols.amqp.codec import encode_properties
@@ -62,13 +63,13 @@ def test_nothing_is_allowed(ada: AmqpPeer, command: Any, access: str, resource: 
 
 
 def test_passive_declares_need_nothing(ada: AmqpPeer, broker: AmqpBroker) -> None:
-    broker.virtual_host.declare_queue("q")
+    broker.virtual_host.declare_queue(QueueDeclaration("q"))
     assert ada.call(commands.Queue.Declare(queue="q", passive=True)).queue == "q"
     ada.call(commands.Exchange.Declare(exchange="amq.topic", passive=True))
 
 
 def test_publishing_needs_write(ada: AmqpPeer, broker: AmqpBroker) -> None:
-    broker.virtual_host.declare_queue("q")
+    broker.virtual_host.declare_queue(QueueDeclaration("q"))
     ada.publish("q", b"1")
     assert ada.failure() == refused("write", "exchange 'amq.default'")
     ada.publish("q", b"1", exchange="nowhere")
@@ -125,7 +126,7 @@ def test_what_new_ones_refer_to(ada: AmqpPeer, broker: AmqpBroker) -> None:
 
 
 def test_binding_needs_both_sides(ada: AmqpPeer, broker: AmqpBroker) -> None:
-    broker.virtual_host.declare_queue("q")
+    broker.virtual_host.declare_queue(QueueDeclaration("q"))
     grant(broker, write="^q$")
     bind = commands.Queue.Bind(queue="q", exchange="amq.topic", routing_key="a.b")
     assert ada.fail(bind) == refused("read", "exchange 'amq.topic'")
@@ -134,7 +135,7 @@ def test_binding_needs_both_sides(ada: AmqpPeer, broker: AmqpBroker) -> None:
 
 
 def test_topic_permissions(ada: AmqpPeer, broker: AmqpBroker) -> None:
-    broker.virtual_host.declare_queue("q")
+    broker.virtual_host.declare_queue(QueueDeclaration("q"))
     grant(broker, ".*", ".*", ".*")
     topic = TopicPermission("ada", "/", "amq.topic", r"^{username}\.", r"^{vhost}\.")
     broker.gateway.permissions.put_topic(topic)

@@ -8,6 +8,7 @@ import pytest
 from pamqp import commands
 from twisted.python.failure import Failure
 
+from gateway.declarations import QueueDeclaration
 from gateway.security.permissions import Permission
 from protocols.http.front_end import HttpConfig
 from tests.support.http_peer import HttpBroker, parse_reply
@@ -149,7 +150,7 @@ class TestLists:
     @pytest.fixture(autouse=True)
     def _queues(self, broker: HttpBroker) -> None:
         for name, count in (("b", 2), ("a", 1), ("c", 3)):
-            broker.virtual_host.declare_queue(name)
+            broker.virtual_host.declare_queue(QueueDeclaration(name))
             for _ in range(count):
                 body = {"routing_key": name, "payload": "x", "properties": {}}
                 broker.call("POST", "exchanges/%2F/amq.default/publish", body)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.declarations import ExchangeDeclaration
 from protocols.native.front_end import OPERATIONS
 from rosettamq.remoting.command import RemotingCommand
 from tests.support.native_peer import NativeBroker, Peer
@@ -67,7 +68,7 @@ REQUESTS = st.builds(
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NativeBroker]:
     folder: Path = tmp_path_factory.mktemp("any") / "data"
     broker = NativeBroker(folder)
-    broker.virtual_host.declare_exchange("E", "topic")
+    broker.virtual_host.declare_exchange(ExchangeDeclaration("E", "topic"))
     broker.connect().publish("T", b"first")
     yield broker
     broker.stop()

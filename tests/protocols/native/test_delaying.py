@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.declarations import ExchangeDeclaration, QueueDeclaration
 from gateway.errors import PreconditionFailedError
 from protocols.native.delaying import find_schedule, level_s
 from rosettamq.message import Message, property_string
@@ -71,8 +72,8 @@ def test_a_time_that_is_past_is_now(broker: NativeBroker, peer: Peer) -> None:
 
 def test_the_tag_routes_at_an_exchange(broker: NativeBroker, peer: Peer) -> None:
     host = broker.virtual_host
-    host.declare_exchange("T", "direct")
-    host.declare_queue("q")
+    host.declare_exchange(ExchangeDeclaration("T", "direct"))
+    host.declare_queue(QueueDeclaration("q"))
     host.bind_queue("q", "T", "a")
     send(peer, b"x", DELAY="1", TAGS="a")
     broker.clock.advance(1)

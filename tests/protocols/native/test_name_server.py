@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from gateway.declarations import ExchangeDeclaration, QueueDeclaration
 from rosettamq.remoting.codes import RequestCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import TopicRequest
@@ -20,8 +21,8 @@ def route(names: Peer, topic: str) -> RemotingCommand:
 
 def test_queues_and_exchanges_are_topics(broker: NativeBroker, names: Peer) -> None:
     assert route(names, "T").code == 17
-    broker.virtual_host.declare_queue("T")
-    broker.virtual_host.declare_exchange("E", "fanout")
+    broker.virtual_host.declare_queue(QueueDeclaration("T"))
+    broker.virtual_host.declare_exchange(ExchangeDeclaration("E", "fanout"))
     for topic in ("T", "E"):
         assert json.loads(route(names, topic).body) == {
             "brokerDatas": [
@@ -65,7 +66,7 @@ def test_a_broker_on_all_interfaces_is_where_the_client_found_us(
 
 
 def test_the_cluster_and_the_topics(broker: NativeBroker, names: Peer) -> None:
-    broker.virtual_host.declare_queue("T")
+    broker.virtual_host.declare_queue(QueueDeclaration("T"))
     cluster = json.loads(names.call(RequestCode.GET_BROKER_CLUSTER_INFO).body)
     assert cluster["clusterAddrTable"] == {"DefaultCluster": ["broker-a"]}
     topics = json.loads(names.call(RequestCode.GET_ALL_TOPIC_LIST_FROM_NAMESERVER).body)

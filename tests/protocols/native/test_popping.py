@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.declarations import QueueDeclaration
 from gateway.queues.lane import Lane
 from rosettamq.remoting.codes import RequestCode
 from rosettamq.remoting.command import RemotingCommand
@@ -196,7 +197,7 @@ def test_a_waiting_pop_ends(broker: NativeBroker, peer: Peer, group: str) -> Non
 
 
 def test_two_who_wait_get_one_message_each(broker: NativeBroker, peer: Peer, group: str) -> None:
-    broker.virtual_host.declare_queue("T", durable=True)
+    broker.virtual_host.declare_queue(QueueDeclaration("T", durable=True))
     other = broker.connect()
     for waiting in (peer, other):
         waiting.request(POP, pop_header(group, count=1, poll_ms=10_000))
@@ -242,7 +243,7 @@ def test_an_offset_that_is_set_resets_the_pops(broker: NativeBroker, peer: Peer)
 def test_what_is_out_of_range(
     broker: NativeBroker, peer: Peer, count: int, invisible_ms: int, queue_id: int
 ) -> None:
-    broker.virtual_host.declare_queue("T")
+    broker.virtual_host.declare_queue(QueueDeclaration("T"))
     header = PopMessageRequest("G", "T", queue_id, count, invisible_ms)
     assert peer.call(POP, header).code == 29
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.declarations import QueueDeclaration
 from gateway.messages import Properties
 from rosettamq.remoting.codes import RequestCode
 from rosettamq.remoting.command import RemotingCommand
@@ -23,7 +24,7 @@ GROUPS = ["T", "G"]  # The queue's own, and another one.
 
 def declare(broker: NativeBroker, **arguments: object) -> None:
     named = {f"x-{name.replace('_', '-')}": value for name, value in arguments.items()}
-    broker.virtual_host.declare_queue("T", durable=True, arguments=named)
+    broker.virtual_host.declare_queue(QueueDeclaration("T", durable=True, arguments=named))
 
 
 def publish(broker: NativeBroker, body: bytes, priority: int) -> None:

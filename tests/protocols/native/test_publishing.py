@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.declarations import ExchangeDeclaration, QueueDeclaration
 from rosettamq.remoting.codes import RequestCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.frames import encode_frame
@@ -71,9 +72,9 @@ def test_junk_after_a_send_does_not_undo_it(broker: NativeBroker, peer: Peer) ->
 
 def test_a_batch_to_an_exchange_goes_by_each_messages_tag(broker: NativeBroker, peer: Peer) -> None:
     host = broker.virtual_host
-    host.declare_exchange("E", "direct", durable=True)
+    host.declare_exchange(ExchangeDeclaration("E", "direct", durable=True))
     for name in ("A", "B"):
-        host.declare_queue(name, durable=True)
+        host.declare_queue(QueueDeclaration(name, durable=True))
         host.bind_queue(name, "E", name)
     batch = encode_batch(
         BatchedMessage(tag.encode(), f"TAGS\x01{tag}\x02".encode()) for tag in "ABAC"
@@ -90,8 +91,8 @@ def test_a_remembered_route_is_forgotten_when_it_changes(broker: NativeBroker, p
     host.delete_queue("T")
     peer.publish("T", b"1")
     assert host.queues["T"].ready_count == 1
-    host.declare_exchange("T", "fanout")
-    host.declare_queue("Q")
+    host.declare_exchange(ExchangeDeclaration("T", "fanout"))
+    host.declare_queue(QueueDeclaration("Q"))
     host.bind_queue("Q", "T", "")
     peer.publish("T", b"2")
     assert (host.queues["T"].ready_count, host.queues["Q"].ready_count) == (1, 1)
@@ -102,8 +103,8 @@ def test_the_offset_told_is_that_of_the_topics_readers(
     broker: NativeBroker, peer: Peer, is_read: bool
 ) -> None:
     host = broker.virtual_host
-    host.declare_exchange("E", "fanout", durable=True)
-    host.declare_queue("Q", durable=True)
+    host.declare_exchange(ExchangeDeclaration("E", "fanout", durable=True))
+    host.declare_queue(QueueDeclaration("Q", durable=True))
     host.bind_queue("Q", "E", "")
     peer.publish("E", b"0")
     if is_read:

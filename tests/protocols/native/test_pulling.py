@@ -1,5 +1,6 @@
 import pytest
 
+from gateway.declarations import ExchangeDeclaration, QueueDeclaration
 from rosettamq.remoting.codes import PullFlag, RequestCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import PullMessageRequest
@@ -23,7 +24,9 @@ def commit(peer: Peer, group: str, offset: int) -> None:
 def test_a_stream_is_a_topic_that_every_group_reads(broker: NativeBroker, peer: Peer) -> None:
     """The group of its own name, too: nothing is in flight, or goes."""
     arguments = {"x-queue-type": "stream"}
-    queue = broker.virtual_host.declare_queue("T", durable=True, arguments=arguments)
+    queue = broker.virtual_host.declare_queue(
+        QueueDeclaration("T", durable=True, arguments=arguments)
+    )
     for body in (b"0", b"1", b"2"):
         peer.publish("T", body)
     for group in ("T", "G"):
@@ -179,7 +182,7 @@ class TestAnotherGroup:
     def test_an_exchange_is_read_through_a_copy_from_now_on(
         self, broker: NativeBroker, peer: Peer
     ) -> None:
-        broker.virtual_host.declare_exchange("T", "topic", durable=True)
+        broker.virtual_host.declare_exchange(ExchangeDeclaration("T", "topic", durable=True))
         broker.publish("T", "a.b", b"before")
         assert pull(peer, "G", 0).code == 19
         broker.publish("T", "a.b", b"after")
@@ -194,7 +197,7 @@ class TestAnotherGroup:
         self, broker: NativeBroker, peer: Peer
     ) -> None:
         """Read or not, as RocketMQ does: nobody takes it, so nobody else lets it go."""
-        broker.virtual_host.declare_exchange("T", "topic", durable=True)
+        broker.virtual_host.declare_exchange(ExchangeDeclaration("T", "topic", durable=True))
         pull(peer, "G", 0)
         broker.publish("T", "a.b", b"old")
         broker.clock.advance(3600)
@@ -210,7 +213,7 @@ class TestAnotherGroup:
     def test_an_exclusive_queue_is_its_connections_own(
         self, broker: NativeBroker, peer: Peer
     ) -> None:
-        broker.virtual_host.declare_queue("T", exclusive_owner=broker)
+        broker.virtual_host.declare_queue(QueueDeclaration("T", exclusive=True), broker)
         assert pull(peer, "G", 0).code == 16
 
 
@@ -293,6 +296,6 @@ class TestTheQueuesOwnGroup:
             def credit(self) -> int:
                 return 0
 
-        broker.virtual_host.declare_queue("T").subscribe(Alone(), exclusive=True)  # type: ignore[arg-type]
+        broker.virtual_host.declare_queue(QueueDeclaration("T")).subscribe(Alone(), exclusive=True)  # type: ignore[arg-type]
         response = peer.call(PULL, pull_header("T", "T", 0, suspend_ms=1000))
         assert response.code == 16

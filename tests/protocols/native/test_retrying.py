@@ -1,3 +1,4 @@
+from gateway.declarations import QueueDeclaration
 from rosettamq.remoting.codes import RequestCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import SendBackRequest, TopicRequest
@@ -91,7 +92,7 @@ def test_what_is_not_there_cannot_be_sent_back(peer: Peer) -> None:
 
 
 def test_a_message_of_another_language(broker: NativeBroker, peer: Peer) -> None:
-    broker.virtual_host.declare_queue("T", durable=True)
+    broker.virtual_host.declare_queue(QueueDeclaration("T", durable=True))
     broker.publish("", "T", b"x")
     assert send_back(peer, "G", pull_one(peer, "G", "T")) == 0
     broker.clock.advance(11)

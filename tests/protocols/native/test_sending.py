@@ -1,5 +1,6 @@
 import pytest
 
+from gateway.declarations import ExchangeDeclaration, QueueDeclaration
 from rosettamq.remoting.codes import CommandFlag, RequestCode, ResponseCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.ids import decode_offset_message_id
@@ -125,8 +126,8 @@ def test_a_topic_that_is_an_exchange_is_published_to_by_tag(
     broker: NativeBroker, peer: Peer
 ) -> None:
     host = broker.virtual_host
-    host.declare_exchange("E", "direct", durable=True)
-    host.declare_queue("Q", durable=True)
+    host.declare_exchange(ExchangeDeclaration("E", "direct", durable=True))
+    host.declare_queue(QueueDeclaration("Q", durable=True))
     host.bind_queue("Q", "E", "a")
     peer.publish("E", b"yes", "TAGS\x01a\x02")
     unroutable = peer.call(SEND_V2, send_header("E", "TAGS\x01b\x02").to_letters(), b"no")
@@ -148,7 +149,9 @@ def test_a_packed_body_is_plain_for_the_others(broker: NativeBroker, peer: Peer)
 
 def test_a_full_queue_refuses(broker: NativeBroker, peer: Peer) -> None:
     arguments = {"x-max-length": 1, "x-overflow": "reject-publish"}
-    queue = broker.virtual_host.declare_queue("T", durable=True, arguments=arguments)
+    queue = broker.virtual_host.declare_queue(
+        QueueDeclaration("T", durable=True, arguments=arguments)
+    )
     codes = [peer.call(SEND_V2, send_header("T").to_letters(), b"x").code for _ in range(2)]
     assert codes == [0, ResponseCode.SYSTEM_BUSY]
     assert queue.ready_count == 1

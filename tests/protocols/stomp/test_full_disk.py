@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.declarations import QueueDeclaration
 from tests.support.disk import FullDisk
 from tests.support.stomp_peer import BuryingBroker, Peer, StompBroker, encode
 
@@ -98,7 +99,7 @@ def test_a_queue_that_may_refuse_gets_each_once(
     broker: StompBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = {"x-max-length": 10, "x-overflow": "reject-publish"}
-    broker.virtual_host.declare_queue("q", durable=True, arguments=arguments)
+    broker.virtual_host.declare_queue(QueueDeclaration("q", durable=True, arguments=arguments))
     peer = broker.connect()
     frames = [
         encode("SEND", b"%d" % number * 500, destination="/amq/queue/q", persistent="true")
@@ -138,9 +139,11 @@ def test_a_peer_that_goes_is_forgotten(
 def test_a_nack_waits_for_its_dead_letter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broker = BuryingBroker(tmp_path)
     peer = broker.connect()
-    broker.virtual_host.declare_queue("dead", durable=True)
+    broker.virtual_host.declare_queue(QueueDeclaration("dead", durable=True))
     arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
-    dying = broker.virtual_host.declare_queue("dying", durable=True, arguments=arguments)
+    dying = broker.virtual_host.declare_queue(
+        QueueDeclaration("dying", durable=True, arguments=arguments)
+    )
     peer.frame("SUBSCRIBE", destination="/amq/queue/dying", id="s", ack="client")
     peer.frame("SEND", b"1", destination="/amq/queue/dying", persistent="true")
     peer.frame("SEND", b"2", destination="/amq/queue/dying", persistent="true")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gateway.declarations import QueueDeclaration
 from tests.support.stomp_peer import StompBroker
 
 FULL_AT_ONE = {"x-max-length": 1, "x-overflow": "reject-publish"}
@@ -11,7 +12,9 @@ FULL_AT_ONE = {"x-max-length": 1, "x-overflow": "reject-publish"}
 
 def test_a_full_queue_ends_the_session(tmp_path: Path) -> None:
     broker = StompBroker(tmp_path)
-    queue = broker.virtual_host.declare_queue("q", durable=True, arguments=FULL_AT_ONE)
+    queue = broker.virtual_host.declare_queue(
+        QueueDeclaration("q", durable=True, arguments=FULL_AT_ONE)
+    )
     peer = broker.connect()
     peer.frame("SEND", b"1", destination="/amq/queue/q", receipt="a")
     peer.frame("SEND", b"2", destination="/amq/queue/q", receipt="b")
@@ -25,7 +28,7 @@ def test_a_full_queue_ends_the_session(tmp_path: Path) -> None:
 
 def test_an_expiration(tmp_path: Path) -> None:
     broker = StompBroker(tmp_path)
-    queue = broker.virtual_host.declare_queue("q", durable=True)
+    queue = broker.virtual_host.declare_queue(QueueDeclaration("q", durable=True))
     peer = broker.connect()
     for number in range(3):  # The second and third take the hot path.
         for receipt in ({}, {"receipt": f"r{number}"}):
@@ -39,9 +42,11 @@ def test_an_expiration(tmp_path: Path) -> None:
 def test_a_transaction_is_taken_in_as_a_whole(tmp_path: Path) -> None:
     broker = StompBroker(tmp_path)
     limited = broker.virtual_host.declare_queue(
-        "q", durable=True, arguments={"x-max-length": 2, "x-overflow": "reject-publish"}
+        QueueDeclaration(
+            "q", durable=True, arguments={"x-max-length": 2, "x-overflow": "reject-publish"}
+        )
     )
-    other = broker.virtual_host.declare_queue("other", durable=True)
+    other = broker.virtual_host.declare_queue(QueueDeclaration("other", durable=True))
     peer = broker.connect()
     for name, count in (("fits", 2), ("full", 1)):
         peer.frame("BEGIN", transaction=name)
@@ -58,7 +63,9 @@ def test_a_transaction_is_taken_in_as_a_whole(tmp_path: Path) -> None:
 def test_a_transaction_larger_than_the_queue_is_refused_whole(tmp_path: Path) -> None:
     broker = StompBroker(tmp_path)
     queue = broker.virtual_host.declare_queue(
-        "q", durable=True, arguments={"x-max-length": 2, "x-overflow": "reject-publish"}
+        QueueDeclaration(
+            "q", durable=True, arguments={"x-max-length": 2, "x-overflow": "reject-publish"}
+        )
     )
     peer = broker.connect()
     peer.frame("BEGIN", transaction="t")

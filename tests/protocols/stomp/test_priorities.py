@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gateway.declarations import QueueDeclaration
 from tests.support.stomp_peer import StompBroker
 
 
@@ -28,7 +29,9 @@ def test_a_subscription_makes_one_and_gets_the_most_urgent_first(tmp_path: Path)
 
 def test_a_transaction(tmp_path: Path) -> None:
     broker = StompBroker(tmp_path)
-    queue = broker.virtual_host.declare_queue("q", arguments={"x-max-priority": 9})
+    queue = broker.virtual_host.declare_queue(
+        QueueDeclaration("q", arguments={"x-max-priority": 9})
+    )
     peer = broker.connect()
     peer.frame("BEGIN", transaction="t")
     for level in ("1", "9", "4"):

@@ -7,6 +7,7 @@ from typing import Literal
 
 import pytest
 
+from gateway.declarations import QueueDeclaration
 from protocols.stomp.config import StompConfig
 from tests.protocols.stomp.test_connection import error
 from tests.support.stomp_peer import Peer, StompBroker, encode
@@ -110,7 +111,9 @@ class TestReader:
         assert broker.virtual_host.queues["q"].ready_count == 4 + (start != "offset=99")
 
     def test_misses_nothing_of_a_queue_with_priorities(self, broker: StompBroker) -> None:
-        broker.virtual_host.declare_queue("q", durable=True, arguments={"x-max-priority": 3})
+        broker.virtual_host.declare_queue(
+            QueueDeclaration("q", durable=True, arguments={"x-max-priority": 3})
+        )
         peer = broker.connect()
 
         def send(body: bytes, priority: str) -> None:

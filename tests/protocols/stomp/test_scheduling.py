@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.declarations import ExchangeDeclaration
 from tests.support.stomp_peer import Peer, StompBroker
 
 
@@ -131,7 +132,7 @@ def test_what_is_no_time_is_refused(peer: Peer, line: str) -> None:
 
 def test_a_delayed_exchange(broker: StompBroker, peer: Peer) -> None:
     broker.virtual_host.declare_exchange(
-        "late", "x-delayed-message", arguments={"x-delayed-type": "fanout"}
+        ExchangeDeclaration("late", "x-delayed-message", arguments={"x-delayed-type": "fanout"})
     )
     broker.virtual_host.bind_queue("q", "late", "")
     peer.send(b"SEND\ndestination:/exchange/late\nx-delay:500\n\nlate\0")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.declarations import QueueDeclaration
 from gateway.messages import Envelope, Header, Message, Properties
 from tests.protocols.stomp.test_connection import error
 from tests.support.stomp_peer import StompBroker, send, subscribe
@@ -103,7 +104,7 @@ class TestMessages:
                     timestamp=5,
                 )
 
-        queue = broker.virtual_host.declare_queue("a", durable=True)
+        queue = broker.virtual_host.declare_queue(QueueDeclaration("a", durable=True))
         broker.virtual_host.bind_queue("a", "amq.direct", "k/1")
         header = Header(OtherLanguage(), b"raw", False)
         route = broker.virtual_host.route("amq.direct", "k/1", header)
@@ -290,7 +291,7 @@ class TestDestinations:
         assert not peer.hung_up
 
     def test_a_mismatch_of_declarations_closes(self, broker: StompBroker) -> None:
-        broker.virtual_host.declare_queue("a", durable=True)
+        broker.virtual_host.declare_queue(QueueDeclaration("a", durable=True))
         peer = broker.connect()
         send(peer, "/queue/a", b"x", x_message_ttl="5")
         frame = peer.receive()

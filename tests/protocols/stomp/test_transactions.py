@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.declarations import ExchangeDeclaration
 from protocols.stomp.config import StompConfig
 from tests.protocols.stomp.test_connection import error
 from tests.support.stomp_peer import StompBroker, send, subscribe
@@ -62,7 +63,7 @@ class TestTransactions:
 
     def test_all_or_nothing(self, broker: StompBroker) -> None:
         """What cannot be routed any more at COMMIT takes everything with it."""
-        broker.virtual_host.declare_exchange("x", "fanout")
+        broker.virtual_host.declare_exchange(ExchangeDeclaration("x", "fanout"))
         peer = broker.connect()
         peer.frame("BEGIN", transaction="t")
         send(peer, "/queue/a", b"1", transaction="t")

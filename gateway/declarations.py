@@ -1,0 +1,36 @@
+"""What somebody asks for who declares a queue or an exchange, as one value.
+
+A front end makes it of what its client said; the checks, the comparison with what exists, and the
+making take it as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDeclaration:
+    """A queue as somebody wants it; one without a name gets one.
+
+    One that is `exclusive` belongs to whoever declares it, and is gone with him.
+    """
+
+    name: str
+    durable: bool = False
+    exclusive: bool = False
+    auto_delete: bool = False
+    arguments: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeDeclaration:
+    """An exchange as somebody wants it. To one that is `internal` nobody can publish."""
+
+    name: str
+    type: str
+    durable: bool = False
+    auto_delete: bool = False
+    internal: bool = False
+    arguments: Mapping[str, object] = field(default_factory=dict)
