@@ -157,12 +157,6 @@ def check_consumer_arguments(type: QueueType, arguments: Arguments, queue: str) 
     check_consumer_known(type, arguments, queue)
 
 
-def consumer_priority(arguments: Arguments) -> int:
-    """The priority that a consumer's arguments ask for; they were checked before."""
-    priority: Any = arguments.get("x-priority", 0)
-    return int(priority)
-
-
 def check_integer(value: Any, _: Arguments) -> str:
     """Why the value is not a whole number; nothing if it is."""
     return "" if is_integer(value) else f'"expected integer, got {type_name(value)}"'

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from core.light_queue import Taker
+from gateway.exchanges.bindings import Arguments
 from gateway.messages import Message, Value
+from gateway.queues.selectors import Selects
 
 if TYPE_CHECKING:
     from gateway.queues.queue import Queue
@@ -25,6 +28,39 @@ class Delivery(NamedTuple):
     redelivered: bool
     message: Message
     delivery_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On which terms somebody consumes.
+
+    He is alone if he is `exclusive`. If he `selects`, or his arguments do, the rest of the messages
+    stays for others; so do the other lanes if he wants that of a `level` only.
+    """
+
+    exclusive: bool = False
+    arguments: Arguments = field(default_factory=dict)
+    selects: Selects | None = None
+    level: int | None = None
+
+    @property
+    def priority(self) -> int:
+        """Those of a lower one get what the others have no credit for. It was checked before."""
+        priority: Any = self.arguments.get("x-priority", 0)
+        return int(priority)
+
+    @property
+    def waits_in_line(self) -> bool:
+        """Does he let those who came before him have everything?"""
+        return self.arguments.get(IN_LINE_ARGUMENT) is True
+
+    @property
+    def chooses(self) -> bool:
+        """Does he want only some of the messages?"""
+        return self.selects is not None or self.level is not None
+
+
+PLAIN_TERMS = Terms()
 
 
 class Consumer(Protocol):

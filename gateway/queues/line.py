@@ -8,10 +8,8 @@ priority get what the others have no credit for.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from gateway.queues.consumer import Consumer
+from gateway.queues.consumer import PLAIN_TERMS, Consumer, Terms
 
 
 class Line:
@@ -30,24 +28,17 @@ class Line:
         self._waiting: dict[Consumer, None] = {}  # To be the active one, as they came.
         self._has_priorities = False
 
-    def add(
-        self,
-        consumer: Consumer,
-        priority: int = 0,
-        is_exclusive: bool = False,
-        waits: bool = False,
-        chooses: bool = False,
-    ) -> None:
+    def add(self, consumer: Consumer, terms: Terms = PLAIN_TERMS, *, waits: bool = False) -> None:
         """One more, at the end. If it `waits`, only one of those who do is active."""
-        self.consumers[consumer] = priority
+        self.consumers[consumer] = terms.priority
         self.counted += consumer.counted
-        self._has_priorities = self._has_priorities or priority != 0
-        if not chooses:
+        self._has_priorities = self._has_priorities or terms.priority != 0
+        if not terms.chooses:
             self.members[consumer] = None
         if waits:
             self._waiting[consumer] = None
             self.active = self.active or consumer
-        if is_exclusive:
+        if terms.exclusive:
             self.exclusive = consumer
 
     def remove(self, consumer: Consumer) -> bool:

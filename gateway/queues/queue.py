@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from core.broker import Broker
@@ -15,19 +16,14 @@ from gateway.exchanges.bindings import Arguments
 from gateway.messages import Item, Message
 from gateway.policies.keys import effective_arguments
 from gateway.policies.policies import NO_POLICIES, HeldPolicies
-from gateway.queues.arguments import (
-    QueueOptions,
-    check_consumer_arguments,
-    consumer_priority,
-    parse_options,
-)
-from gateway.queues.consumer import IN_LINE_ARGUMENT, Consumer, Delivery, Stamp
+from gateway.queues.arguments import QueueOptions, check_consumer_arguments, parse_options
+from gateway.queues.consumer import PLAIN_TERMS, Consumer, Delivery, Stamp, Terms
 from gateway.queues.dead_letters import MAXLEN, REJECTED
 from gateway.queues.lease import Lease
 from gateway.queues.line import Line
 from gateway.queues.room import Room
 from gateway.queues.selective_consumers import SelectiveConsumers
-from gateway.queues.selectors import Selects, consumer_selector
+from gateway.queues.selectors import consumer_selector
 from gateway.queues.times_to_live import TimesToLive
 from gateway.queues.types import find_type
 from gateway.queues.upkeep import Upkeep
@@ -250,39 +246,28 @@ class Queue:
 
     # Consuming, as the queue's own group
 
-    def subscribe(
-        self,
-        consumer: Consumer,
-        exclusive: bool = False,
-        arguments: Arguments | None = None,
-        selects: Selects | None = None,
-        level: int | None = None,
-    ) -> None:
-        """Add a consumer; those of a lower priority get what the others have no credit for.
+    def subscribe(self, consumer: Consumer, terms: Terms = PLAIN_TERMS) -> None:
+        """Add a consumer.
 
-        If it `selects`, or its arguments do, the rest of the messages stays for others; so do the
-        other lanes if it wants that of a `level` only. Raises
-        `AccessRefusedError` if it, or another one, wants to be alone, and
+        Raises `AccessRefusedError` if it, or another one, wants to be alone, and
         `PreconditionFailedError` or `NotSupportedError` for what this type of queue cannot do.
         """
         self.catch_up()
-        arguments = arguments or {}
-        check_consumer_arguments(self.type, arguments, str(self))
-        priority = consumer_priority(arguments)
-        selects = selects or consumer_selector(arguments, str(self))
+        check_consumer_arguments(self.type, terms.arguments, str(self))
+        if terms.selects is None:
+            terms = replace(terms, selects=consumer_selector(terms.arguments, str(self)))
         is_single = self.options.single_active_consumer
-        waits_in_line = is_single or arguments.get(IN_LINE_ARGUMENT) is True
         if self._line is None:
             self._line = Line()
-        if self._line.exclusive is not None or (exclusive and (self.is_consumed or is_single)):
+        is_taken = self.is_consumed or is_single
+        if self._line.exclusive is not None or (terms.exclusive and is_taken):
             raise AccessRefusedError(f"{self} in exclusive use")
-        chooses = selects is not None or level is not None
-        self._line.add(consumer, priority, exclusive, waits_in_line, chooses)
-        if chooses:
+        self._line.add(consumer, terms, waits=is_single or terms.waits_in_line)
+        if terms.chooses:
             if self._selective is None:
                 clock = self.virtual_host.clock
                 self._selective = SelectiveConsumers(self, self.light, clock)
-            self._selective.add(consumer, selects, priority, level)
+            self._selective.add(consumer, terms)
         self._lease.stop()
         self._listen()
         self.wake()

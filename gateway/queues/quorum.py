@@ -21,10 +21,9 @@ from gateway.errors import NotSupportedError, ResourceLockedError
 from gateway.exchanges.bindings import Arguments
 from gateway.messages import Value
 from gateway.queues.arguments import QueueOptions, parse_options
-from gateway.queues.consumer import Consumer
+from gateway.queues.consumer import PLAIN_TERMS, Consumer, Terms
 from gateway.queues.dead_letters import DELIVERY_LIMIT
 from gateway.queues.queue import Queue
-from gateway.queues.selectors import Selects
 from gateway.queues.unsent_letters import UnsentLetters
 from gateway.values import Long, is_integer
 
@@ -75,21 +74,14 @@ class QuorumQueue(Queue):
 
     # Consuming
 
-    def subscribe(
-        self,
-        consumer: Consumer,
-        exclusive: bool = False,
-        arguments: Arguments | None = None,
-        selects: Selects | None = None,
-        level: int | None = None,
-    ) -> None:
+    def subscribe(self, consumer: Consumer, terms: Terms = PLAIN_TERMS) -> None:
         """Add a consumer; `exclusive` means nothing here.
 
         Raises `PreconditionFailedError` or `NotSupportedError`.
         """
         if consumer.shares_credit:
             raise NotSupportedError(f"{self} does not support global qos")
-        super().subscribe(consumer, False, arguments, selects, level)
+        super().subscribe(consumer, replace(terms, exclusive=False))
 
     def begin_take(self) -> bool:
         """Somebody asks for messages: may any be taken? Raises `ResourceLockedError`."""

@@ -20,10 +20,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from core.cursor import Cursor
 from core.lanes import AnyQueue
 from gateway.messages import Message
-from gateway.queues.selectors import Selects
 
 if TYPE_CHECKING:
-    from gateway.queues.consumer import Consumer
+    from gateway.queues.consumer import Consumer, Terms
     from gateway.queues.queue import Queue
 
 LOOK_COUNT_MAX = 512  # Messages that one turn looks at.
@@ -33,19 +32,12 @@ _LOOK_COUNT = 32  # Of these, one after the other.
 class _Selective:
     """One of them."""
 
-    def __init__(
-        self,
-        light: AnyQueue,
-        consumer: Consumer,
-        selects: Selects | None,
-        priority: int,
-        level: int | None,
-    ) -> None:
+    def __init__(self, light: AnyQueue, consumer: Consumer, terms: Terms) -> None:
         self.consumer = consumer
-        self.selects = selects
-        self.priority = priority
+        self.selects = terms.selects
+        self.priority = terms.priority
         self._light = light
-        self._level = level
+        self._level = terms.level
         self.look_again()
 
     def look_again(self) -> None:
@@ -75,11 +67,9 @@ class SelectiveConsumers:
         """They themselves."""
         return [each.consumer for each in self._line]
 
-    def add(
-        self, consumer: Consumer, selects: Selects | None, priority: int, level: int | None
-    ) -> None:
-        """One more, which has looked at nothing yet; perhaps of the lane of one `level` only."""
-        selective = _Selective(self._light, consumer, selects, priority, level)
+    def add(self, consumer: Consumer, terms: Terms) -> None:
+        """One more, which has looked at nothing yet."""
+        selective = _Selective(self._light, consumer, terms)
         self._line = sorted([*self._line, selective], key=_rank)
 
     def remove(self, consumer: Consumer) -> None:

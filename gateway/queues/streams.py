@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IDelayedCall
 
 from gateway.errors import NotSupportedError, PreconditionFailedError
-from gateway.exchanges.bindings import Arguments
 from gateway.messages import Value
 from gateway.queues.arguments import check_consumer_arguments
-from gateway.queues.consumer import Consumer, Delivery
+from gateway.queues.consumer import PLAIN_TERMS, Consumer, Delivery, Terms
 from gateway.queues.dead_letters import REJECTED
 from gateway.queues.line import Line
 from gateway.queues.queue import Queue
@@ -77,19 +76,12 @@ class Stream(Queue):
 
     # Consuming
 
-    def subscribe(
-        self,
-        consumer: Consumer,
-        exclusive: bool = False,
-        arguments: Arguments | None = None,
-        selects: Selects | None = None,
-        level: int | None = None,
-    ) -> None:
+    def subscribe(self, consumer: Consumer, terms: Terms = PLAIN_TERMS) -> None:
         """Add a reader; `exclusive` means nothing here, and there is one lane.
 
         Raises `PreconditionFailedError` or `NotSupportedError`.
         """
-        arguments = arguments or {}
+        arguments = terms.arguments
         check_consumer_arguments(self.type, arguments, str(self))
         if not consumer.prefetch:
             raise PreconditionFailedError(f"consumer prefetch count is not set for stream {self}")
@@ -97,7 +89,7 @@ class Stream(Queue):
             raise NotSupportedError(f"automatic acknowledgement not supported by stream {self}")
         if consumer.shares_credit:
             raise NotSupportedError(f"{self} does not support global qos")
-        asked = (selects, consumer_selector(arguments, str(self)), parse_filter(arguments))
+        asked = (terms.selects, consumer_selector(arguments, str(self)), parse_filter(arguments))
         filters = [each for each in asked if each is not None]
         position = self._find_start(arguments.get("x-stream-offset", "next"))
         self._readers[consumer] = _Reader(consumer, position, filters)

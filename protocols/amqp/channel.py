@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gateway.connections import ChannelFacts
 from gateway.exchanges.bindings import Arguments
 from gateway.messages import Envelope, Header
-from gateway.queues.consumer import Delivery
+from gateway.queues.consumer import Delivery, Terms
 from gateway.queues.queue import Queue
 from protocols.amqp.codec import FRAME_OVERHEAD, PublishFields, encode_method
 from protocols.amqp.confirms import Confirming
@@ -223,7 +223,7 @@ class Channel:
     ) -> Subscription:
         """basic.consume. Raises `GatewayError` as `Queue.subscribe` does."""
         subscription = Subscription(self, tag, queue, no_ack, self.consumer_prefetch, arguments)
-        queue.subscribe(subscription, exclusive, arguments)
+        queue.subscribe(subscription, Terms(exclusive, arguments))
         self.subscriptions[tag] = subscription
         return subscription
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from gateway.messages import Message
+from gateway.queues.consumer import Terms
 from gateway.queues.lane import Lane
 from gateway.queues.queue import Queue
 
@@ -57,7 +58,8 @@ class OwnGroup:
     def watch(self, count: int, stir: Callable[[], None]) -> Callable[[], None]:
         """Wait as a consumer among the others; what it gets is given by the next `take`."""
         consumer = _WaitingConsumer(count, self._arrived, stir)
-        self._queue.subscribe(consumer, level=None if self._lane is None else self._lane.level)
+        level = None if self._lane is None else self._lane.level
+        self._queue.subscribe(consumer, Terms(level=level))
 
         def cancel() -> None:
             self._queue.unsubscribe(consumer)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.errors import SelectorError
+from gateway.queues.consumer import Terms
 from gateway.queues.selectors import message_selector
 from protocols.stomp.codec import encode_frame
 from protocols.stomp.conventions import durable_subscription_queue, subscribe_headers
@@ -122,12 +123,8 @@ class Subscriptions:
             self.by_tag[tag] = subscription
             reading.subscribe(subscription)
             return
-        queue.subscribe(
-            subscription,
-            exclusive=named is not None,
-            arguments=arguments,
-            selects=None if owns_queue else selects,
-        )
+        terms = Terms(named is not None, arguments, None if owns_queue else selects)
+        queue.subscribe(subscription, terms)
         self.by_tag[tag] = subscription
 
     def unsubscribe(self, headers: dict[str, str]) -> None:

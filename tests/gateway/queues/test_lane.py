@@ -9,6 +9,7 @@ import pytest
 from core.errors import OffsetOutOfRangeError
 from core.lanes import offset_of_lane
 from gateway.declarations import QueueDeclaration
+from gateway.queues.consumer import Terms
 from gateway.queues.lane import Lane
 from gateway.queues.queue import Queue
 from tests.support.topology import LiveGateway, Taker
@@ -87,7 +88,7 @@ def test_takes_what_is_ready_there_and_leaves_the_rest(live: LiveGateway, queue:
 
 def test_a_consumer_may_want_one_only(live: LiveGateway, queue: Queue) -> None:
     taker = Taker(credit=2)
-    queue.subscribe(taker, level=2)
+    queue.subscribe(taker, Terms(level=2))
     publish(live, 3, 2, 0, 2, 2)
     assert taker.bodies == [b"2.1", b"2.3"]
     queue.release([offset_of_lane(2) + 1])

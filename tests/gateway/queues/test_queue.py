@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from core.errors import OffsetOutOfRangeError
 from gateway.declarations import QueueDeclaration
 from gateway.errors import AccessRefusedError
+from gateway.queues.consumer import Terms
 from gateway.queues.lane import Lane
 from gateway.queues.queue import Queue
 from tests.support.topology import LiveGateway, Taker, bodies
@@ -117,15 +118,15 @@ class TestConsumers:
 
     def test_exclusive_is_alone(self, live: LiveGateway, queue: Queue) -> None:
         alone, other = Taker(), Taker()
-        queue.subscribe(alone, exclusive=True)
+        queue.subscribe(alone, Terms(exclusive=True))
         for exclusive in (True, False):
             with pytest.raises(AccessRefusedError, match="queue 'q' in vhost '/' in exclusive use"):
-                queue.subscribe(other, exclusive)
+                queue.subscribe(other, Terms(exclusive))
         queue.unsubscribe(other)
         queue.unsubscribe(alone)
         queue.subscribe(other)
         with pytest.raises(AccessRefusedError):
-            queue.subscribe(alone, exclusive=True)
+            queue.subscribe(alone, Terms(exclusive=True))
 
     def test_auto_delete_goes_with_the_last_consumer(self, live: LiveGateway) -> None:
         queue = live.host.declare_queue(QueueDeclaration("auto", auto_delete=True))

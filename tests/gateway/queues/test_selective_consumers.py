@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from gateway.declarations import QueueDeclaration
 from gateway.errors import AccessRefusedError, PreconditionFailedError
 from gateway.messages import Envelope, Message, Properties
+from gateway.queues.consumer import Terms
 from gateway.queues.queue import Queue
 from gateway.queues.selective_consumers import LOOK_COUNT_MAX
 from gateway.queues.selectors import Selects
@@ -59,7 +60,7 @@ def pauses(live: LiveGateway) -> int:
 def test_gets_what_it_wants_in_order_and_leaves_the_rest(live: LiveGateway, queue: Queue) -> None:
     fill(live, 4)
     taker = Taker(credit=3)
-    queue.subscribe(taker, selects=even)
+    queue.subscribe(taker, Terms(selects=even))
     live.gateway.turn.end()
     fill(live, 4, start=4)
     assert taker.got == [(0, b"0", False), (2, b"2", False), (4, b"4", False)]
@@ -74,7 +75,7 @@ def test_gets_what_it_wants_in_order_and_leaves_the_rest(live: LiveGateway, queu
 def test_others_get_the_rest(live: LiveGateway, queue: Queue) -> None:
     choosy, other = Taker(credit=2), Taker()
     queue.subscribe(other)
-    queue.subscribe(choosy, selects=even)
+    queue.subscribe(choosy, Terms(selects=even))
     fill(live, 8)
     assert choosy.bodies == [b"0", b"2"]
     assert other.bodies == [b"1", b"3", b"4", b"5", b"6", b"7"]
@@ -84,7 +85,7 @@ def test_others_get_the_rest(live: LiveGateway, queue: Queue) -> None:
 def test_equals_take_turns(live: LiveGateway, queue: Queue) -> None:
     takers = [Taker() for _ in range(3)]
     for taker in takers:
-        queue.subscribe(taker, selects=even)
+        queue.subscribe(taker, Terms(selects=even))
     fill(live, 20)
     assert [taker.bodies for taker in takers] == [
         [b"0", b"6", b"12", b"18"],
@@ -97,8 +98,8 @@ def test_equals_take_turns(live: LiveGateway, queue: Queue) -> None:
 
 def test_a_higher_priority_comes_first(live: LiveGateway, queue: Queue) -> None:
     low, high = Taker(), Taker(credit=2)
-    queue.subscribe(low, selects=even)
-    queue.subscribe(high, arguments={"x-priority": 3}, selects=even)
+    queue.subscribe(low, Terms(selects=even))
+    queue.subscribe(high, Terms(arguments={"x-priority": 3}, selects=even))
     fill(live, 8)
     assert (high.bodies, low.bodies) == ([b"0", b"2"], [b"4", b"6"])
 
@@ -106,14 +107,14 @@ def test_a_higher_priority_comes_first(live: LiveGateway, queue: Queue) -> None:
 def test_what_comes_back_is_looked_at_again_in_its_place(live: LiveGateway, queue: Queue) -> None:
     fill(live, 8)
     first = Taker(credit=3)
-    queue.subscribe(first, selects=even)
+    queue.subscribe(first, Terms(selects=even))
     live.gateway.turn.end()
     queue.unsubscribe(first)
     other = Taker(credit=1)
     queue.subscribe(other)
     live.gateway.turn.end()
     second = Taker()
-    queue.subscribe(second, selects=even)
+    queue.subscribe(second, Terms(selects=even))
     live.gateway.turn.end()
     assert (other.bodies, second.bodies) == ([b"1"], [b"6"])
     queue.release([4, 0, 1])
@@ -132,7 +133,7 @@ def test_a_late_one_finds_what_has_come_back(live: LiveGateway, queue: Queue) ->
     queue.take(3)
     queue.release([2, 0, 1])
     taker = Taker()
-    queue.subscribe(taker, selects=even)
+    queue.subscribe(taker, Terms(selects=even))
     live.gateway.turn.end()
     assert taker.got == [(0, b"0", True), (2, b"2", True)]
 
@@ -144,7 +145,7 @@ def test_no_message_is_looked_at_twice(live: LiveGateway, queue: Queue) -> None:
         seen.append(message[2])
         return False
 
-    queue.subscribe(Taker(), selects=nothing)
+    queue.subscribe(Taker(), Terms(selects=nothing))
     for start in range(0, 50, 10):
         fill(live, 10, start)
     assert seen == [b"%d" % number for number in range(50)]
@@ -162,7 +163,7 @@ def test_a_turn_looks_at_so_many(live: LiveGateway, queue: Queue) -> None:
         return int(message[2]) >= 3 * LOOK_COUNT_MAX - 1
 
     taker = Taker()
-    queue.subscribe(taker, selects=last)
+    queue.subscribe(taker, Terms(selects=last))
     live.gateway.turn.end()
     assert seen == LOOK_COUNT_MAX
     fill(live, 1, start=10_000)
@@ -177,9 +178,9 @@ def test_a_turn_looks_at_so_many(live: LiveGateway, queue: Queue) -> None:
 def test_nobody_waits_for_ever_behind_those_who_look_long(live: LiveGateway, queue: Queue) -> None:
     fill(live, LOOK_COUNT_MAX * 2)
     for _ in range(40):
-        queue.subscribe(Taker(), selects=only(b"x"))
+        queue.subscribe(Taker(), Terms(selects=only(b"x")))
     lucky = Taker()
-    queue.subscribe(lucky, selects=even)
+    queue.subscribe(lucky, Terms(selects=even))
     live.gateway.turn.end()
     finish(live)
     assert len(lucky.bodies) == LOOK_COUNT_MAX
@@ -190,12 +191,12 @@ def test_a_pause_ends_with_the_last_consumer_and_with_the_queue(
 ) -> None:
     fill(live, 2 * LOOK_COUNT_MAX)
     taker = Taker()
-    queue.subscribe(taker, selects=only(b"x"))
+    queue.subscribe(taker, Terms(selects=only(b"x")))
     live.gateway.turn.end()
     assert pauses(live) == 1
     queue.unsubscribe(taker)
     assert pauses(live) == 0
-    queue.subscribe(taker, selects=only(b"x"))
+    queue.subscribe(taker, Terms(selects=only(b"x")))
     live.gateway.turn.end()
     live.host.delete_queue("q")
     assert taker.is_cancelled
@@ -204,7 +205,7 @@ def test_a_pause_ends_with_the_last_consumer_and_with_the_queue(
 
 def test_what_it_took_without_acknowledgement_is_settled(live: LiveGateway, queue: Queue) -> None:
     taker = Taker(no_ack=True)
-    queue.subscribe(taker, selects=even)
+    queue.subscribe(taker, Terms(selects=even))
     fill(live, 5)
     assert taker.bodies == [b"0", b"2", b"4"]
     assert (queue.ready_count, queue.unsettled_count) == (2, 0)
@@ -214,7 +215,7 @@ def test_a_head_that_nobody_wants_does_not_cost_more_with_time(
     live: LiveGateway, queue: Queue
 ) -> None:
     taker = Taker(credit=1 << 20, no_ack=True)
-    queue.subscribe(taker, selects=lambda message: message[2] != b"0")
+    queue.subscribe(taker, Terms(selects=lambda message: message[2] != b"0"))
     fill(live, 1000)
     finish(live)
     assert len(taker.got) == 999
@@ -227,7 +228,7 @@ def test_a_head_that_nobody_wants_does_not_cost_more_with_time(
 def test_a_restart_brings_back_what_was_not_settled(live: LiveGateway, queue: Queue) -> None:
     fill(live, 6)
     taker = Taker()
-    queue.subscribe(taker, selects=even)
+    queue.subscribe(taker, Terms(selects=even))
     live.gateway.turn.end()
     queue.settle(2, 3)
     live.gateway.turn.end()
@@ -241,14 +242,14 @@ def test_a_restart_brings_back_what_was_not_settled(live: LiveGateway, queue: Qu
 
 def test_counts_as_a_consumer(live: LiveGateway, queue: Queue) -> None:
     taker = Taker()
-    queue.subscribe(taker, selects=even)
+    queue.subscribe(taker, Terms(selects=even))
     with pytest.raises(PreconditionFailedError, match="in use"):
         live.host.delete_queue("q", if_unused=True)
     with pytest.raises(AccessRefusedError):
-        queue.subscribe(Taker(), exclusive=True)
+        queue.subscribe(Taker(), Terms(exclusive=True))
     queue.unsubscribe(taker)
     queue.unsubscribe(taker)
-    queue.subscribe(taker, exclusive=True, selects=even)
+    queue.subscribe(taker, Terms(exclusive=True, selects=even))
     with pytest.raises(AccessRefusedError):
         queue.subscribe(Taker())
 
@@ -256,7 +257,7 @@ def test_counts_as_a_consumer(live: LiveGateway, queue: Queue) -> None:
 def test_the_last_one_takes_an_auto_delete_queue_with_it(live: LiveGateway) -> None:
     queue = live.host.declare_queue(QueueDeclaration("a", auto_delete=True))
     taker = Taker()
-    queue.subscribe(taker, selects=even)
+    queue.subscribe(taker, Terms(selects=even))
     queue.unsubscribe(taker)
     assert "a" not in live.host.queues
 
@@ -266,7 +267,7 @@ def test_only_the_active_consumer_gets_anything(live: LiveGateway) -> None:
         QueueDeclaration("q", arguments={"x-single-active-consumer": True})
     )
     choosy, other = Taker(), Taker()
-    queue.subscribe(choosy, selects=even)
+    queue.subscribe(choosy, Terms(selects=even))
     queue.subscribe(other)
     fill(live, 4)
     assert (choosy.bodies, other.bodies) == ([b"0", b"2"], [])
@@ -274,7 +275,7 @@ def test_only_the_active_consumer_gets_anything(live: LiveGateway) -> None:
     live.gateway.turn.end()
     assert other.bodies == [b"1", b"3"]
     late = Taker()
-    queue.subscribe(late, selects=even)
+    queue.subscribe(late, Terms(selects=even))
     fill(live, 1, start=4)
     assert (late.bodies, other.bodies) == ([], [b"1", b"3", b"4"])
 
@@ -283,7 +284,7 @@ def test_deadlines_and_limits_hold(live: LiveGateway) -> None:
     arguments = {"x-message-ttl": 1000, "x-max-length-bytes": 3}
     queue = live.host.declare_queue(QueueDeclaration("q", arguments=arguments))
     taker = Taker(credit=0)
-    queue.subscribe(taker, selects=even)
+    queue.subscribe(taker, Terms(selects=even))
     fill(live, 4)
     assert queue.ready_count == 3
     taker.left = 1
@@ -308,7 +309,7 @@ def test_what_is_past_its_time_in_the_middle_is_not_delivered(live: LiveGateway)
     taker = Taker()
     queue.light.take(1)
     live.clock.advance(0.7)
-    queue.subscribe(taker, selects=even)
+    queue.subscribe(taker, Terms(selects=even))
     live.gateway.turn.end()
     assert taker.bodies == [b"4"]
 
@@ -316,7 +317,7 @@ def test_what_is_past_its_time_in_the_middle_is_not_delivered(live: LiveGateway)
 def test_higher_messages_come_first(live: LiveGateway) -> None:
     queue = live.host.declare_queue(QueueDeclaration("q", arguments={"x-max-priority": 5}))
     taker = Taker(credit=0)
-    queue.subscribe(taker, selects=even)
+    queue.subscribe(taker, Terms(selects=even))
     for number, priority in enumerate((0, 1, 5, 1, 9)):
         sent = header()
         sent.properties = Properties(priority=priority)
@@ -373,7 +374,7 @@ class SelectiveMachine(RuleBasedStateMachine):
     def subscribe(self, wants: bytes | None, credit: int) -> None:
         taker = Taker(credit)
         self.takers[taker], self.seen[taker] = wants, 0
-        self.queue.subscribe(taker, selects=None if wants is None else only(wants))
+        self.queue.subscribe(taker, Terms(selects=None if wants is None else only(wants)))
 
     @rule(data=st.data())
     def unsubscribe(self, data: st.DataObject) -> None:

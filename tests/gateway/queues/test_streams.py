@@ -10,6 +10,7 @@ import pytest
 
 from gateway.declarations import QueueDeclaration
 from gateway.errors import NotSupportedError, PreconditionFailedError
+from gateway.queues.consumer import Terms
 from gateway.queues.lane import Lane
 from gateway.queues.queue import Queue
 from gateway.queues.streams import Stream
@@ -47,7 +48,7 @@ def fill(live: LiveGateway, count: int, start: int = 0, **headers: Any) -> None:
 def read(live: LiveGateway, credit: int = 1000, **arguments: Any) -> Taker:
     taker = Taker(credit)
     more = {f"x-stream-{name.replace('_', '-')}": value for name, value in arguments.items()}
-    live.host.queues["s"].subscribe(taker, arguments=more)
+    live.host.queues["s"].subscribe(taker, Terms(arguments=more))
     live.gateway.turn.end()
     return taker
 
@@ -152,7 +153,7 @@ class TestRefusals:
     @pytest.mark.parametrize("name", ["x-priority", "x-cancel-on-ha-failover"])
     def test_of_consumers(self, stream: Queue, name: str) -> None:
         with pytest.raises(PreconditionFailedError) as caught:
-            stream.subscribe(Taker(1), arguments={name: 1})
+            stream.subscribe(Taker(1), Terms(arguments={name: 1}))
         assert str(caught.value) == (
             f"invalid arg '{name}' for {NAME} of queue type rabbit_stream_queue"
         )
@@ -172,7 +173,7 @@ class TestRefusals:
     )
     def test_of_offsets(self, stream: Queue, value: Any, shown: str) -> None:
         with pytest.raises(PreconditionFailedError) as caught:
-            stream.subscribe(Taker(1), arguments={"x-stream-offset": value})
+            stream.subscribe(Taker(1), Terms(arguments={"x-stream-offset": value}))
         assert str(caught.value) == (
             f"invalid arg 'x-stream-offset' for {NAME}: {{invalid_stream_offset_arg,{shown}}}"
         )
@@ -246,7 +247,9 @@ class TestFilters:
             "x-stream-filter": "b",
             "x-rosetta-selector": "n > 2",
         }
-        stream.subscribe(taker, arguments=arguments, selects=lambda message: message[2] != b"5")
+        stream.subscribe(
+            taker, Terms(arguments=arguments, selects=lambda message: message[2] != b"5")
+        )
         live.gateway.turn.end()
         assert offsets(taker) == [3, 7]
 

@@ -1,6 +1,7 @@
 import pytest
 
 from gateway.declarations import ExchangeDeclaration, QueueDeclaration
+from gateway.queues.consumer import Terms
 from rosettamq.remoting.codes import PullFlag, RequestCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import PullMessageRequest
@@ -296,6 +297,7 @@ class TestTheQueuesOwnGroup:
             def credit(self) -> int:
                 return 0
 
-        broker.virtual_host.declare_queue(QueueDeclaration("T")).subscribe(Alone(), exclusive=True)  # type: ignore[arg-type]
+        queue = broker.virtual_host.declare_queue(QueueDeclaration("T"))
+        queue.subscribe(Alone(), Terms(exclusive=True))  # type: ignore[arg-type]
         response = peer.call(PULL, pull_header("T", "T", 0, suspend_ms=1000))
         assert response.code == 16
