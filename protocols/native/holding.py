@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections.abc import Callable
 from typing import Protocol
 
@@ -20,7 +22,7 @@ class Attempt(Protocol):
         """Call `stir` when another attempt is worth it; return what ends that."""
 
     def abandon(self) -> None:
-        """The client is gone: give back what was taken for it."""
+        """Give back what was taken for the client, as it does not read, or is gone."""
 
     def refuse(self, refused: RemotingCommand) -> RemotingCommand:
         """Complete the answer that says what went wrong."""
@@ -51,7 +53,7 @@ class HeldRequest:
         return response
 
     def abandon(self) -> None:
-        """The client is gone."""
+        """Wait for nothing; the next attempt begins anew."""
         self._stop_watching()
         self._attempt.abandon()
 
@@ -61,13 +63,22 @@ class HeldRequest:
             cancel()
 
 
+Answered = tuple[RemotingCommand, RemotingCommand]  # A request, and its answer.
+
+
 class HeldRequests:
-    """All long polls of one session."""
+    """All long polls of one session.
+
+    One answer is taken at a time, as each may be large, and the peer may not read.
+    """
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
         self._held: dict[HeldRequest, None] = {}
         self._stirred: dict[HeldRequest, None] = {}
+        self._due: dict[HeldRequest, None] = {}  # Stirred before those, and tried first.
+        self._deadlines: list[tuple[float, int, HeldRequest]] = []  # A heap; some are answered.
+        self._numbers = itertools.count()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -76,39 +87,63 @@ class HeldRequests:
         """Let a request wait that has just been tried in vain."""
         held.watch(self._stir)
         self._held[held] = None
+        heapq.heappush(self._deadlines, (held.deadline, next(self._numbers), held))
 
-    def take_answered(self) -> list[tuple[RemotingCommand, RemotingCommand]]:
-        """Try again what something has come for; return requests with their answers."""
-        stirred, self._stirred = self._stirred, {}
-        answered = []
-        for held in stirred:
+    def take_answered(self) -> Answered | None:
+        """Try again what something has come for, until one of them is answered.
+
+        None when all have been tried. Those that are stirred by that come the next time.
+        """
+        if not self._due:
+            self._due, self._stirred = self._stirred, {}
+        while self._due:
+            held = next(iter(self._due))
+            del self._due[held]
             if held in self._held:
                 response = held.answer(False, self._stir)
                 if response is not None:
-                    del self._held[held]
-                    answered.append((held.request, response))
-        return answered
+                    self._remove(held)
+                    return held.request, response
+        return None
 
     def next_deadline(self) -> float | None:
         """When the first of them has waited long enough."""
-        return min((held.deadline for held in self._held), default=None)
+        while self._deadlines and self._deadlines[0][2] not in self._held:
+            heapq.heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else None
 
-    def take_expired(self, now: float) -> list[tuple[RemotingCommand, RemotingCommand]]:
-        """Try those for the last time that have waited long enough."""
-        answered = []
-        for held in [held for held in self._held if held.deadline <= now]:
-            del self._held[held]
-            response = held.answer(True, self._stir)
-            assert response is not None
-            answered.append((held.request, response))
-        return answered
+    def take_expired(self, now: float) -> Answered | None:
+        """Try one for the last time that has waited long enough, if there is any."""
+        deadline = self.next_deadline()
+        if deadline is None or deadline > now:
+            return None
+        held = self._deadlines[0][2]
+        self._remove(held)
+        response = held.answer(True, self._stir)
+        assert response is not None
+        return held.request, response
+
+    def pause(self) -> None:
+        """Let others have what comes meanwhile; time goes on."""
+        for held in self._held:
+            held.abandon()
+
+    def resume(self) -> None:
+        """See what has come meanwhile."""
+        for held in self._held:
+            self._stir(held)
 
     def abandon(self) -> None:
         """The client is gone."""
-        held_requests, self._held = self._held, {}
-        self._stirred.clear()
-        for held in held_requests:
-            held.abandon()
+        self.pause()
+        for requests in (self._held, self._stirred, self._due, self._deadlines):
+            requests.clear()
+
+    def _remove(self, held: HeldRequest) -> None:
+        del self._held[held]
+        if len(self._deadlines) > 2 * len(self._held) + 64:
+            self._deadlines = [entry for entry in self._deadlines if entry[2] in self._held]
+            heapq.heapify(self._deadlines)
 
     def _stir(self, held: HeldRequest) -> None:
         self._stirred[held] = None

@@ -48,8 +48,8 @@ class NativeSession:
         """Our own address, as it stands in records and offset message ids."""
         return self._store_host()
 
-    def handle(self, request: RemotingCommand, now: float) -> None:
-        """Answer a request, or refuse it; `now` is that of the broker's clock."""
+    def handle(self, request: RemotingCommand) -> None:
+        """Answer a request, or refuse it."""
         if request.code not in SEND_CODES:
             self.publisher.flush()  # What was sent before is there to be read.
         operation = self._operations.get(request.code)
@@ -78,7 +78,7 @@ class NativeSession:
 
     def notify(self, command: RemotingCommand) -> None:
         """Send a request of ours."""
-        self._connection.request(command)
+        self._connection.notify(command)
 
     def hold(
         self, request: RemotingCommand, attempt: Attempt, duration_s: float
@@ -94,8 +94,9 @@ class NativeSession:
 
     def finish_turn(self) -> None:
         """Answer the long polls that something came for."""
-        for request, response in self._held.take_answered():
-            self.answer(request, response)
+        connection, held = self._connection, self._held
+        while connection.has_room and (answered := held.take_answered()) is not None:
+            connection.answer(*answered)
 
     def next_deadline(self) -> float | None:
         """When the first long poll is over."""
@@ -103,8 +104,17 @@ class NativeSession:
 
     def handle_deadline(self, now: float) -> None:
         """Answer the long polls that are over."""
-        for request, response in self._held.take_expired(now):
-            self.answer(request, response)
+        connection, held = self._connection, self._held
+        while connection.has_room and (answered := held.take_expired(now)) is not None:
+            connection.answer(*answered)
+
+    def pause(self) -> None:
+        """The client does not read: its long polls take nothing meanwhile."""
+        self._held.pause()
+
+    def resume(self) -> None:
+        """The client reads again."""
+        self._held.resume()
 
     def note_pulled(self, lane: Lane, taken: Sequence[Taken]) -> None:
         """These messages of the queue's own group are in flight to this client."""

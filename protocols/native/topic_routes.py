@@ -38,7 +38,7 @@ class NameServerSession:
             RequestCode.GET_ALL_TOPIC_LIST_FROM_NAMESERVER: self._get_topics,
         }
 
-    def handle(self, request: RemotingCommand, now: float) -> None:
+    def handle(self, request: RemotingCommand) -> None:
         """Answer a request, or refuse it."""
         operation = self._operations.get(request.code)
         if operation is None:
@@ -60,6 +60,12 @@ class NameServerSession:
         """Nothing waits."""
 
     def handle_deadline(self, now: float) -> None:
+        """Nothing waits."""
+
+    def pause(self) -> None:
+        """Nothing waits."""
+
+    def resume(self) -> None:
         """Nothing waits."""
 
     def lost(self) -> None:

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from struct import Struct
 
 from rosettamq.errors import ProtocolError
@@ -40,10 +40,16 @@ class FrameReader:
         self._frame_size_max = frame_size_max
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[RemotingCommand]:
-        """Take in `data` and yield each command that is now whole; run it to its end."""
+    def feed(self, data: bytes) -> Generator[RemotingCommand, None, None]:
+        """Take in `data`, and return an iterator over the commands that are now whole.
+
+        What is not asked of it comes with the next one; close it before that.
+        """
+        self._buffer += data
+        return self._commands()
+
+    def _commands(self) -> Generator[RemotingCommand, None, None]:
         buffer = self._buffer
-        buffer += data
         at = 0
         try:
             while len(buffer) - at >= 8:

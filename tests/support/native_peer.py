@@ -22,6 +22,8 @@ from rosettamq.remoting.headers import PullMessageRequest, SendMessageRequest
 from rosettamq.remoting.records import Record, decode_records
 from tests.support.disk import HeldDisk
 
+BUFFER_SIZE = 128 << 10  # As much is buffered for a peer before it has to read.
+
 
 class OtherLanguage:
     """A language that stands for AMQP: its stored form is the body, sent to the queue T."""
@@ -91,6 +93,23 @@ class Peer:
         self.protocol.makeConnection(self.wire)
         self._frames = FrameReader()
         self._opaque = 0
+        self._taken = b""
+
+    def stop_reading(self) -> None:
+        """From now on, take no more than the socket's buffers hold."""
+        self.wire.write = self._write_to_full_buffers  # type: ignore[method-assign]
+
+    def read_on(self) -> None:
+        """Take what is in the buffers; what was received by then is for `received`."""
+        data = self.wire.value()
+        self.wire.clear()
+        self._taken += data
+        self.protocol.resumeProducing()
+
+    def _write_to_full_buffers(self, data: bytes) -> None:
+        StringTransport.write(self.wire, data)
+        if len(self.wire.value()) > BUFFER_SIZE:
+            self.protocol.pauseProducing()
 
     def send(self, command: RemotingCommand) -> int:
         """Send a request; return its id."""
@@ -108,7 +127,7 @@ class Peer:
 
     def received(self) -> list[RemotingCommand]:
         """Everything that came since this was asked last."""
-        data = self.wire.value()
+        data, self._taken = self._taken + self.wire.value(), b""
         self.wire.clear()
         return list(self._frames.feed(data))
 
