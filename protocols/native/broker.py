@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from core.light_queue import LightQueue
 from core.route import Route
@@ -21,6 +21,7 @@ from .groups import ConsumerGroups, QueueLocks
 from .invisible import InvisibleMessages
 from .language import Place, to_record
 from .own_group import OwnGroup, OwnLane
+from .own_pulls import OwnPulls
 from .progress import Progress, Source, Taken
 from .replies import RequestRefusedError, topic_not_found
 from .windows import GroupWindow, GroupWindows
@@ -47,13 +48,6 @@ class Limits:
     in_flight_max: int = 10_000
 
 
-class Puller(Protocol):
-    """A session that pulls a lane as the queue's own group."""
-
-    def release_pulled(self, lane: Lane) -> None:
-        """Give back what is in flight to it."""
-
-
 class Broker:
     """The state behind the sessions."""
 
@@ -65,8 +59,7 @@ class Broker:
         self.locks = QueueLocks()
         self.invisible = InvisibleMessages(clock, gateway.turn)
         self.unique_keys = UniqueKeys()
-        # Which session was the last to pull a lane as the queue's own group.
-        self.pullers: dict[Lane, Puller] = {}
+        self.own_pulls = OwnPulls()
         self._windows: dict[tuple[Lane, str], GroupWindow] = {}
         self._routes: dict[tuple[str, str], Route] = {}
         self._routes_generation = gateway.generation
@@ -199,6 +192,7 @@ class Broker:
         for key in [key for key in self._windows if key[0].queue.light.deleted]:
             del self._windows[key]
             self.invisible.forget(key)
+        self.own_pulls.forget_deleted()
 
     def message_filter(
         self, group: str, topic: str, expression: str | None, expression_type: str | None

@@ -98,7 +98,7 @@ def unregister_client(session: NativeSession, request: RemotingCommand) -> Remot
     """UNREGISTER_CLIENT; the C++ client leaves the other group empty."""
     header = UnregisterClientRequest.from_ext(request.ext_fields)
     if header.consumer_group:
-        session.broker.groups.leave(header.consumer_group, session)
+        session.leave(header.consumer_group)
     return success()
 
 

@@ -43,7 +43,7 @@ def update_consumer_offset(session: NativeSession, request: RemotingCommand) -> 
     lane = session.broker.find_lane(header.topic, header.queue_id)
     if header.commit_offset >= 0:
         if lane.queue.is_own_group(header.consumer_group):
-            session.settle_pulled(lane, header.commit_offset)
+            session.broker.own_pulls.settle_below(session, lane, header.commit_offset)
         else:
             session.broker.commit(lane, header.consumer_group, header.commit_offset)
     return success()

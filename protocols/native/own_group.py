@@ -14,7 +14,7 @@ from .progress import SCAN_COUNT_MAX, Taken
 
 
 class OwnLane:
-    """What becomes of the messages of one lane."""
+    """What becomes of the messages of one lane; nothing, once the queue is deleted."""
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
@@ -26,7 +26,7 @@ class OwnLane:
 
     def release(self, offsets: Collection[int]) -> None:
         """Requeue."""
-        if offsets:
+        if offsets and not self._lane.queue.light.deleted:
             self._lane.release(sorted(offsets))
 
 

@@ -1,12 +1,12 @@
 """PULL_MESSAGE and LITE_PULL_MESSAGE, with long polling.
 
 A queue id is a lane of the queue. A group other than the queue's own reads along: nothing is in
-flight, its offset is what it commits. The queue's own group takes messages; see `_OwnPull`.
+flight, its offset is what it commits. The queue's own group takes messages; see `own_pulls`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gateway.queues.lane import Lane
 from rosettamq.remoting.codes import PullFlag, ResponseCode
@@ -17,7 +17,7 @@ from .filters import MessageFilter
 from .holding import Attempt
 from .own_group import OwnGroup
 from .progress import SCAN_COUNT_MAX, Taken
-from .replies import RefusalError, refusal, topic_not_found
+from .replies import RefusalError, RequestRefusedError, refusal, topic_not_found
 from .session import NativeSession
 
 
@@ -40,7 +40,7 @@ def _pull(session: NativeSession, request: RemotingCommand) -> RemotingCommand |
     attempt: Attempt
     if lane.queue.is_own_group(header.consumer_group):
         if header.sys_flag & PullFlag.COMMIT_OFFSET and header.commit_offset > 0:
-            session.settle_pulled(lane, header.commit_offset)
+            broker.own_pulls.settle_below(session, lane, header.commit_offset)
         attempt = _OwnPull(session, lane, header, message_filter)
     else:
         if header.sys_flag & PullFlag.COMMIT_OFFSET and header.commit_offset >= 0:
@@ -147,8 +147,7 @@ class _Pull:
 class _OwnPull:
     """A pull of the queue's own group: it takes what is ready.
 
-    The requested offset says nothing here, since the queue knows what is ready. What was given is
-    in flight until the client commits an offset above it, or is gone.
+    The requested offset says nothing here, since the queue knows what is ready.
     """
 
     def __init__(
@@ -163,32 +162,49 @@ class _OwnPull:
         self._source = OwnGroup(lane.queue, lane)
         self._header = header
         self._message_filter = message_filter
-        previous = session.broker.pullers.get(lane)
-        if previous is not None and previous is not session:
-            # The lane has changed hands: what the other has not committed comes again.
-            previous.release_pulled(lane)
-        session.broker.pullers[lane] = session
+        self._pull = session.broker.own_pulls.begin(session, lane)
 
     def answer(self, is_last: bool) -> RemotingCommand | None:
         """Take what is ready."""
-        session, header, lane = self._session, self._header, self._lane
-        if not session.broker.is_current(lane.queue):
+        broker, header, lane = self._session.broker, self._header, self._lane
+        if not broker.is_current(lane.queue):
             raise topic_not_found(header.topic)
-        count = _count(session, header)
-        taken, body = session.broker.collect(
-            header.topic, self._source, count, self._message_filter, session.store_host
-        )
-        self._source.give_back()
+        in_flight_max = broker.limits.in_flight_max
+        if len(self._pull) >= in_flight_max:
+            raise RequestRefusedError(
+                ResponseCode.FLOW_CONTROL,
+                f"{len(self._pull)} messages are pulled and not committed;"
+                f" the limit is {in_flight_max}",
+            )
+        taken: Sequence[Taken] = ()
+        if not self._pull.is_over:
+            taken, body = broker.collect(
+                header.topic,
+                self._source,
+                _count(self._session, header),
+                self._message_filter,
+                self._session.store_host,
+            )
+            self._source.give_back()
         if not taken:
             offset = header.queue_offset
             return _answer(ResponseCode.PULL_NOT_FOUND, offset, lane) if is_last else None
-        session.note_pulled(lane, taken)
+        self._pull.add(taken)
         next_offset = max(entry.offset for entry in taken) + 1
         return _answer(ResponseCode.SUCCESS, next_offset, lane, body)
 
     def watch(self, stir: Callable[[], None]) -> Callable[[], None]:
-        """Wait among the queue's consumers."""
-        return self._source.watch(_count(self._session, self._header), stir)
+        """Wait among the queue's consumers, as long as the client has the lane."""
+        if self._pull.is_over:
+            return _do_nothing
+        cancel = self._source.watch(_count(self._session, self._header), stir)
+
+        def stop() -> None:
+            cancel()
+            if self._pull.is_over:
+                self._source.give_back()
+
+        return self._pull.wait(stop)
 
     def abandon(self) -> None:
         """Give back what came too late."""
@@ -197,3 +213,7 @@ class _OwnPull:
     def refuse(self, refused: RemotingCommand) -> RemotingCommand:
         """Add the four fields."""
         return _with_offsets(refused, self._header.queue_offset, None)
+
+
+def _do_nothing() -> None:
+    """What there is to cancel for who waits for nothing but the end of his time."""

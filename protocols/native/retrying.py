@@ -8,10 +8,10 @@ last attempt the message goes to `%DLQ%<group>`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from gateway.messages import Message
-from gateway.queues.lane import Lane
 from rosettamq.remoting.codes import ResponseCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import SendBackRequest
@@ -22,6 +22,8 @@ from rosettamq.remoting.records import NO_HOST, Record, decode_record
 from .delaying import level_s, without_delay
 from .groups import dead_letter_topic, retry_topic
 from .language import Place, to_record, to_stored
+from .own_group import OwnLane
+from .own_pulls import PulledMessage
 from .replies import RequestRefusedError, success
 from .session import NativeSession
 
@@ -32,30 +34,37 @@ _FIRST_LEVEL = 3
 def send_back(session: NativeSession, request: RemotingCommand) -> RemotingCommand | None:
     """CONSUMER_SEND_MSG_BACK; `offset` is a log offset."""
     header = SendBackRequest.from_ext(request.ext_fields)
-    pulled = session.take_pulled(header.group, header.offset)
+    pulled = session.broker.own_pulls.find(session, header.group, header.offset)
     if pulled is not None:
-        return _send_back_own(session, request, header, *pulled)
+        return _send_back_own(session, request, header, pulled)
     message = session.broker.gateway.read_at(header.offset) if header.offset >= 0 else None
     if message is None:
-        raise RequestRefusedError(
-            ResponseCode.SYSTEM_ERROR, f"look message by offset failed, {header.offset}"
-        )
-    _Retry(session, request).publish(_record(session, header, message))
+        raise _not_found(header)
+    _publish(session, request, _record(session, header, message))
     return None
 
 
 def _send_back_own(
-    session: NativeSession, request: RemotingCommand, header: SendBackRequest, lane: Lane,
-    offset: int, times: int,
-) -> RemotingCommand | None:  # fmt: skip
+    session: NativeSession,
+    request: RemotingCommand,
+    header: SendBackRequest,
+    pulled: PulledMessage,
+) -> RemotingCommand | None:
     """Hide a message of the queue's own group, or move it to the dead letters."""
-    ((_, message),) = lane.read(offset, 1)
-    if _is_last(header, times):
-        _Retry(session, request).publish(_record(session, header, message, times))
-        lane.settle(offset, offset + 1)
-        return None
-    session.broker.hide(lane, header.group, [offset], _delay_s(header, times))
-    return success()
+    broker = session.broker
+    lane, offset, _, times = pulled
+    if not _is_last(header, times):
+        broker.own_pulls.forget(pulled)
+        broker.hide(lane, header.group, [offset], _delay_s(header, times))
+        return success()
+    found = lane.read(offset, 1)
+    if not found or found[0][0] != offset:
+        raise _not_found(header)
+    record = _record(session, header, found[0][1], times)
+    # It stays in flight until its dead letter is safe: a crash may double, never lose it.
+    _publish(session, request, record, lambda: OwnLane(lane).settle([offset]))
+    broker.own_pulls.forget(pulled)
+    return None
 
 
 def _is_last(header: SendBackRequest, times: int) -> bool:
@@ -102,18 +111,27 @@ def _record(
     )
 
 
-class _Retry:
-    """One append on its way to the disk; answered when it is durable."""
+def _publish(
+    session: NativeSession,
+    request: RemotingCommand,
+    record: Record,
+    on_durable: Callable[[], None] | None = None,
+) -> None:
+    """Append a message once more; answer when it is durable. Raises `RequestRefusedError`."""
+    host = session.broker.virtual_host
+    message, stored = to_stored(record)
+    route = host.topic_route(record.topic, "", message[1])
 
-    def __init__(self, session: NativeSession, request: RemotingCommand) -> None:
-        self._session = session
-        self._request = request
+    def answer() -> None:
+        if on_durable is not None:
+            on_durable()
+        session.answer(request, success())
 
-    def publish(self, record: Record) -> None:
-        host = self._session.broker.virtual_host
-        message, stored = to_stored(record)
-        route = host.topic_route(record.topic, "", message[1])
-        host.intake.publish([(route, message, stored)], self._on_durable)
+    if not host.intake.publish_together([(route, message, stored)], answer):
+        raise RequestRefusedError(ResponseCode.SYSTEM_BUSY, f"the queue {record.topic} is full")
 
-    def _on_durable(self) -> None:
-        self._session.answer(self._request, success())
+
+def _not_found(header: SendBackRequest) -> RequestRefusedError:
+    return RequestRefusedError(
+        ResponseCode.SYSTEM_ERROR, f"look message by offset failed, {header.offset}"
+    )

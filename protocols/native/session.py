@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
-from gateway.queues.lane import Lane
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.ids import Address
 
 from .broker import Broker
 from .connection import NativeConnection
 from .holding import Attempt, HeldRequest, HeldRequests
-from .own_group import OwnLane
-from .progress import Taken
 from .publishing import SEND_CODES, Publisher
 from .replies import RefusalError, not_supported, refusal
 
@@ -40,8 +37,6 @@ class NativeSession:
         self._throttle = throttle
         self.publisher = Publisher(self)
         self._held = HeldRequests(connection.wake)
-        # What the queue's own group has in flight here: offsets, with earlier deliveries.
-        self._pulled: dict[Lane, dict[int, int]] = {}
 
     @property
     def store_host(self) -> Address:
@@ -116,44 +111,13 @@ class NativeSession:
         """The client reads again."""
         self._held.resume()
 
-    def note_pulled(self, lane: Lane, taken: Sequence[Taken]) -> None:
-        """These messages of the queue's own group are in flight to this client."""
-        pulled = self._pulled.setdefault(lane, {})
-        pulled.update((entry.offset, entry.times) for entry in taken)
-
-    def take_pulled(self, group: str, log_offset: int) -> tuple[Lane, int, int] | None:
-        """Find what the client pulled by where it lies in the log; it is another's from now on.
-
-        Returns lane, offset and earlier deliveries.
-        """
-        for lane, pulled in self._pulled.items():
-            if lane.queue.name != group or not self.broker.is_current(lane.queue):
-                continue
-            for offset in pulled:
-                if lane.location(offset).log_offset == log_offset:
-                    return lane, offset, pulled.pop(offset)
-        return None
-
-    def settle_pulled(self, lane: Lane, end: int) -> None:
-        """The client has committed `end`: what it has in flight below is done."""
-        pulled = self._pulled.get(lane, {})
-        done = [offset for offset in pulled if offset < end]
-        for offset in done:
-            del pulled[offset]
-        OwnLane(lane).settle(done)
-
-    def release_pulled(self, lane: Lane) -> None:
-        """Another client of the group reads the lane now."""
-        pulled = self._pulled.pop(lane, None)
-        if pulled and self.broker.is_current(lane.queue):
-            OwnLane(lane).release(pulled)
+    def leave(self, group: str) -> None:
+        """The client is no member of this group any more."""
+        self.broker.groups.leave(group, self)
+        self.broker.own_pulls.leave(self, group)
 
     def lost(self) -> None:
         """The client is gone."""
         self._held.abandon()
-        for lane in list(self._pulled):
-            self.release_pulled(lane)
+        self.broker.own_pulls.leave_all(self)
         self.broker.groups.leave_all(self)
-        self.broker.pullers = {
-            lane: session for lane, session in self.broker.pullers.items() if session is not self
-        }

@@ -71,6 +71,7 @@ class ResponseCode(IntEnum):
     NO_MESSAGE = 208
     POLLING_FULL = 209
     POLLING_TIMEOUT = 210
+    FLOW_CONTROL = 215
     GO_AWAY = 1500
 
 

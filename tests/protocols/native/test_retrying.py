@@ -103,3 +103,28 @@ def test_a_topic_can_be_created(broker: NativeBroker, peer: Peer) -> None:
     assert peer.call(RequestCode.UPDATE_AND_CREATE_TOPIC, TopicRequest("N")).code == 0
     assert broker.virtual_host.queues["N"].durable
     assert peer.call(RequestCode.UPDATE_AND_CREATE_TOPIC, TopicRequest("a b")).code == 29
+
+
+def test_a_dead_letter_is_safe_before_the_message_goes(broker: NativeBroker, peer: Peer) -> None:
+    peer.publish("T", b"0")
+    record = pull_one(peer, "T", "T")
+    broker.disk.held = True
+    header = SendBackRequest(record.log_offset, "T", -1)
+    peer.request(RequestCode.CONSUMER_SEND_MSG_BACK, header)
+    queue = broker.virtual_host.queues["T"]
+    assert (peer.received(), queue.unsettled_count) == ([], 1)
+    broker.disk.release()
+    assert ([answer.code for answer in peer.received()], queue.unsettled_count) == ([0], 0)
+
+
+def test_what_the_retry_topic_refuses_is_not_done(broker: NativeBroker, peer: Peer) -> None:
+    arguments = {"x-max-length": 0, "x-overflow": "reject-publish"}
+    for topic in ("%DLQ%T", "%DLQ%G"):
+        broker.virtual_host.declare_queue(topic, durable=True, arguments=arguments)
+    peer.publish("T", b"0")
+    record = pull_one(peer, "T", "T")
+    assert send_back(peer, "T", record, level=-1) == 2
+    assert send_back(peer, "G", record, level=-1) == 2
+    assert broker.virtual_host.queues["T"].unsettled_count == 1
+    peer.lose()
+    assert broker.virtual_host.queues["T"].ready_count == 1
