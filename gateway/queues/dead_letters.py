@@ -18,6 +18,7 @@ from gateway.messages import Item, Language, Message, Properties, writing_langua
 from gateway.values import Long, Timestamp
 
 if TYPE_CHECKING:
+    from core.light_queue import Span
     from gateway.queues.queue import Queue
     from gateway.vhosts.virtual_host import VirtualHost
 
@@ -42,14 +43,22 @@ class DeadLetters:
         self._languages = languages
         self._reported: set[tuple[str, ...]] = set()
 
-    def publish(
-        self, queue: Queue, messages: Sequence[Message], reason: str, on_stored: Callable[[], None]
-    ) -> None:
-        """Send what died in `queue` where its options say; call back when that is safe.
+    def bury(self, queue: Queue, dead: Sequence[Span], reason: str) -> None:
+        """Send what died in `queue` where its options say; what leads nowhere is dropped.
 
-        What finds no exchange or no queue is dropped. Raises `OSError` if the disk refuses.
+        It is settled there when that is safe: a crash may double, never lose it. Raises `OSError`
+        if the disk refuses: then it still is in flight.
         """
-        self._virtual_host.intake.publish(self.write(queue, messages, reason), on_stored)
+
+        def settle() -> None:
+            for start, messages, _ in dead:
+                queue.light.settle(start, start + len(messages))
+
+        if queue.has_dead_letters:
+            letters = [message for _, messages, _ in dead for message in messages]
+            self._virtual_host.intake.publish(self.write(queue, letters, reason), settle)
+        else:
+            settle()
 
     def write(self, queue: Queue, messages: Sequence[Message], reason: str) -> list[Item]:
         """The dead letters of these messages, but for those that would find no queue."""

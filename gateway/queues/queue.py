@@ -265,8 +265,7 @@ class Queue:
         self._line.add(consumer, terms, waits=is_single or terms.waits_in_line)
         if terms.chooses:
             if self._selective is None:
-                clock = self.virtual_host.clock
-                self._selective = SelectiveConsumers(self, self.light, clock)
+                self._selective = SelectiveConsumers(self)
             self._selective.add(consumer, terms)
         self._lease.stop()
         self._listen()
@@ -295,18 +294,15 @@ class Queue:
 
     def take(self, count: int) -> list[Delivery]:
         """At most `count` ready messages, in flight from now on."""
-        deliveries: list[Delivery] = []
         if not self.begin_take():
-            return deliveries
-        delivery_count = self.light.delivery_count
-        while len(deliveries) < count:
-            spans = self._take(count - len(deliveries))
-            if not spans:
-                break
-            for first_offset, messages, redelivered in spans:
-                for offset, message in enumerate(messages, first_offset):
-                    count_before = delivery_count(offset)
-                    deliveries.append(Delivery(offset, redelivered, message, count_before))
+            return []
+        deliveries: list[Delivery] = []
+        while len(deliveries) < count and (spans := self._take(count - len(deliveries))):
+            deliveries += [
+                Delivery(offset, redelivered, message, self.light.delivery_count(offset))
+                for first_offset, messages, redelivered in spans
+                for offset, message in enumerate(messages, first_offset)
+            ]
         return deliveries
 
     def take_at(self, offset: int, message: Message) -> bool:
@@ -327,17 +323,13 @@ class Queue:
 
     def release(self, offsets: Iterable[int]) -> None:
         """Messages in flight go back to their places, to be delivered again."""
-        if self._upkeep is None and self._selective is None:
-            self.light.release(offsets)
+        if self._upkeep is None:
+            self.give_back(offsets)
             return
-        if self._upkeep is not None:
-            self._upkeep.refresh()
+        self._upkeep.refresh()
         offsets = list(offsets)
-        self.light.release(offsets)
-        if self._selective is not None:
-            self._selective.returned(offsets)
-        if self._upkeep is not None:
-            self._upkeep.returned(offsets)
+        self.give_back(offsets)
+        self._upkeep.returned(offsets)
 
     def room(self) -> Room:
         """What it takes of the messages that come next; asked only if it may refuse some."""
@@ -376,27 +368,17 @@ class Queue:
             self.light.settle(offset, offset + 1)
 
     def bury(self, dead: Sequence[Span], reason: str) -> None:
-        """Messages in flight have died: dead letters, or dropped.
+        """Messages in flight have died: dead letters, or dropped. See `DeadLetters.bury`."""
+        self.virtual_host.dead_letters.bury(self, dead, reason)
 
-        They are settled when their dead letters are safe: a crash may double, never lose them.
-        Raises `OSError` if the disk refuses: then they still are in flight.
-        """
-
-        def settle() -> None:
-            for start, messages, _ in dead:
-                self.light.settle(start, start + len(messages))
-
-        if self.has_dead_letters:
-            letters = [message for _, messages, _ in dead for message in messages]
-            self.virtual_host.dead_letters.publish(self, letters, reason, settle)
-        else:
-            settle()
-
-    def give_back(self, offsets: Sequence[int]) -> None:
+    def give_back(self, offsets: Iterable[int]) -> None:
         """Messages in flight, which nobody had, are ready again."""
+        if self._selective is None:
+            self.light.release(offsets)
+            return
+        offsets = list(offsets)
         self.light.release(offsets)
-        if self._selective is not None:
-            self._selective.returned(offsets)
+        self._selective.returned(offsets)
 
     def wake(self) -> None:
         """A consumer has credit again: look at the end of the turn."""
@@ -421,7 +403,7 @@ class Queue:
     def dispatch(self) -> None:
         """Hand out what the consumers take: each in turn one message, as RabbitMQ does."""
         if self._watchers is not None:
-            self._call_watchers(self._watchers)
+            self._watchers.call_due()
         line = self._line
         if line is not None and not self.paused:
             if line.held:
@@ -441,15 +423,9 @@ class Queue:
 
     def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` once when the next message is appended; returns how to cancel that."""
-        watchers = self._watchers = self._watchers or Watchers(self.light)
-        watchers.add(callback)
-        self._listen()
-
-        def cancel() -> None:
-            watchers.remove(callback)
-            self._listen()
-
-        return cancel
+        if self._watchers is None:
+            self._watchers = Watchers(self.light, self._listen)
+        return self._watchers.add(callback)
 
     def is_own_group(self, group: str) -> bool:
         """Is this the group of the queue's name, which is the queue itself?"""
@@ -538,9 +514,3 @@ class Queue:
                     self.light.settle(offset, offset + 1)
         if turn:
             line.rotate(priority, [consumer for consumer, _ in takers], turn)
-
-    def _call_watchers(self, watchers: Watchers) -> None:
-        if due := watchers.take_due():
-            self._listen()
-            for watcher in due:
-                watcher()

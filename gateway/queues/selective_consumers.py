@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
 
 from core.cursor import Cursor
 from core.lanes import AnyQueue
@@ -52,10 +52,10 @@ class _Selective:
 class SelectiveConsumers:
     """All of one queue. There is such an object only while there is such a consumer."""
 
-    def __init__(self, queue: Queue, light: AnyQueue, clock: IReactorTime) -> None:
+    def __init__(self, queue: Queue) -> None:
         self._queue = queue
-        self._light = light
-        self._clock = clock
+        self._light = queue.light
+        self._clock = queue.virtual_host.clock
         self._line: list[_Selective] = []
         self._pause: IDelayedCall | None = None  # Others have their turn.
 

@@ -8,10 +8,11 @@ from core.lanes import AnyQueue
 
 
 class Watchers:
-    """Those of one queue; each is called once."""
+    """Those of one queue; each is called once. `changed` is called when somebody comes or goes."""
 
-    def __init__(self, light: AnyQueue) -> None:
+    def __init__(self, light: AnyQueue, changed: Callable[[], None]) -> None:
         self._light = light
+        self._changed = changed
         self._callbacks: dict[Callable[[], None], None] = {}
         self._seen_count = 0
 
@@ -19,19 +20,26 @@ class Watchers:
         """Does anybody wait?"""
         return bool(self._callbacks)
 
-    def add(self, callback: Callable[[], None]) -> None:
-        """Somebody waits from now on."""
+    def add(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Somebody waits from now on; returns how to cancel that."""
         if not self._callbacks:
             self._seen_count = self._light.appended_count
         self._callbacks[callback] = None
+        self._changed()
 
-    def remove(self, callback: Callable[[], None]) -> None:
-        """Somebody waits no more."""
-        self._callbacks.pop(callback, None)
+        def cancel() -> None:
+            self._callbacks.pop(callback, None)
+            self._changed()
 
-    def take_due(self) -> list[Callable[[], None]]:
-        """Those who are to be called now: all, if something has come."""
-        return self.take_all() if self._light.appended_count > self._seen_count else []
+        return cancel
+
+    def call_due(self) -> None:
+        """Call all, if something has come."""
+        if self._callbacks and self._light.appended_count > self._seen_count:
+            due = self.take_all()
+            self._changed()
+            for callback in due:
+                callback()
 
     def take_all(self) -> list[Callable[[], None]]:
         """All, who are forgotten then."""
