@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.declarations import QueueDeclaration
 from protocols.native.front_end import NativeConfig
 from rosettamq.remoting.codes import RequestCode
 from tests.support.native_peer import NativeBroker, Peer, bodies, pull_header
@@ -32,7 +33,7 @@ def commit(peer: Peer, offset: int) -> None:
 @pytest.fixture
 def other(broker: NativeBroker, peer: Peer) -> Peer:
     """Another member of the group, to which the queue goes over."""
-    broker.virtual_host.declare_queue("T", durable=True)
+    broker.virtual_host.declare_queue(QueueDeclaration("T", durable=True))
     return broker.connect()
 
 
@@ -97,7 +98,7 @@ def test_a_deleted_queue_is_nobodys(broker: NativeBroker, peer: Peer, other: Pee
     broker.virtual_host.delete_queue("T")
     broker.gateway.turn.end()
     assert peer.received()[0].code == 17
-    broker.virtual_host.declare_queue("T", durable=True)
+    broker.virtual_host.declare_queue(QueueDeclaration("T", durable=True))
     wait(other)
     peer.lose()
     broker.publish("", "T", b"y")

@@ -120,7 +120,9 @@ def test_a_dead_letter_is_safe_before_the_message_goes(broker: NativeBroker, pee
 def test_what_the_retry_topic_refuses_is_not_done(broker: NativeBroker, peer: Peer) -> None:
     arguments = {"x-max-length": 0, "x-overflow": "reject-publish"}
     for topic in ("%DLQ%T", "%DLQ%G"):
-        broker.virtual_host.declare_queue(topic, durable=True, arguments=arguments)
+        broker.virtual_host.declare_queue(
+            QueueDeclaration(topic, durable=True, arguments=arguments)
+        )
     peer.publish("T", b"0")
     record = pull_one(peer, "T", "T")
     assert send_back(peer, "T", record, level=-1) == 2
