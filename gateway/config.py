@@ -7,6 +7,7 @@ that names the key: nobody should run a broker on a setting that was silently ig
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -147,8 +148,15 @@ def _apply_setting(
     section, dot, key = name.strip().partition(".")
     if not (equals and dot and section and key):
         raise ConfigError(f"--set {setting}: expected section.key=value")
+    if not _is_unicode(text):
+        raise ConfigError(f"--set {section}.{key}: {text!r} is not UTF-8")
     kind = _find_type("--set ", section, key, sections)
     values[section][key] = _convert(f"--set {section}.{key}", _parse_text(text), kind, strict=False)
+
+
+def _is_unicode(text: str) -> bool:
+    """Python has surrogates for what it cannot decode of the command line."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _parse_text(text: str) -> Any:
@@ -184,6 +192,8 @@ def _convert(name: str, value: Any, kind: Any, strict: bool) -> Any:
             raise ConfigError(f"{name}: must be one of {choices}, not {value!r}") from None
         reason = str(error).replace("`", "").replace("Expected", "expected", 1)
         raise ConfigError(f"{name}: {reason} ({value!r})") from None
+    if isinstance(converted, float) and not math.isfinite(converted):
+        raise ConfigError(f"{name}: must be finite, not {converted}")
     is_port = name.endswith((".port", "_port"))
     if is_port and isinstance(converted, int) and not 0 <= converted <= _PORT_MAX:
         raise ConfigError(f"{name}: a port is 0 to {_PORT_MAX}, not {converted}")

@@ -35,7 +35,7 @@ class StompConfig:
     # What CONNECTED calls us, before the version; "": it does not say.
     server_name: str = "RosettaMQ"
     # A peer that has not logged in after so long is dropped.
-    login_timeout_s: float = 10.0
+    login_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
     # Command, headers and body together; a larger frame ends the connection.
     max_frame_size: Annotated[int, _AT_LEAST_1] = 4 * 1024 * 1024
     max_frame_size_before_login: Annotated[int, _AT_LEAST_1] = 64 * 1024

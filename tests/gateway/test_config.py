@@ -83,6 +83,9 @@ def test_a_setting_is_parsed_by_its_type(setting: str, field: str, value: object
             "--set store.segment_size_bytes: expected int >= 1048576 ('1')",
         ),
         ("listen.host=", "--set listen.host: expected str of length >= 1 ('')"),
+        ("pigeon.speed=inf", "--set pigeon.speed: must be finite, not inf"),
+        ("pigeon.speed=nan", "--set pigeon.speed: must be finite, not nan"),
+        ("pigeon.loft=caf\udce9", "--set pigeon.loft: 'caf\\udce9' is not UTF-8"),
         ("pigeon.loft=cellar", "pigeon: a loft is never a cellar"),
     ],
 )
@@ -101,6 +104,7 @@ def test_a_bad_setting_is_one_line_that_names_the_key(setting: str, message: str
         ("[pigeon]\ncolour = 1\n", "unknown key pigeon.colour "),
         ("[dove]\n", "unknown section dove "),
         ("[dove]\nport = 1\n", "unknown section dove "),
+        ("[pigeon]\nspeed = -inf\n", "pigeon.speed: must be finite, not -inf"),
         ("port = 1\n", "port is no section: put it under one, as [section]"),
         ("port = \n", "is not valid TOML: "),
     ],
