@@ -24,11 +24,19 @@ def main() -> None:
     """One durable log, spoken in AMQP 0-9-1, STOMP and RocketMQ remoting."""
 
 
+def _parse_folder(context: click.Context, parameter: click.Parameter, name: str) -> Path:
+    """An empty variable of somebody's script must not make the current folder the data folder."""
+    if not name:
+        raise click.BadParameter("it has no name")
+    return Path(name)
+
+
 @main.command()
 @click.option(
     "--data-dir",
-    type=click.Path(path_type=Path),
-    default=Path("data"),
+    type=click.Path(),
+    callback=_parse_folder,
+    default="data",
     show_default=True,
     help="The folder that holds everything; made if missing.",
 )

@@ -54,9 +54,17 @@ def serve_until_stopped(
         gc.disable()  # Whatever a start makes is there to stay.
         service.start()
     except (ConfigError, CoreError, FrontEndLoadError, ListenError, OSError) as error:
-        print(f"rosettamq: {error}", file=sys.stderr)
+        print(f"rosettamq: {_in_one_line(error, data_dir)}", file=sys.stderr)
         return EXIT_UNUSABLE
     return _Run(service, data_dir, reactor).until_stopped()
+
+
+def _in_one_line(error: Exception, data_dir: Path) -> str:
+    """What a person needs to know, whatever names and values they gave."""
+    text = str(error)
+    if isinstance(error, OSError):
+        text = f"cannot use {error.filename or data_dir}: {error.strerror or error}"
+    return text.replace("\n", "\\n")
 
 
 def _die(error: BaseException) -> NoReturn:
@@ -134,11 +142,16 @@ class _Run:
             signal.signal(signal.SIGHUP, self._on_hang_up)
 
     def _announce(self) -> None:
-        print(self._service.ready_line(), flush=True)
-        if sys.stdout.isatty():
-            from gateway.service.welcome import show_welcome
+        if sys.stdout is None:  # It was closed before we began.
+            return
+        try:
+            print(self._service.ready_line(), flush=True)
+            if sys.stdout.isatty():
+                from gateway.service.welcome import show_welcome
 
-            show_welcome(self._service.addresses, self._data_dir)
+                show_welcome(self._service.addresses, self._data_dir)
+        except OSError as error:  # Whoever started us does not listen; clients may all the same.
+            _log.warn("nobody hears that the broker is ready: {error}", error=error)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._reactor.callFromThread(self._stop, signal.Signals(number).name)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
-from twisted.logger import Logger
 
 from gateway.connections import Ends
 from gateway.front_end import Listener
@@ -81,8 +80,6 @@ class StompFrontEnd:
     config_class: ClassVar[type[StompConfig]] = StompConfig
     languages: ClassVar[Sequence[Language]] = (STOMP,)
 
-    _log = Logger()
-
     def __init__(self, gateway: Gateway, section: StompConfig, clock: IReactorTime) -> None:
         self._section = section
         self._factory = StompFactory(gateway, section, clock)
@@ -103,10 +100,9 @@ class StompFrontEnd:
         return listeners
 
     def listening(self, name: str, host: str, port: int) -> None:
-        """The listener is open."""
+        """The connections are named after the address."""
         factory = self._websocket_factory if name in ("ws", "wss") else self._factory
         factory.addresses[name in ("stomp+ssl", "wss")] = (host, port)
-        self._log.info("{name} is served on {host}:{port}", name=name, host=host, port=port)
 
     def stop(self) -> None:
         """Tell every client that the broker goes, and hang up."""

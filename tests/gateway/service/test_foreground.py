@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -9,11 +10,14 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from gateway.demo.broker_process import BrokerProcess
 from gateway.service import foreground
+from gateway.service.service import Service
 
 TIMEOUT_S = 60
 
@@ -61,12 +65,16 @@ def test_a_data_folder_in_use(tmp_path: Path) -> None:
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:
+    free = [f"{key}.port=0" for key in ("amqp", "stomp", "native", "name_server")]
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        refused = run("serve", "--data-dir", str(tmp_path), "--set", f"amqp.port={port}")
+        settings = [*free, "stomp.websocket_port=0", f"http.port={port}"]
+        overrides = [argument for setting in settings for argument in ("--set", setting)]
+        refused = run("serve", "--data-dir", str(tmp_path), *overrides)
     assert refused.returncode == 2
-    assert refused.stderr.splitlines()[-1] == (
-        f"rosettamq: cannot listen on 127.0.0.1:{port} for amqp: Address already in use"
+    assert refused.stdout == ""
+    assert refused.stderr == (
+        f"rosettamq: cannot listen on 127.0.0.1:{port} for http: Address already in use\n"
     )
     with BrokerProcess(tmp_path) as broker:
         assert broker.stop() == 0
@@ -76,7 +84,14 @@ def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "metadata").mkdir()
     refused = run("serve", "--data-dir", str(tmp_path))
     assert refused.returncode == 2
-    assert refused.stderr == f"rosettamq: [Errno 21] Is a directory: '{tmp_path}/metadata'\n"
+    assert refused.stderr == f"rosettamq: cannot use {tmp_path}/metadata: Is a directory\n"
+
+
+def test_a_data_folder_without_a_name(tmp_path: Path) -> None:
+    """Not the current one."""
+    refused = run("serve", "--data-dir", "")
+    assert refused.returncode == 2
+    assert refused.stderr.endswith("Error: Invalid value for '--data-dir': it has no name\n")
 
 
 @pytest.mark.parametrize(
@@ -84,6 +99,7 @@ def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
     [
         (("--set", "amqp.prot=1"), "rosettamq: --set unknown key amqp.prot (there are: "),
         (("--set", "amqp.port=many"), "rosettamq: --set amqp.port: expected int, got str ('many')"),
+        (("--set", "amqp\n.port=1"), r"rosettamq: --set unknown section amqp\n (there are: "),
         (("--config", "missing.toml"), "rosettamq: cannot read missing.toml: No such file"),
     ],
 )
@@ -95,6 +111,30 @@ def test_a_bad_setting_is_one_line(
     assert refused.stderr.startswith(message)
     assert refused.stderr.count("\n") == 1
     assert not (tmp_path / "data").exists()
+
+
+class Deaf(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+class Ready:
+    def ready_line(self) -> str:
+        return "rosettamq ready"
+
+
+@pytest.mark.parametrize("stdout", [Deaf(), None])
+def test_whoever_started_it_may_not_listen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stdout: io.StringIO | None
+) -> None:
+    monkeypatch.setattr(sys, "stdout", stdout)
+    events: list[LogEvent] = []
+    globalLogPublisher.addObserver(events.append)
+    foreground._Run(cast(Service, Ready()), tmp_path, None)._announce()
+    globalLogPublisher.removeObserver(events.append)
+    said = [formatEvent(event) for event in events]
+    heard = "nobody hears that the broker is ready: [Errno 32] Broken pipe"
+    assert said == ([] if stdout is None else [heard])
 
 
 def test_a_disk_that_refuses_to_flush_ends_the_process(
