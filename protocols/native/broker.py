@@ -46,6 +46,7 @@ class Limits:
     suspend_max_s: float = 60.0
     held_requests_max: int = 1024
     in_flight_max: int = 10_000
+    groups_max: int = 1024
 
 
 class Broker:

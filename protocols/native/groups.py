@@ -17,6 +17,7 @@ from rosettamq.remoting.headers import GroupRequest
 from .replies import notification
 
 LOCK_LIFETIME_S = 60.0
+_ATTEMPTS_MAX = 16  # RocketMQ's retryMaxTimes.
 _RETRY_PREFIX = "%RETRY%"
 _DEAD_LETTER_PREFIX = "%DLQ%"
 
@@ -34,6 +35,16 @@ def dead_letter_topic(group: str) -> str:
 def is_retry_topic(topic: str) -> bool:
     """Is this topic some group's, for what is to come again?"""
     return topic.startswith(_RETRY_PREFIX)
+
+
+def retrying_group(topic: str) -> str:
+    """Whose retry topic this is."""
+    return topic.removeprefix(_RETRY_PREFIX)
+
+
+def attempts_max(asked: int | None) -> int:
+    """How often a message comes again before it is a dead letter; a client may say."""
+    return _ATTEMPTS_MAX if asked is None or asked < 0 else asked
 
 
 class Member(Protocol):
@@ -65,6 +76,7 @@ class ConsumerGroups:
 
     def __init__(self) -> None:
         self._groups: dict[str, _Group] = {}
+        self._of_member: dict[Member, dict[str, None]] = {}
 
     def join(
         self,
@@ -83,6 +95,7 @@ class ConsumerGroups:
         shown = "" if is_popping else client_id
         is_changed = group.members.get(member) != shown
         group.members[member] = shown
+        self._of_member.setdefault(member, {})[name] = None
         group.is_broadcast = is_broadcast
         is_changed |= group.subscriptions.keys() != subscriptions.keys()
         # What another member says may be newer; topics that this one does not name are dropped.
@@ -99,6 +112,10 @@ class ConsumerGroups:
         group = self._groups.get(name)
         if group is None or group.members.pop(member, None) is None:
             return
+        names = self._of_member[member]
+        del names[name]
+        if not names:
+            del self._of_member[member]
         if group.members:
             self._notify(name, group)
         else:
@@ -106,8 +123,12 @@ class ConsumerGroups:
 
     def leave_all(self, member: Member) -> None:
         """The member's connection is gone."""
-        for name in [name for name, group in self._groups.items() if member in group.members]:
+        for name in self.of_member(member):
             self.leave(name, member)
+
+    def of_member(self, member: Member) -> list[str]:
+        """The groups that a member is in."""
+        return list(self._of_member.get(member, ()))
 
     def client_ids(self, name: str) -> list[str]:
         """The members of a group that share out its queues."""
@@ -145,13 +166,20 @@ class QueueLocks:
     """
 
     def __init__(self) -> None:
+        # With the time of its end: the first to end comes first, as all last equally long.
         self._owners: dict[QueueKey, tuple[str, float]] = {}
+
+    def __len__(self) -> int:
+        """How many locks are known, of which some may have ended."""
+        return len(self._owners)
 
     def lock(self, key: QueueKey, client_id: str, now: float) -> bool:
         """Take or renew a lock; return whether the client has it now."""
+        self._forget_ended(now)
         owner = self._owners.get(key)
-        if owner is not None and owner[0] != client_id and owner[1] > now:
+        if owner is not None and owner[0] != client_id:
             return False
+        self._owners.pop(key, None)
         self._owners[key] = (client_id, now + LOCK_LIFETIME_S)
         return True
 
@@ -159,4 +187,11 @@ class QueueLocks:
         """Give a lock back; no error if another client has it."""
         owner = self._owners.get(key)
         if owner is not None and owner[0] == client_id:
+            del self._owners[key]
+
+    def _forget_ended(self, now: float) -> None:
+        while self._owners:
+            key, (_, end) = next(iter(self._owners.items()))
+            if end > now:
+                return
             del self._owners[key]

@@ -18,6 +18,7 @@ from .sending import check_topic
 from .session import NativeSession
 
 _T = TypeVar("_T")
+_GROUP_SIZE_MAX = 255  # As for queues, whose groups have their names.
 
 
 class _Subscription(msgspec.Struct, rename="camel"):
@@ -71,6 +72,7 @@ def heart_beat(session: NativeSession, request: RemotingCommand) -> RemotingComm
     every 30 s, and would be so late for the first message that is to come again.
     """
     heartbeat = _decode(request.body, _Heartbeat)
+    _check_groups(session, [consumer.group_name for consumer in heartbeat.consumers or ()])
     for consumer in heartbeat.consumers or ():
         subscriptions = {
             data.topic: Subscription(
@@ -92,6 +94,21 @@ def heart_beat(session: NativeSession, request: RemotingCommand) -> RemotingComm
     response = success()
     response.ext_fields = {"IS_SUPPORT_HEART_BEAT_V2": "false", "IS_SUB_CHANGE": "true"}
     return response
+
+
+def _check_groups(session: NativeSession, names: list[str]) -> None:
+    """A group is kept in memory, so its name is not of any length, and there is an end to them."""
+    for name in names:
+        if not 0 < len(name) <= _GROUP_SIZE_MAX:
+            raise RequestRefusedError(
+                ResponseCode.INVALID_PARAMETER,
+                f"the group {name[:_GROUP_SIZE_MAX]!r} is not 1 to {_GROUP_SIZE_MAX} characters",
+            )
+    groups_max = session.broker.limits.groups_max
+    if len({*session.broker.groups.of_member(session), *names}) > groups_max:
+        raise RequestRefusedError(
+            ResponseCode.SYSTEM_ERROR, f"the client is in {groups_max} groups, which is the limit"
+        )
 
 
 def unregister_client(session: NativeSession, request: RemotingCommand) -> RemotingCommand:

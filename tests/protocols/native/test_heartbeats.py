@@ -135,3 +135,23 @@ def test_one_client_at_a_time_holds_a_queue(broker: NativeBroker, peer: Peer) ->
     assert lock("c1") is False
     lock("c2", RequestCode.UNLOCK_BATCH_MQ)
     assert lock("c1") is True
+
+
+@pytest.mark.parametrize("name", ["", "g" * 256])
+def test_a_group_has_a_name(peer: Peer, name: str) -> None:
+    other = {"groupName": "G"}
+    body = {"clientID": "c", "consumerDataSet": [other, {"groupName": name}]}
+    assert peer.call(RequestCode.HEART_BEAT, None, body).code == 29
+    assert members(peer) == 1
+
+
+def test_a_client_is_in_so_many_groups_at_most(peer: Peer) -> None:
+    def join(first: int, end: int) -> int:
+        groups = [{"groupName": f"g{number}"} for number in range(first, end)]
+        peer.request(RequestCode.HEART_BEAT, None, {"clientID": "c", "consumerDataSet": groups})
+        return next(command.code for command in peer.received() if command.is_response)
+
+    assert (join(0, 1024), join(0, 1024)) == (0, 0)
+    assert join(1024, 1025) == 1
+    peer.call(RequestCode.UNREGISTER_CLIENT, {"clientID": "c", "consumerGroup": "g7"})
+    assert join(1024, 1025) == 0
