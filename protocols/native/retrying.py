@@ -20,14 +20,13 @@ from rosettamq.remoting.properties import TIMER_DELIVER_MS, decode_properties, e
 from rosettamq.remoting.records import NO_HOST, Record, decode_record
 
 from .delaying import level_s, without_delay
-from .groups import dead_letter_topic, retry_topic
+from .groups import attempts_max, dead_letter_topic, retry_topic
 from .language import Place, to_record, to_stored
 from .own_group import OwnLane
 from .own_pulls import PulledMessage
 from .replies import RequestRefusedError, success
 from .session import NativeSession
 
-_ATTEMPTS_MAX = 16
 _FIRST_LEVEL = 3
 
 
@@ -68,10 +67,7 @@ def _send_back_own(
 
 
 def _is_last(header: SendBackRequest, times: int) -> bool:
-    attempts_max = _ATTEMPTS_MAX
-    if header.max_reconsume_times is not None and header.max_reconsume_times >= 0:
-        attempts_max = header.max_reconsume_times
-    return times >= attempts_max or header.delay_level < 0
+    return times >= attempts_max(header.max_reconsume_times) or header.delay_level < 0
 
 
 def _delay_s(header: SendBackRequest, times: int) -> int:

@@ -7,6 +7,7 @@ in the log, so that the id can be looked up.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from gateway.errors import PreconditionFailedError
 from gateway.messages import Item
@@ -25,7 +26,8 @@ from rosettamq.remoting.properties import (
 )
 from rosettamq.remoting.records import BatchedMessage, Record, decode_batch
 
-from .delaying import find_schedule, may_delay
+from .delaying import find_schedule, may_delay, without_delay
+from .groups import attempts_max, dead_letter_topic, is_retry_topic, retrying_group
 from .language import NativeHeader, Place, to_record, to_stored
 from .replies import RequestRefusedError, success
 from .session import NativeSession
@@ -44,6 +46,8 @@ def send_message(session: NativeSession, request: RemotingCommand) -> RemotingCo
         header = SendMessageRequest.from_ext(request.ext_fields)
     else:
         header = SendMessageRequest.from_letters(request.ext_fields)
+    if is_retry_topic(header.topic):
+        header = _retried(header)
     check_topic(session, header.topic)
     if len(request.body) > session.broker.limits.message_size_max:
         raise RequestRefusedError(
@@ -82,6 +86,18 @@ def check_topic(session: NativeSession, topic: str) -> None:
             ResponseCode.INVALID_PARAMETER,
             f"the topic {topic[:127]!r} is not 1 to 127 of the characters % | a-z A-Z 0-9 _ - .",
         )
+
+
+def _retried(header: SendMessageRequest) -> SendMessageRequest:
+    """A client's own send to a retry topic: once too often makes it a dead letter.
+
+    Clients do so when CONSUMER_SEND_MSG_BACK fails, and always for ordered consumption.
+    """
+    if header.reconsume_times <= attempts_max(header.max_reconsume_times):
+        return header
+    topic = dead_letter_topic(retrying_group(header.topic))
+    texts = without_delay(decode_properties(header.properties.encode("utf-8", "replace")))
+    return replace(header, topic=topic, properties=encode_properties(texts).decode())
 
 
 def _messages(request: RemotingCommand, header: SendMessageRequest) -> list[BatchedMessage]:

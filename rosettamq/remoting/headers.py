@@ -31,6 +31,7 @@ _PARSERS: dict[object, Callable[[str], Any]] = {
     int: parse_integer,
     bool: parse_boolean,
     str | None: str,
+    bool | None: parse_boolean,
     int | None: parse_integer,
 }
 
@@ -122,6 +123,7 @@ class SendMessageRequest(Header):
     reconsume_times: int = 0
     # Text, since the C++ client says "1" where Java would say "true".
     batch: str | None = None
+    max_reconsume_times: int | None = None
 
     @classmethod
     def from_letters(cls, ext: Mapping[str, str]) -> Self:
@@ -185,6 +187,7 @@ class PopMessageRequest(Header):
     init_mode: int = 0
     exp_type: str | None = None
     exp: str | None = None
+    order: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +270,7 @@ class SearchOffsetRequest(Header):
     topic: str
     queue_id: int
     timestamp: int
+    boundary_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

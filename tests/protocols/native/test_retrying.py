@@ -1,10 +1,14 @@
+from dataclasses import replace
+
+import pytest
+
 from gateway.declarations import QueueDeclaration
 from rosettamq.remoting.codes import RequestCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import SendBackRequest, TopicRequest
 from rosettamq.remoting.properties import decode_properties
 from rosettamq.remoting.records import Record
-from tests.support.native_peer import NativeBroker, Peer, bodies, pull_header, records
+from tests.support.native_peer import NativeBroker, Peer, bodies, pull_header, records, send_header
 
 PULL = RequestCode.PULL_MESSAGE
 RETRY = "%RETRY%G"
@@ -130,3 +134,36 @@ def test_what_the_retry_topic_refuses_is_not_done(broker: NativeBroker, peer: Pe
     assert broker.virtual_host.queues["T"].unsettled_count == 1
     peer.lose()
     assert broker.virtual_host.queues["T"].ready_count == 1
+
+
+class TestASendToTheRetryTopic:
+    """Of a client whose CONSUMER_SEND_MSG_BACK failed, or that consumes in order."""
+
+    @pytest.mark.parametrize(
+        ("times", "times_max", "topic"),
+        [
+            (16, None, RETRY),
+            (17, None, "%DLQ%G"),
+            (17, -1, "%DLQ%G"),
+            (3, 3, RETRY),
+            (4, 3, "%DLQ%G"),
+            (99, 2**31 - 1, RETRY),
+        ],
+    )
+    def test_once_too_often_is_a_dead_letter(
+        self, peer: Peer, times: int, times_max: int | None, topic: str
+    ) -> None:
+        header = replace(
+            send_header(RETRY, "TAGS\x01a\x02"),
+            reconsume_times=times,
+            max_reconsume_times=times_max,
+        )
+        assert peer.call(RequestCode.SEND_MESSAGE_V2, header.to_letters(), b"x").code == 0
+        record = pull_one(peer, "any", topic)
+        assert (record.topic, record.body, record.reconsume_times) == (topic, b"x", times)
+        assert decode_properties(record.properties)["TAGS"] == "a"
+
+    def test_a_dead_letter_is_not_delayed(self, peer: Peer) -> None:
+        header = replace(send_header(RETRY, "DELAY\x013\x02"), reconsume_times=17)
+        peer.call(RequestCode.SEND_MESSAGE, header, b"x")
+        assert pull_one(peer, "any", "%DLQ%G").body == b"x"
