@@ -52,7 +52,7 @@ def get_broker_config(session: NativeSession, request: RemotingCommand) -> Remot
         f"brokerIP1={host}",
         f"listenPort={port}",
         "autoCreateTopicEnable=true",
-        "enablePropertyFilter=false",
+        "enablePropertyFilter=true",
     )
     response = success(body=("\n".join(lines) + "\n").encode())
     response.ext_fields = {"version": '{"counter":1,"stateVersion":0,"timestamp":0}'}

@@ -64,7 +64,13 @@ def get_min_offset(session: NativeSession, request: RemotingCommand) -> Remoting
 
 
 def search_offset(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
-    """SEARCH_OFFSET_BY_TIMESTAMP: the first stored at that time or after."""
+    """SEARCH_OFFSET_BY_TIMESTAMP: the first stored at that time or after.
+
+    With the boundary `upper`, the last at that time or before; the first of all if there is none.
+    """
     header = SearchOffsetRequest.from_ext(request.ext_fields)
     lane = session.broker.find_lane(header.topic, header.queue_id)
+    if (header.boundary_type or "").lower() == "upper":
+        after = lane.search_timestamp(header.timestamp + 1)
+        return success(OffsetResponse(max(lane.min_offset, after - 1)))
     return success(OffsetResponse(lane.search_timestamp(header.timestamp)))

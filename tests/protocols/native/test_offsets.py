@@ -1,5 +1,6 @@
 from rosettamq.remoting.codes import RequestCode
-from tests.support.native_peer import NativeBroker, Peer
+from rosettamq.remoting.headers import PopMessageRequest
+from tests.support.native_peer import NativeBroker, Peer, bodies
 
 QUEUE = {"topic": "T", "queueId": "0"}
 
@@ -57,3 +58,26 @@ def test_an_unknown_topic_or_queue(peer: Peer) -> None:
     assert ask(peer, RequestCode.GET_MAX_OFFSET)[0] == 17
     peer.publish("T", b"x")
     assert ask(peer, RequestCode.GET_MAX_OFFSET, queueId="1")[0] == 29
+
+
+def test_the_last_at_a_time_or_before(broker: NativeBroker, peer: Peer) -> None:
+    for _ in range(3):
+        peer.publish("T", b"x")
+        broker.clock.advance(10)
+
+    def search(time_s: int, boundary: str) -> str | None:
+        stamp = str((1_700_000_000 + time_s) * 1000)
+        code = RequestCode.SEARCH_OFFSET_BY_TIMESTAMP
+        return ask(peer, code, timestamp=stamp, boundaryType=boundary)[1]
+
+    assert [search(time_s, "upper") for time_s in (-1, 0, 5, 10, 99)] == ["0", "0", "0", "1", "2"]
+    assert [search(time_s, "lower") for time_s in (-1, 0, 5, 10, 99)] == ["0", "0", "1", "1", "3"]
+
+
+def test_pops_go_on_at_the_end_if_the_committed_offset_lies_beyond_it(peer: Peer) -> None:
+    peer.publish("T", b"0")
+    ask(peer, RequestCode.UPDATE_CONSUMER_OFFSET, consumerGroup="G", commitOffset="100")
+    pop = PopMessageRequest("G", "T", -1, 32, 60_000)
+    assert peer.call(RequestCode.POP_MESSAGE, pop).code == 210
+    peer.publish("T", b"1")
+    assert bodies(peer.call(RequestCode.POP_MESSAGE, pop)) == [b"1"]
