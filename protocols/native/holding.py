@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable
 from typing import Protocol
 
+from rosettamq.remoting.codes import ResponseCode
 from rosettamq.remoting.command import RemotingCommand
 
 from .replies import RefusalError, refusal
@@ -14,6 +15,10 @@ from .replies import RefusalError, refusal
 
 class Attempt(Protocol):
     """A request that can be tried again and again."""
+
+    @property
+    def full_code(self) -> ResponseCode:
+        """With what it is refused when too many wait already: in a moment there may be room."""
 
     def answer(self, is_last: bool) -> RemotingCommand | None:
         """Try once; None to wait on, which the last attempt must not say."""

@@ -52,6 +52,10 @@ class InvisibleMessages:
         self._pops.setdefault(key, {}).update(dict.fromkeys(offsets, pop))
         pop.timer = self._clock.callLater(max(0.0, duration_s), self._expire, key, pop)
 
+    def count(self, key: Key) -> int:
+        """How many messages of a lane are invisible to a group."""
+        return len(self._pops.get(key, ()))
+
     def settle(self, key: Key, offsets: Collection[int], pop_time_ms: int) -> int:
         """Acknowledge; return how many were still held by the pop of that time."""
         settled = 0

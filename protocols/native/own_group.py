@@ -33,6 +33,8 @@ class OwnLane:
 class OwnGroup:
     """Takes what is ready in a queue, or in one lane of it."""
 
+    has_more = False  # Whoever waits gets at once what is ready.
+
     def __init__(self, queue: Queue, lane: Lane | None = None) -> None:
         self._queue = queue
         self._lane = None if lane is None or lane.is_only else lane

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 import msgspec
 
 from gateway.queues.lane import Lane
-from gateway.queues.queue import Queue
 from rosettamq.errors import ProtocolError
 from rosettamq.remoting.codes import ResponseCode
 from rosettamq.remoting.command import RemotingCommand
@@ -41,6 +40,10 @@ def pop_message(session: NativeSession, request: RemotingCommand) -> RemotingCom
             ResponseCode.INVALID_PARAMETER,
             f"the pop wants {header.max_msg_nums} messages; 1 to {_COUNT_MAX} are possible",
         )
+    if header.order:
+        raise RequestRefusedError(
+            ResponseCode.REQUEST_CODE_NOT_SUPPORTED, "an ordered pop is not supported"
+        )
     _check_invisible_time(header.invisible_time)
     broker = session.broker
     if header.queue_id < 0:
@@ -50,9 +53,8 @@ def pop_message(session: NativeSession, request: RemotingCommand) -> RemotingCom
     message_filter = broker.message_filter(
         header.consumer_group, header.topic, header.exp or "*", header.exp_type
     )
-    queue = lanes[0].queue
-    source = broker.source(queue, header.consumer_group, lanes, header.init_mode)
-    attempt = _Pop(session, queue, source, header, message_filter)
+    source = broker.source(lanes[0].queue, header.consumer_group, lanes, header.init_mode)
+    attempt = _Pop(session, lanes, source, header, message_filter)
     return session.hold(request, attempt, header.poll_time / 1000)
 
 
@@ -161,16 +163,18 @@ def _not_held(offset: int) -> RequestRefusedError:
 class _Pop:
     """A pop that may wait."""
 
+    full_code = ResponseCode.POLLING_FULL
+
     def __init__(
         self,
         session: NativeSession,
-        queue: Queue,
+        lanes: Sequence[Lane],
         source: Source,
         header: PopMessageRequest,
         message_filter: MessageFilter,
     ) -> None:
         self._session = session
-        self._queue = queue
+        self._lanes = lanes
         self._source = source
         self._header = header
         self._message_filter = message_filter
@@ -178,8 +182,9 @@ class _Pop:
     def answer(self, is_last: bool) -> RemotingCommand | None:
         """Take what is there, and hide it."""
         session, header = self._session, self._header
-        if not session.broker.is_current(self._queue):
+        if not session.broker.is_current(self._lanes[0].queue):
             raise topic_not_found(header.topic)
+        self._check_in_flight()
         taken, body = session.broker.collect(
             header.topic,
             self._source,
@@ -190,7 +195,7 @@ class _Pop:
         self.abandon()
         if taken:
             return self._answer(by_lane(taken), body)
-        if is_last:
+        if is_last or self._source.has_more:
             return RemotingCommand(ResponseCode.POLLING_TIMEOUT, remark="no new message")
         return None
 
@@ -205,6 +210,15 @@ class _Pop:
     def refuse(self, refused: RemotingCommand) -> RemotingCommand:
         """Nothing more to say."""
         return refused
+
+    def _check_in_flight(self) -> None:
+        broker, group = self._session.broker, self._header.consumer_group
+        count = max(broker.invisible.count((lane, group)) for lane in self._lanes)
+        if count >= broker.limits.in_flight_max:
+            raise RequestRefusedError(
+                ResponseCode.POLLING_FULL,
+                f"{count} messages are popped and not acknowledged, which is the limit",
+            )
 
     def _answer(self, taken: Mapping[Lane, list[int]], body: bytes) -> RemotingCommand:
         broker, header = self._session.broker, self._header

@@ -31,6 +31,10 @@ class Taken(NamedTuple):
 class Source(Protocol):
     """Where a group takes messages: at one lane of a queue, or at all, the highest first."""
 
+    @property
+    def has_more(self) -> bool:
+        """Is there more to look at than the last `take` did, as its filter passed over much?"""
+
     def take(self, count: int, message_filter: MessageFilter) -> list[Taken]:
         """Put at most `count` messages in flight."""
 

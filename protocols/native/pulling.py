@@ -79,7 +79,12 @@ _STATUS = {
 
 
 class _Pull:
-    """A pull of another group: from its offset on, nothing changes."""
+    """A pull of another group: from its offset on, nothing changes.
+
+    As long as it waits, and only what its filter does not want comes, it waits on.
+    """
+
+    full_code = ResponseCode.FLOW_CONTROL
 
     def __init__(
         self,
@@ -92,25 +97,32 @@ class _Pull:
         self._lane = lane
         self._header = header
         self._message_filter = message_filter
+        self._offset = header.queue_offset  # Nothing below is wanted.
+        self._waits = False
 
     def answer(self, is_last: bool) -> RemotingCommand | None:
         """Read what is there."""
         lane = self._lane
-        offset = self._header.queue_offset
+        offset = self._offset
         if not self._session.broker.is_current(lane.queue):
             raise topic_not_found(self._header.topic)
         if offset > lane.max_offset:
             return _answer(ResponseCode.PULL_OFFSET_MOVED, lane.max_offset, lane)
         if offset < lane.min_offset:
             return _answer(ResponseCode.PULL_OFFSET_MOVED, lane.min_offset, lane)
-        if offset == lane.max_offset:
-            return _answer(ResponseCode.PULL_NOT_FOUND, offset, lane) if is_last else None
-        next_offset, body = self._read(offset)
-        code = ResponseCode.SUCCESS if body else ResponseCode.PULL_RETRY_IMMEDIATELY
-        return _answer(code, next_offset, lane, body)
+        if offset < lane.max_offset:
+            self._offset, body = self._read(offset)
+            if body:
+                return _answer(ResponseCode.SUCCESS, self._offset, lane, body)
+        if not is_last and (self._waits or offset == self._offset == lane.max_offset):
+            return None
+        was_there = self._offset > self._header.queue_offset
+        code = ResponseCode.PULL_RETRY_IMMEDIATELY if was_there else ResponseCode.PULL_NOT_FOUND
+        return _answer(code, self._offset, lane)
 
     def watch(self, stir: Callable[[], None]) -> Callable[[], None]:
         """Wait for the next append."""
+        self._waits = True
         return self._lane.queue.watch(stir)
 
     def abandon(self) -> None:
@@ -118,7 +130,7 @@ class _Pull:
 
     def refuse(self, refused: RemotingCommand) -> RemotingCommand:
         """Add the four fields."""
-        return _with_offsets(refused, self._header.queue_offset, None)
+        return _with_offsets(refused, self._offset, None)
 
     def _read(self, offset: int) -> tuple[int, bytes]:
         """Return where the next pull begins, and the records."""
@@ -149,6 +161,8 @@ class _OwnPull:
 
     The requested offset says nothing here, since the queue knows what is ready.
     """
+
+    full_code = ResponseCode.FLOW_CONTROL
 
     def __init__(
         self,

@@ -80,9 +80,11 @@ class NativeSession:
     ) -> RemotingCommand | None:
         """Try a request, and again whenever it may go better, until its time is over."""
         limits = self.broker.limits
-        may_wait = duration_s > 0 and len(self._held) < limits.held_requests_max
-        response = attempt.answer(is_last=not may_wait)
+        response = attempt.answer(is_last=duration_s <= 0)
         if response is None:
+            if len(self._held) >= limits.held_requests_max:
+                remark = f"{len(self._held)} requests wait on this connection, which is the limit"
+                return attempt.refuse(RemotingCommand(attempt.full_code, remark=remark))
             deadline = self.broker.clock.seconds() + min(duration_s, limits.suspend_max_s)
             self._held.add(HeldRequest(request, attempt, deadline))
         return response

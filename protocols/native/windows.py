@@ -10,6 +10,9 @@ from gateway.queues.lane import Lane
 from .filters import MessageFilter
 from .progress import SCAN_COUNT_MAX, Taken
 
+# So many settled offsets above the lowest that is not are kept at least before they are dropped.
+_SETTLED_MAX = 1024
+
 
 class GroupWindow:
     """A group's pops of one lane: what is in flight, what came back, what comes next.
@@ -29,11 +32,22 @@ class GroupWindow:
         self._returned: list[int] = []  # A heap.
         self._watchers: dict[Callable[[], None], None] = {}
 
+    @property
+    def remembered_count(self) -> int:
+        """How many offsets are kept in mind, in flight or not."""
+        return len(self._lowest)
+
+    @property
+    def has_next(self) -> bool:
+        """Is there something new to look at, and room for it?"""
+        return self._next < self.lane.max_offset and len(self._times) < self._in_flight_max
+
     def take(self, count: int, message_filter: MessageFilter) -> list[Taken]:
         """What came back first, then what comes next."""
         taken = self._take_returned(count)
+        self._next = min(self._next, self.lane.max_offset)  # What was committed may lie beyond.
         scanned = 0
-        while len(taken) < count and scanned < SCAN_COUNT_MAX and self._has_next():
+        while len(taken) < count and scanned < SCAN_COUNT_MAX and self.has_next:
             entries = self.lane.read(self._next, count - len(taken))
             if not entries:
                 self._next = self.lane.max_offset
@@ -79,9 +93,6 @@ class GroupWindow:
         self._returned.clear()
         self._next = self._committed = offset
 
-    def _has_next(self) -> bool:
-        return self._next < self.lane.max_offset and len(self._times) < self._in_flight_max
-
     def _take_returned(self, count: int) -> list[Taken]:
         taken: list[Taken] = []
         while self._returned and len(taken) < count:
@@ -98,6 +109,8 @@ class GroupWindow:
     def _commit(self) -> None:
         while self._lowest and self._lowest[0] not in self._times:
             heapq.heappop(self._lowest)
+        if len(self._lowest) > 2 * len(self._times) + _SETTLED_MAX:
+            self._lowest = sorted(self._times)  # A sorted list is a heap.
         floor = self._lowest[0] if self._lowest else self._next
         if floor != self._committed:
             self._committed = floor
@@ -109,6 +122,11 @@ class GroupWindows:
 
     def __init__(self, windows: Sequence[GroupWindow]) -> None:
         self._windows = windows
+
+    @property
+    def has_more(self) -> bool:
+        """Is there more to look at than the last `take` did?"""
+        return any(window.has_next for window in self._windows)
 
     def take(self, count: int, message_filter: MessageFilter) -> list[Taken]:
         """What a higher lane has comes before what a lower one has."""

@@ -5,6 +5,7 @@ import pytest
 
 from gateway.declarations import QueueDeclaration
 from gateway.queues.lane import Lane
+from protocols.native.front_end import NativeConfig
 from rosettamq.remoting.codes import RequestCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import (
@@ -13,7 +14,8 @@ from rosettamq.remoting.headers import (
     PopHandle,
     PopMessageRequest,
 )
-from tests.support.native_peer import NativeBroker, Peer, bodies, records
+from rosettamq.remoting.records import BatchedMessage, encode_batch
+from tests.support.native_peer import NativeBroker, Peer, bodies, pull_header, records, send_header
 
 POP = RequestCode.POP_MESSAGE
 GROUPS = ["T", "G"]  # The queue's own, and another one: both must behave the same.
@@ -279,3 +281,52 @@ def test_a_pop_takes_what_its_sql_selects(peer: Peer, group: str) -> None:
         peer.publish("T", b"%d" % number, f"a\x01{number}\x02")
     header = PopMessageRequest(group, "T", -1, 32, 60_000, 0, 0, 0, "SQL92", "a BETWEEN 1 AND 2")
     assert bodies(peer.call(POP, header)) == [b"1", b"2"]
+
+
+def test_so_many_are_in_flight_at_most(tmp_path: Path, group: str) -> None:
+    broker = NativeBroker(tmp_path / "data", NativeConfig(in_flight_max=2))
+    peer = broker.connect()
+    for _ in range(3):
+        peer.publish("T", b"x")
+    first = pop(peer, group, count=1)
+    pop(peer, group, count=1)
+    full = peer.call(POP, pop_header(group, poll_ms=5000))
+    assert (full.code, full.remark) == (
+        209,
+        "2 messages are popped and not acknowledged, which is the limit",
+    )
+    assert ack(peer, group, first, 0) == 0
+    assert bodies(pop(peer, group, count=1)) == [b"x"]
+    broker.stop()
+
+
+def test_so_many_wait_at_most(tmp_path: Path, group: str) -> None:
+    """Another one is told to come again in a moment, and not that there is nothing."""
+    broker = NativeBroker(tmp_path / "data", NativeConfig(held_requests_max=1))
+    peer = broker.connect()
+    broker.virtual_host.declare_queue(QueueDeclaration("T", durable=True))
+    peer.request(POP, pop_header(group, poll_ms=5000))
+    full = peer.call(POP, pop_header(group, poll_ms=5000))
+    assert (full.code, full.remark) == (
+        209,
+        "1 requests wait on this connection, which is the limit",
+    )
+    pull = peer.call(RequestCode.PULL_MESSAGE, pull_header(group, "T", 0, suspend_ms=5000))
+    assert (pull.code, pull.ext_fields["nextBeginOffset"]) == (215, "0")
+    broker.stop()
+
+
+def test_a_filter_that_passes_over_much_is_asked_again(peer: Peer) -> None:
+    """The queue has more: who waits for the next message would wait in vain."""
+    batch = encode_batch([BatchedMessage(b"", b"TAGS\x01b\x02")] * 1100)
+    peer.call(RequestCode.SEND_BATCH_MESSAGE, send_header("T").to_letters(), batch)
+    peer.publish("T", b"wanted", "TAGS\x01a\x02")
+    first = peer.call(POP, pop_header("G", poll_ms=5000, expression="a"))
+    assert first.code == 210
+    assert bodies(peer.call(POP, pop_header("G", poll_ms=5000, expression="a"))) == [b"wanted"]
+
+
+def test_an_ordered_pop_is_refused(peer: Peer) -> None:
+    ext = pop_header("G").to_ext() | {"order": "true"}
+    response = peer.call(POP, ext)
+    assert (response.code, response.remark) == (3, "an ordered pop is not supported")

@@ -80,6 +80,24 @@ class TestAnotherGroup:
         nothing = pull(peer, "G", 0, "x")
         assert (nothing.code, nothing.ext_fields["nextBeginOffset"]) == (20, "4")
 
+    def test_what_is_not_wanted_does_not_end_a_long_poll(
+        self, broker: NativeBroker, peer: Peer
+    ) -> None:
+        """It would be answered once for each message that the client does not want."""
+        peer.publish("T", b"0", "TAGS\x01b\x02")
+        waiting = pull_header("G", "T", 1, "a", suspend_ms=15_000)
+        peer.request(PULL, waiting)
+        for _ in range(3):
+            broker.publish("", "T", b"x")
+            assert peer.received() == []
+        broker.clock.advance(15)
+        (over,) = peer.received()
+        assert (over.code, over.ext_fields["nextBeginOffset"]) == (20, "4")
+        peer.request(PULL, pull_header("G", "T", 4, "a", suspend_ms=15_000))
+        broker.publish("", "T", b"x")
+        broker.connect().publish("T", b"wanted", "TAGS\x01a\x02")
+        assert bodies(peer.received()[0]) == [b"wanted"]
+
     @pytest.mark.parametrize(
         ("text", "code", "found"),
         [
