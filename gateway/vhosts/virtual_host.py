@@ -14,9 +14,8 @@ from twisted.internet.interfaces import IReactorTime
 
 from core.broker import Broker
 from core.light_queue import LightQueue
-from core.route import Route
 from gateway.declarations import ExchangeDeclaration, QueueDeclaration
-from gateway.delays.delays import DelayedRoute, Delays
+from gateway.delays.delays import Delays
 from gateway.errors import (
     AccessRefusedError,
     NotFoundError,
@@ -26,7 +25,7 @@ from gateway.errors import (
 from gateway.exchanges.delayed_exchanges import matching_type
 from gateway.exchanges.exchange import PREDECLARED, TYPES, Exchange, refuse_unknown_type
 from gateway.exchanges.keepers import Keepers
-from gateway.messages import Header, Language
+from gateway.messages import Language
 from gateway.policies.policies import Policies
 from gateway.policies.redeclaring import redeclare_exchange, redeclare_queue
 from gateway.queues.arguments import check_arguments
@@ -35,12 +34,18 @@ from gateway.queues.dead_letters import DeadLetters
 from gateway.queues.queue import Queue
 from gateway.queues.tools import QueueTools
 from gateway.queues.types import check_lasting, check_named, find_type, with_default_type
-from gateway.values import type_name, type_names, with_types
+from gateway.values import type_name
 from gateway.vhosts.intake import Intake
-from gateway.vhosts.missing import Missing
+from gateway.vhosts.metadata import (
+    exchange_document,
+    exchange_key,
+    queue_document,
+    read_exchange,
+    read_queue,
+)
 from gateway.vhosts.names import clean_name, random_name, refuse_reserved
-from gateway.vhosts.route_table import RouteTable
-from gateway.vhosts.routing import Found, find_targets
+from gateway.vhosts.routing import Routing
+from gateway.vhosts.topics import Topics
 from gateway.vhosts.topology import Topology
 
 
@@ -67,17 +72,23 @@ class VirtualHost:
         self._keepers = Keepers(self, broker, languages)
         self.exchanges: dict[str, Exchange] = {}
         self.queues: dict[str, Queue] = {}
-        self._routes = RouteTable(broker)
-        self.intake = Intake(broker, self.delays, self._routes, self._store_queue)
+        self._routing = Routing(self, broker, changed)
+        self.route = self._routing.route
+        self.route_to = self._routing.route_to
+        self.find_targets = self._routing.find_targets
+        self.intake = Intake(broker, self.delays, self._routing.table, self._store_queue)
         self._broker = broker
         self._changed = changed
-        self._missing = Missing()
         self._owned: dict[object, dict[Queue, None]] = {}
         self._topology = Topology(self, broker, self._keepers, changed)
         self.bind_queue = self._topology.bind_queue
         self.unbind_queue = self._topology.unbind_queue
         self.bind_exchange = self._topology.bind_exchange
         self.unbind_exchange = self._topology.unbind_exchange
+        topics = Topics(self, self._keepers, changed)
+        self.topic_queue = topics.queue
+        self.topic_route = topics.route
+        self.commit_group_offset = broker.commit_group_offset
         self.queue_tools = QueueTools(name, broker, clock, languages)
         for declared in PREDECLARED:
             self.exchanges[declared.name] = Exchange(name, declared)
@@ -144,7 +155,7 @@ class VirtualHost:
         if self.exchanges.pop(exchange.name, None) is None:
             return
         self._changed()
-        self._broker.delete_document("exchange", _key(self.name, exchange.name))
+        self._broker.delete_document("exchange", exchange_key(self.name, exchange.name))
         self._topology.unbind_all([(exchange, binding) for binding in exchange.bindings])
         self._topology.remove_bindings_to(exchange)
         self.delays.drop(exchange.name)
@@ -159,13 +170,6 @@ class VirtualHost:
             raise NotFoundError(f"no queue '{name}' in vhost '{self.name}'")
         if queue.exclusive_owner is not None and queue.exclusive_owner is not owner:
             raise _locked(queue)
-        return queue
-
-    def queue_named(self, name: str) -> Queue | None:
-        """The queue of this name, for a route; whoever keeps that hears if it comes to exist."""
-        queue = self.queues.get(name)
-        if queue is None:
-            self._missing.look(name)
         return queue
 
     def declare_queue(
@@ -197,7 +201,7 @@ class VirtualHost:
         described = f"queue '{wanted.name}' in vhost '{self.name}'"
         check_arguments(wanted.arguments, described)
         check_lasting(type, wanted, described)
-        document = _queue_document(self.name, wanted, {}) if durable else None
+        document = queue_document(self.name, wanted) if durable else None
         queue = self._add_queue(wanted, self._broker.declare_queue(document), owner)
         queue.touch()
         return queue
@@ -233,7 +237,7 @@ class VirtualHost:
             return
         self.queue_tools.resume(queue)  # A new one of this name is not paused.
         del self.queues[queue.name]
-        self._routes.remove(queue)
+        self._routing.remove(queue)
         if queue.exclusive_owner is not None:
             self._owned.get(queue.exclusive_owner, {}).pop(queue, None)
         self._topology.remove_bindings_to(queue)
@@ -272,92 +276,19 @@ class VirtualHost:
             exchange.policies = self.policies.for_exchange(exchange.name)
         self._changed()
 
-    # Messages
-
-    def route(
-        self,
-        exchange: str,
-        routing_key: str,
-        header: Header | None,
-        more_keys: Sequence[str] = (),
-    ) -> Route:
-        """Where a message goes that is published so; `more_keys` lead there as well.
-
-        Raises `NotFoundError`, or `AccessRefusedError` for an internal exchange.
-        """
-        found = self.find_exchange(exchange)
-        if found.internal:
-            raise AccessRefusedError(f"cannot publish to internal {found}")
-        if header is not None and header.may_delay:
-            delayed = self.delays.route(found, more_keys, header)
-            if delayed is not None:
-                return delayed
-        return self.route_to(
-            self.find_targets(found, (routing_key, *more_keys), header), header, more_keys
-        )
-
-    def find_targets(
-        self, exchange: Exchange, routing_keys: Sequence[str], header: Header | None
-    ) -> Found:
-        """Where an exchange leads to."""
-        return find_targets(self, exchange, routing_keys, header)
-
-    def route_to(self, found: Found, header: Header | None, more_keys: Sequence[str] = ()) -> Route:
-        """The route of a message to what was found; in some queues its priority has a say."""
-        route = self._routes.route(found.queues, found.depends_on, header)
-        if not found.delays:
-            return route
-        delays = [(exchange.name, schedule) for exchange, schedule in found.delays]
-        return DelayedRoute(route, delays, more_keys)
-
-    # Topics, as native clients see them
-
-    def topic_queue(self, topic: str, create: bool) -> Queue | None:
-        """What a native reader of a topic reads.
-
-        The queue of that name; else, for an exchange of that name, its tap: a queue that from now
-        on gets a copy of everything published there; else, with `create`, a new durable queue.
-        """
-        queue = self.queues.get(topic)
-        if queue is not None:
-            return queue
-        exchange = self.exchanges.get(topic) if topic else None
-        if exchange is None:
-            wanted = QueueDeclaration(topic, durable=True)
-            return self.declare_queue(wanted) if create else None
-        if exchange.tap is None:
-            exchange.tap = self._keepers.make_tap(exchange)
-            self._changed()
-        return exchange.tap
-
-    def topic_route(self, topic: str, tag: str, header: Header | None) -> Route:
-        """Where a native send goes: to the exchange of that name, else to the queue."""
-        if topic and topic in self.exchanges:
-            return self.route(topic, tag, header)
-        self.topic_queue(topic, create=True)
-        return self.route("", topic, header)
-
-    def commit_group_offset(self, light: LightQueue, group: str, offset: int) -> None:
-        """Another group than the queue's own has come so far in one lane."""
-        self._broker.commit_group_offset(light, group, offset)
-
     # Recovery
 
     def restore_exchange(self, document: list[Any]) -> None:
         """Bring back a durable exchange."""
-        _, name, type, auto_delete, internal, arguments = document
-        declared = ExchangeDeclaration(name, type, True, auto_delete, internal, arguments)
-        self._add_exchange(Exchange(self.name, declared))
+        self._add_exchange(Exchange(self.name, read_exchange(document)))
 
     def restore_queue(self, document: list[Any], light: LightQueue) -> None:
         """Bring back a durable queue, or the tap of an exchange."""
-        _, name, auto_delete, arguments, more = document
+        _, name, _, _, more = document
         if self._keepers.restore(self.exchanges.get(name), more, light):
             return
-        arguments = with_types(arguments, more["types"])
-        declared = QueueDeclaration(name, True, False, auto_delete, arguments)
         history = [(since, time) for since, time in more.get("ttl_history", ())]
-        queue = self._add_queue(declared, light, ttl_history=history)
+        queue = self._add_queue(read_queue(document), light, ttl_history=history)
         if "may_expire" in more:
             queue.expects_expiry = True
             queue.keep_up()
@@ -409,15 +340,8 @@ class VirtualHost:
 
     def _store_exchange(self, exchange: Exchange) -> None:
         if exchange.durable:
-            document = [
-                self.name,
-                exchange.name,
-                exchange.type,
-                exchange.auto_delete,
-                exchange.internal,
-                exchange.arguments,
-            ]
-            self._broker.put_document("exchange", _key(self.name, exchange.name), document)
+            key = exchange_key(self.name, exchange.name)
+            self._broker.put_document("exchange", key, exchange_document(exchange))
 
     def _add_exchange(self, exchange: Exchange) -> None:
         exchange.policies = self.policies.for_exchange(exchange.name)
@@ -436,35 +360,15 @@ class VirtualHost:
         lanes = make.arrange(self._broker, light, declared.arguments)
         queue = make(self, declared, lanes, turn, owner, policies, ttl_history)
         self.queues[queue.name] = queue
-        self._routes.add(queue)
+        self._routing.add(queue)
         if queue.exclusive:
             self._owned.setdefault(owner, {})[queue] = None
-        if queue.name in self._missing:
-            self._missing.clear()
-            self._changed()
         return queue
 
     def _store_queue(self, queue: Queue) -> None:
         """What a restart has to know of a queue has changed, if it has to know of it at all."""
-        if not queue.durable:
-            return
-        more: dict[str, Any] = {}
-        if queue.expects_expiry:
-            more["may_expire"] = True
-        if queue.ttl_history:
-            more["ttl_history"] = queue.ttl_history
-        self._broker.update_queue(queue.light, _queue_document(self.name, queue, more))
-
-
-def _key(*parts: str) -> str:
-    return "\0".join(parts)
-
-
-def _queue_document(
-    virtual_host: str, queue: QueueDeclaration | Queue, more: Mapping[str, Any]
-) -> list[Any]:
-    more = {"types": type_names(queue.arguments), **more}
-    return [virtual_host, queue.name, queue.auto_delete, dict(queue.arguments), more]
+        if queue.durable:
+            self._broker.update_queue(queue.light, queue_document(self.name, queue))
 
 
 def _locked(queue: Queue) -> ResourceLockedError:
