@@ -87,7 +87,12 @@ class Publisher:
             append.is_durable = True
             self._answer(append)
 
-        refused = session.broker.virtual_host.intake.publish(append.items, on_durable)
+        try:
+            refused = session.broker.virtual_host.intake.publish(append.items, on_durable)
+        except OSError as error:
+            for send in append.sends:
+                session.answer(send.request, session.refuse_without_room(error))
+            return
         if refused:
             _mark_refused(append.sends, refused)
         session.note_published()

@@ -55,6 +55,13 @@ def refusal(error: CoreError | ProtocolError | RequestRefusedError) -> RemotingC
     return RemotingCommand(ResponseCode.SYSTEM_ERROR, remark=str(error))
 
 
+def disk_full() -> RemotingCommand:
+    """Answer that there is no room; RocketMQ's producers try another broker, and then again."""
+    return RemotingCommand(
+        ResponseCode.SERVICE_NOT_AVAILABLE, remark="service not available now: the disk is full"
+    )
+
+
 def not_supported(code: int) -> RemotingCommand:
     """Answer a request code that nobody knows, in Java's words."""
     return RemotingCommand(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from core.errors import is_disk_full
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.ids import Address
 
@@ -11,7 +12,7 @@ from .broker import Broker
 from .connection import NativeConnection
 from .holding import Attempt, HeldRequest, HeldRequests
 from .publishing import SEND_CODES, Publisher
-from .replies import RefusalError, not_supported, refusal
+from .replies import RefusalError, disk_full, not_supported, refusal
 
 # Handles one request; None means that it is answered later.
 Operation = Callable[["NativeSession", RemotingCommand], RemotingCommand | None]
@@ -35,6 +36,7 @@ class NativeSession:
         self._operations = operations
         self._store_host = store_host
         self._throttle = throttle
+        self._is_refusing = False  # For want of room, which is reported once.
         self.publisher = Publisher(self)
         self._held = HeldRequests(connection.wake)
 
@@ -55,6 +57,8 @@ class NativeSession:
             response = operation(self, request)
         except RefusalError as error:
             response = refusal(error)
+        except OSError as error:
+            response = self.refuse_without_room(error)
         if response is not None:
             self.answer(request, response)
 
@@ -68,8 +72,18 @@ class NativeSession:
 
     def note_published(self) -> None:
         """Read nothing more from a producer until the disk has caught up, if it has to."""
+        self._is_refusing = False
         if self.broker.gateway.broker.congested:
             self._throttle()
+
+    def refuse_without_room(self, error: OSError) -> RemotingCommand:
+        """Nothing can be stored now: say so to the client and the operator. Raises other errors."""
+        if not is_disk_full(error):
+            raise error
+        if not self._is_refusing:
+            self._is_refusing = True
+            self.broker.gateway.report_full_disk(error)
+        return disk_full()
 
     def notify(self, command: RemotingCommand) -> None:
         """Send a request of ours."""
