@@ -21,7 +21,9 @@ Callback = Callable[[ReceivedMessage], object]
 
 _SUSPEND_S = 15.0
 _PULL_COUNT = 32
-_UNFINISHED_MAX = 1000  # Of one queue; more are not asked for until some are finished.
+# Of one queue; more are not asked for until some are finished.
+_UNFINISHED_MAX = 1000
+_UNFINISHED_SIZE_MAX = 100 << 20
 RETRY_PAUSE_S = 1.0
 
 
@@ -49,7 +51,6 @@ class QueuePull:
         self._from_end = from_end
         self._lock = threading.Lock()
         self._progress: QueueProgress | None = None  # Unknown until the broker has told.
-        self._committed: int | None = None
         self._stopping = threading.Event()
         self._pending: PendingAnswer | None = None
         self._room = threading.Condition(self._lock)
@@ -70,15 +71,17 @@ class QueuePull:
     def commit(self) -> None:
         """Tell the broker how far everything is finished, if that changed."""
         with self._lock:
-            offset = None if self._progress is None else self._progress.commit_offset
-        if offset is None or offset == self._committed:
+            progress = self._progress
+            offset = None if progress is None else progress.take_commit()
+        if progress is None or offset is None:
             return
         try:
             command = requests.update_offset_request(self._group, self._queue, offset)
             requests.check(self._network.call(self._queue, command))
-            self._committed = offset
         except RosettaMQError as error:
             _log.warning("cannot commit offset %d of %s: %s", offset, self._queue, error)
+            with self._lock:
+                progress.commit_failed()
 
     def _run(self) -> None:
         offset: int | None = None
@@ -88,7 +91,6 @@ class QueuePull:
                     offset = self._start_offset()
                     with self._lock:
                         self._progress = QueueProgress(offset)
-                        self._committed = None
                 offset = self._pull(offset)
             except ClosedError:
                 return
@@ -126,15 +128,13 @@ class QueuePull:
             wanted = []
             for message in result.messages:
                 if self._subscription.matches(message.tag):
-                    progress.begin(message.queue_offset)
+                    progress.begin(message.queue_offset, len(message.body))
                     wanted.append(message)
             progress.skip_to(result.next_offset)
         for message in wanted:
             self._submit(message)
         with self._room:
-            self._room.wait_for(
-                lambda: self._stopping.is_set() or progress.unfinished_count < _UNFINISHED_MAX
-            )
+            self._room.wait_for(lambda: self._stopping.is_set() or _has_room(progress))
         return result.next_offset
 
     def _submit(self, message: ReceivedMessage) -> None:
@@ -157,3 +157,10 @@ class QueuePull:
             if self._progress is not None:
                 self._progress.finish(message.queue_offset)
             self._room.notify_all()
+
+
+def _has_room(progress: QueueProgress) -> bool:
+    return (
+        progress.unfinished_count < _UNFINISHED_MAX
+        and progress.unfinished_size < _UNFINISHED_SIZE_MAX
+    )
