@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from rosettamq.errors import MessageError, ProtocolError
+from rosettamq.errors import MessageError
 from rosettamq.remoting.codes import SystemFlag
 from rosettamq.remoting.headers import PopHandle
 from rosettamq.remoting.ids import encode_offset_message_id
@@ -28,6 +28,8 @@ _CONTENT_TYPE = "content-type"
 _CORRELATION_ID = "CORRELATION_ID"
 _REPLY_TO = "reply-to"
 _PRIORITY = "priority"
+# By the bits of the system flag; old clients leave them 0.
+_PACKINGS = {0: "zlib", 1: "lz4", 2: "zstd", 3: "zlib"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -128,7 +130,10 @@ class Message:
 
 @dataclass(slots=True)
 class ReceivedMessage(Message):
-    """A message from a queue. `handle` is what a pop gave to acknowledge it by."""
+    """A message from a queue. `handle` is what a pop gave to acknowledge it by.
+
+    A body that this client cannot unpack is as it came, and `packed_with` says how it is packed.
+    """
 
     message_id: str = ""
     offset_message_id: str = ""
@@ -137,6 +142,7 @@ class ReceivedMessage(Message):
     born_timestamp_ms: int = 0
     store_timestamp_ms: int = 0
     reconsume_times: int = 0
+    packed_with: str | None = None
     handle: PopHandle | None = None
 
 
@@ -182,12 +188,14 @@ def property_string(message: Message, unique_key: str) -> bytes:
 
 
 def received_message(record: Record, queue: MessageQueue) -> ReceivedMessage:
-    """Read a record as a message; raises `ProtocolError` if its body cannot be unpacked."""
+    """Read a record as a message."""
     properties = decode_properties(record.properties)
     offset_message_id = encode_offset_message_id(record.store_host, record.log_offset)
+    body, packed_with = _unpack(record)
     return ReceivedMessage(
         topic=record.topic,
-        body=_unpack(record),
+        body=body,
+        packed_with=packed_with,
         tag=properties.pop(TAGS, ""),
         keys=tuple(properties.pop(KEYS, "").split()),
         message_id=_message_id(properties, offset_message_id),
@@ -205,13 +213,17 @@ def _message_id(properties: Mapping[str, str], offset_message_id: str) -> str:
     return properties.get(UNIQ_KEY, offset_message_id)
 
 
-def _unpack(record: Record) -> bytes:
+def _unpack(record: Record) -> tuple[bytes, str | None]:
+    """Return the body, and how it still is packed: the standard library knows zlib only.
+
+    One message that nobody can read must not keep those behind it from being read.
+    """
     if not record.system_flag & SystemFlag.COMPRESSED:
-        return record.body
-    kind = (record.system_flag & SystemFlag.COMPRESSION_TYPE) >> 8
-    if kind not in (0, 3):
-        raise ProtocolError("the body is packed with LZ4 or ZSTD, which this client cannot unpack")
-    try:
-        return zlib.decompress(record.body)
-    except zlib.error as error:
-        raise ProtocolError("the body cannot be unpacked") from error
+        return record.body, None
+    packed_with = _PACKINGS.get((record.system_flag & SystemFlag.COMPRESSION_TYPE) >> 8, "unknown")
+    if packed_with == "zlib":
+        try:
+            return zlib.decompress(record.body), None
+        except zlib.error:
+            pass  # It says so, and is not.
+    return record.body, packed_with

@@ -133,7 +133,7 @@ def ack_request(group: str, message: ReceivedMessage) -> RemotingCommand:
     """Acknowledge a popped message."""
     handle = _handle(message)
     header = AckMessageRequest(
-        group, message.queue.topic, handle.queue_id, str(handle), handle.queue_offset
+        group, _held_topic(group, message), handle.queue_id, str(handle), handle.queue_offset
     )
     return RemotingCommand(RequestCode.ACK_MESSAGE, header.to_ext())
 
@@ -145,7 +145,7 @@ def change_invisible_request(
     handle = _handle(message)
     header = ChangeInvisibleTimeRequest(
         group,
-        message.queue.topic,
+        _held_topic(group, message),
         handle.queue_id,
         str(handle),
         handle.queue_offset,
@@ -171,6 +171,14 @@ def _handle(message: ReceivedMessage) -> PopHandle:
     if message.handle is None:
         raise ProtocolError("the message was not received by a SimpleConsumer")
     return message.handle
+
+
+def _held_topic(group: str, message: ReceivedMessage) -> str:
+    """The topic that a popped message is in: Apache RocketMQ has retry topics for pops."""
+    topic = message.queue.topic
+    return {"1": f"%RETRY%{group}_{topic}", "2": f"%RETRY%{group}+{topic}"}.get(
+        _handle(message).retry, topic
+    )
 
 
 def _start_offsets(info: str) -> dict[int, int]:

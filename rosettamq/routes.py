@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from rosettamq.errors import ProtocolError
 from rosettamq.message import MessageQueue
@@ -55,7 +56,7 @@ class TopicRoute:
 def parse_route(body: bytes) -> TopicRoute:
     """Read the body of GET_ROUTEINFO_BY_TOPIC; raises `ProtocolError`."""
     try:
-        document = json.loads(_BARE_KEY.sub(r'\1"\2"\3', body.decode("utf-8")))
+        document = _parse(body.decode("utf-8"))
         addresses = {
             str(broker["brokerName"]): str(broker["brokerAddrs"][_MASTER])
             for broker in document["brokerDatas"]
@@ -73,3 +74,10 @@ def parse_route(body: bytes) -> TopicRoute:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ProtocolError("the name server's answer is no route") from error
     return TopicRoute(addresses, queues)
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return json.loads(_BARE_KEY.sub(r'\1"\2"\3', text))

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from rosettamq import receiving, requests
 from rosettamq.message import MessageQueue, ReceivedMessage
 from rosettamq.network import DEFAULT_NAME_SERVER, REQUEST_TIMEOUT_S, Client, Network
+from rosettamq.remoting.codes import ResponseCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.subscriptions import Sql, Subscription, parse_subscription
 
 _RECEIVE_MAX = 32
+_FULL_PAUSE_S = 0.02
 _SLICE_S = 1.0  # How long one of several topics is waited for before the next.
 
 
@@ -93,8 +95,14 @@ class SimpleConsumer(Client):
             )
             channel = network.broker_channel(MessageQueue(topic, broker_name, 0))
             response = channel.call(command, share_s + REQUEST_TIMEOUT_S)
-            messages = receiving.pop_result(response, topic, broker_name)
-            wanted = [message for message in messages if subscription.matches(message.tag)]
+            if response.code == ResponseCode.POLLING_FULL:
+                time.sleep(_FULL_PAUSE_S)  # The broker has too much to do to keep us waiting.
+            wanted = []
+            for message in receiving.pop_result(response, topic, broker_name):
+                if subscription.matches(message.tag):
+                    wanted.append(message)
+                else:  # Its tag has the hash of one that is wanted: this group is done with it.
+                    channel.call(receiving.ack_request(self._group, message), REQUEST_TIMEOUT_S)
             if wanted:
                 return wanted
         return []

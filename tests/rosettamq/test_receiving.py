@@ -34,10 +34,16 @@ def test_without_an_own_id_the_offset_id_is_shown() -> None:
     assert message.message_id == message.offset_message_id == "00" * 8 + "0" * 14 + "40"
 
 
-@pytest.mark.parametrize("flag", [1, 0x101, 0x201])
-def test_a_body_that_cannot_be_unpacked(flag: int) -> None:
-    with pytest.raises(ProtocolError):
-        received_message(record(0, b"x", flag), QUEUE)
+@pytest.mark.parametrize(
+    ("flag", "packed_with"),
+    [(1, "zlib"), (0x101, "lz4"), (0x201, "zstd"), (0x301, "zlib"), (0x701, "unknown")],
+)
+def test_a_body_that_cannot_be_unpacked_comes_as_it_is(flag: int, packed_with: str) -> None:
+    """And does not keep those behind it from coming."""
+    message = received_message(record(0, b"x", flag), QUEUE)
+    assert (message.body, message.packed_with) == (b"x", packed_with)
+    plain = received_message(record(0, zlib.compress(b"x"), flag & 1), QUEUE)
+    assert (plain.body, plain.packed_with) == (b"x", None)
 
 
 def test_a_pull() -> None:
@@ -69,6 +75,10 @@ def test_a_pop_gives_handles() -> None:
     assert str(first.handle) == "5 1700 60 3 0 b 1 6"
     assert str(second.handle) == "1 2 3 4 1 b 1 9"
     assert second.properties == {}
+    assert [ack_request("G", message).ext_fields["topic"] for message in (first, second)] == [
+        "T",
+        "%RETRY%G_T",
+    ]
     ack = ack_request("G", first)
     assert ack.ext_fields["extraInfo"] == "5 1700 60 3 0 b 1 6"
     assert ack.ext_fields["offset"] == "6"

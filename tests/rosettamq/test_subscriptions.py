@@ -4,7 +4,6 @@ from hypothesis import strategies as st
 
 from rosettamq import MessageQueue, Sql, SubscriptionError
 from rosettamq.errors import ProtocolError
-from rosettamq.progress import QueueProgress
 from rosettamq.routes import TopicRoute, parse_route
 from rosettamq.subscriptions import allocate_averagely, parse_subscription
 
@@ -66,23 +65,6 @@ def test_what_is_no_subscription(topic: str, expression: str) -> None:
         parse_subscription(topic, expression)
 
 
-def test_the_commit_waits_for_the_lowest() -> None:
-    progress = QueueProgress(5)
-    assert progress.commit_offset == 5
-    for offset in (5, 6, 8):
-        progress.begin(offset)
-    progress.finish(6)
-    assert (progress.commit_offset, progress.unfinished_count) == (5, 2)
-    progress.finish(5)
-    assert progress.commit_offset == 8
-    progress.finish(8)
-    assert progress.commit_offset == 9
-    progress.begin(5)  # A queue's own group may get back what another member released.
-    assert progress.commit_offset == 5
-    progress.reset(2)
-    assert progress.commit_offset == 2
-
-
 ROUTE = b"""{"brokerDatas":[
 {"brokerAddrs":{0:"10.0.0.1:10911",1:"10.0.0.2:10911"},"brokerName":"b"},
 {"brokerAddrs":{"1":"10.0.0.3:10911"},"brokerName":"s"}],"queueDatas":[
@@ -96,6 +78,13 @@ def test_a_route_as_old_java_writes_it() -> None:
     assert route.addresses == {"b": "10.0.0.1:10911"}
     assert route.writable_queues("T") == queues(1)
     assert route.readable_queues("T") == queues(2)
+
+
+def test_a_route_is_read_as_json_first() -> None:
+    """What looks like a bare key may be a part of a text."""
+    name = b"a{1:2,3:4}"
+    body = ROUTE.replace(b"{0:", b'{"0":').replace(b",1:", b',"1":').replace(b'"b"', b'"%s"' % name)
+    assert parse_route(body).addresses == {name.decode(): "10.0.0.1:10911"}
 
 
 def test_permissions() -> None:
