@@ -17,7 +17,7 @@ from rosettamq.remoting.codes import CommandFlag
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.frames import FrameReader, encode_frame
 
-_CONNECT_TIMEOUT_S = 3.0
+_TIMEOUT_S = 3.0
 _READ_SIZE = 256 * 1024
 
 OnRequest = Callable[[RemotingCommand], None]
@@ -55,9 +55,19 @@ class PendingAnswer:
 
 
 class Channel:
-    """An open connection; once closed it stays so."""
+    """An open connection; once closed it stays so.
 
-    def __init__(self, address: str, on_request: OnRequest | None = None) -> None:
+    A peer that does not take a request within `send_timeout_s` is given up: nobody could tell how
+    much of the request it has.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        on_request: OnRequest | None = None,
+        connect_timeout_s: float = _TIMEOUT_S,
+        send_timeout_s: float = _TIMEOUT_S,
+    ) -> None:
         self.address = address
         self._on_request = on_request
         self._lock = threading.Lock()
@@ -66,10 +76,10 @@ class Channel:
         self._opaque = 0
         self._error: Exception | None = None
         try:
-            self._socket = socket.create_connection(parse_address(address), _CONNECT_TIMEOUT_S)
+            self._socket = socket.create_connection(parse_address(address), connect_timeout_s)
         except OSError as error:
             raise BrokerConnectionError(f"cannot connect to {address}: {error}") from error
-        self._socket.settimeout(None)
+        self._socket.settimeout(send_timeout_s)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._reader = threading.Thread(
             target=self._read, name=f"rosettamq-reader-{address}", daemon=True
@@ -130,7 +140,7 @@ class Channel:
     def _read(self) -> None:
         frames = FrameReader()
         try:
-            while data := self._socket.recv(_READ_SIZE):
+            while data := self._read_some():
                 for command in frames.feed(data):
                     self._receive(command)
             self._fail(BrokerConnectionError(f"{self.address} closed the connection"))
@@ -138,6 +148,14 @@ class Channel:
             self._fail(BrokerConnectionError(f"lost the connection to {self.address}: {error}"))
         finally:
             self._socket.close()
+
+    def _read_some(self) -> bytes:
+        """Wait for the next bytes, however long that takes."""
+        while True:
+            try:
+                return self._socket.recv(_READ_SIZE)
+            except TimeoutError:
+                continue
 
     def _receive(self, command: RemotingCommand) -> None:
         if not command.is_response:

@@ -35,7 +35,13 @@ _numbers = itertools.count(1)
 class Network:
     """The connections of one producer or consumer; safe to share by threads."""
 
-    def __init__(self, name_server: str, on_request: OnRequest | None = None) -> None:
+    def __init__(
+        self,
+        name_server: str,
+        on_request: OnRequest | None = None,
+        connect: Callable[[str, OnRequest | None, float], Channel] = Channel,
+    ) -> None:
+        self._connect = connect
         self.client_id = f"{socket.gethostname()}@{os.getpid()}#{next(_numbers)}"
         self._name_servers = [part.strip() for part in name_server.split(";") if part.strip()]
         if not self._name_servers:
@@ -43,6 +49,7 @@ class Network:
         self._on_request = on_request
         self._lock = threading.Lock()
         self._channels: dict[str, Channel] = {}
+        self._connecting: dict[str, threading.Lock] = {}  # One thread at a time, per address.
         self._routes: dict[str, tuple[float, TopicRoute]] = {}
         self._heartbeat: Callable[[], RemotingCommand] | None = None
         self._heartbeat_thread: threading.Thread | None = None
@@ -70,14 +77,14 @@ class Network:
 
     # Routes
 
-    def route(self, topic: str) -> TopicRoute:
+    def route(self, topic: str, timeout_s: float = REQUEST_TIMEOUT_S) -> TopicRoute:
         """Where a topic is; raises `TopicNotFoundError`."""
         with self._lock:
             known = self._routes.get(topic)
         if known is not None and time.monotonic() - known[0] < _ROUTE_LIFETIME_S:
             return known[1]
         try:
-            route = self._ask_route(topic)
+            route = self._ask_route(topic, timeout_s)
         except (BrokerConnectionError, RequestTimeoutError):
             if known is None:
                 raise
@@ -91,13 +98,17 @@ class Network:
         with self._lock:
             self._routes.pop(topic, None)
 
-    def _ask_route(self, topic: str) -> TopicRoute:
+    def _ask_route(self, topic: str, timeout_s: float) -> TopicRoute:
+        """Ask one name server after the other; the time is for all of them together."""
         failure: RosettaMQError | None = None
+        deadline = time.monotonic() + timeout_s
         for address in self._name_servers:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 and failure is not None:
+                break
             try:
-                response = self.channel(address).call(
-                    requests.route_request(topic), REQUEST_TIMEOUT_S
-                )
+                channel = self.channel(address, left_s)
+                response = channel.call(requests.route_request(topic), deadline - time.monotonic())
                 return parse_route(requests.check(response).body)
             except (BrokerConnectionError, RequestTimeoutError) as error:
                 failure = error
@@ -110,15 +121,32 @@ class Network:
 
     # Connections
 
-    def channel(self, address: str) -> Channel:
+    def channel(self, address: str, timeout_s: float = REQUEST_TIMEOUT_S) -> Channel:
         """The connection to an address, made if there is none; raises `BrokerConnectionError`."""
         with self._lock:
-            if self._closing.is_set():
-                raise ClosedError("the client is closed")
+            connecting = self._connecting.setdefault(address, threading.Lock())
+        deadline = time.monotonic() + timeout_s
+        # Nobody who wants another address waits for this one.
+        if timeout_s <= 0 or not connecting.acquire(timeout=timeout_s):
+            raise RequestTimeoutError(f"no connection to {address} in {timeout_s:.1f} s")
+        try:
+            return self._open_channel(address, deadline - time.monotonic())
+        finally:
+            connecting.release()
+
+    def _open_channel(self, address: str, timeout_s: float) -> Channel:
+        with self._lock:
             channel = self._channels.get(address)
-            if channel is None or channel.is_closed:
-                channel = self._channels[address] = Channel(address, self._on_request)
-        return channel
+            if channel is not None and not channel.is_closed and not self._closing.is_set():
+                return channel
+        if not self._closing.is_set():
+            channel = self._connect(address, self._on_request, max(timeout_s, 0.001))
+            with self._lock:
+                if not self._closing.is_set():
+                    self._channels[address] = channel
+                    return channel
+            channel.close()
+        raise ClosedError("the client is closed")
 
     def broker_channel(self, queue: MessageQueue) -> Channel:
         """The connection to the broker of a queue."""
@@ -127,12 +155,12 @@ class Network:
             raise BrokerConnectionError(f"no route to the broker {queue.broker_name}")
         return self.broker_at(address)
 
-    def broker_at(self, address: str) -> Channel:
+    def broker_at(self, address: str, timeout_s: float = REQUEST_TIMEOUT_S) -> Channel:
         """The connection to a broker; a new one begins with a heartbeat."""
-        channel = self.channel(address)
+        channel = self.channel(address, timeout_s)
         if self._heartbeat is not None and self._greeted.get(address) is not channel:
             # A broker must know a group before it serves it, and forgets it with the connection.
-            requests.check(channel.call(self._heartbeat(), REQUEST_TIMEOUT_S))
+            requests.check(channel.call(self._heartbeat(), timeout_s))
             self._greeted[address] = channel
         return channel
 

@@ -76,8 +76,11 @@ class Producer(Client):
         outgoing = sending.outgoing_message(
             self._group, message, self._unique_keys.make(), _now_ms(), self._compress_over
         )
-        queue, address = self._choose(self._route(network, message.topic), message.topic, None)
-        network.broker_at(address).send_one_way(outgoing.request(queue))
+        deadline = time.monotonic() + self._timeout_s
+        route = self._route(network, message.topic, deadline)
+        queue, address = self._choose(route, message.topic, None)
+        channel = network.broker_at(address, deadline - time.monotonic())
+        channel.send_one_way(outgoing.request(queue))
 
     def _connect(self) -> Network:
         network = Network(self._name_server)
@@ -97,20 +100,15 @@ class Producer(Client):
     def _send(self, topic: str, outgoing: sending.Outgoing, timeout_s: float) -> list[SendResult]:
         network = self.network
         deadline = time.monotonic() + timeout_s
-        last_broker: str | None = None
+        tried: list[str] = []
         failure: RosettaMQError | None = None
         for attempt in range(self._attempts):
             if attempt:
                 time.sleep(min(_RETRY_PAUSE_S, max(0.0, deadline - time.monotonic())))
-            left_s = deadline - time.monotonic()
-            if left_s <= 0:
+            if deadline <= time.monotonic():
                 break
             try:
-                route = self._route(network, topic)
-                queue, address = self._choose(route, topic, last_broker)
-                last_broker = queue.broker_name
-                response = network.broker_at(address).call(outgoing.request(queue), left_s)
-                return outgoing.results(response, queue)
+                return self._attempt(network, topic, outgoing, tried, deadline)
             except ResponseError as error:
                 if error.code not in sending.RETRIED_CODES:
                     raise
@@ -120,11 +118,27 @@ class Producer(Client):
                 failure = error
         raise failure or RequestTimeoutError(f"the message was not sent in {timeout_s:.1f} s")
 
-    def _route(self, network: Network, topic: str) -> TopicRoute:
+    def _attempt(
+        self,
+        network: Network,
+        topic: str,
+        outgoing: sending.Outgoing,
+        tried: list[str],
+        deadline: float,
+    ) -> list[SendResult]:
+        """Send once, to another broker than the last, which is added to those that were tried."""
+        route = self._route(network, topic, deadline)
+        queue, address = self._choose(route, topic, tried[-1] if tried else None)
+        tried.append(queue.broker_name)
+        channel = network.broker_at(address, deadline - time.monotonic())
+        response = channel.call(outgoing.request(queue), deadline - time.monotonic())
+        return outgoing.results(response, queue)
+
+    def _route(self, network: Network, topic: str, deadline: float) -> TopicRoute:
         try:
-            return network.route(topic)
+            return network.route(topic, deadline - time.monotonic())
         except TopicNotFoundError:
-            return network.route(_TEMPLATE_TOPIC)
+            return network.route(_TEMPLATE_TOPIC, deadline - time.monotonic())
 
     def _choose(
         self, route: TopicRoute, topic: str, last_broker: str | None

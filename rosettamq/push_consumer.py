@@ -60,6 +60,7 @@ class PushConsumer(Client):
         self._retries_lock = threading.Lock()
         self._numbers = itertools.count()
         self._keeper: threading.Thread | None = None
+        self._local = threading.local()
 
     @property
     def group(self) -> str:
@@ -77,7 +78,10 @@ class PushConsumer(Client):
         self._subscriptions[topic] = (parse_subscription(topic, expression), callback)
 
     def shutdown(self) -> None:
-        """Finish the callbacks that run, commit, and close; the same as `close`."""
+        """Finish the callbacks that run, commit, and close; the same as `close`.
+
+        A callback that calls this is the one that is not waited for: its message comes again.
+        """
         self.close()
 
     def _connect(self) -> Network:
@@ -98,7 +102,9 @@ class PushConsumer(Client):
             raise
         self._closing.clear()
         self._is_changed = True
-        self._pool = ThreadPoolExecutor(self._threads, "rosettamq-consume")
+        self._pool = ThreadPoolExecutor(
+            self._threads, "rosettamq-consume", initializer=self._note_worker
+        )
         self._keeper = threading.Thread(
             target=self._keep, args=(network,), name="rosettamq-rebalance", daemon=True
         )
@@ -131,13 +137,17 @@ class PushConsumer(Client):
         for pull in pulls:
             pull.stop()
         if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            is_worker = getattr(self._local, "is_worker", False)
+            self._pool.shutdown(wait=not is_worker, cancel_futures=True)
         for pull in pulls:
             pull.commit()
         network.say_goodbye(
             lambda: requests.unregister_request(network.client_id, None, self._group)
         )
         network.close()
+
+    def _note_worker(self) -> None:
+        self._local.is_worker = True  # It cannot wait for the end of all workers.
 
     def _on_request(self, command: RemotingCommand) -> None:
         if command.code == RequestCode.NOTIFY_CONSUMER_IDS_CHANGED:

@@ -40,12 +40,10 @@ class Outgoing:
     message_ids: tuple[str, ...]
     code: RequestCode = RequestCode.SEND_MESSAGE_V2
 
-    def request(self, queue: MessageQueue, one_way: bool = False) -> RemotingCommand:
+    def request(self, queue: MessageQueue) -> RemotingCommand:
         """Address it to one queue."""
         header = replace(self.header, queue_id=queue.queue_id)
-        command = RemotingCommand(self.code, header.to_letters(), self.body)
-        command.flag = 2 if one_way else 0
-        return command
+        return RemotingCommand(self.code, header.to_letters(), self.body)
 
     def results(self, response: RemotingCommand, queue: MessageQueue) -> list[SendResult]:
         """Read the answer; raises `ResponseError`."""

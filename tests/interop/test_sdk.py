@@ -135,6 +135,21 @@ def test_push_as_the_queues_own_group_shares_with_pop(producer: Producer, name_s
     assert sorted(got, key=int) == [b"%d" % index for index in range(20)]
 
 
+def test_a_callback_may_shut_its_consumer_down(producer: Producer, name_server: str) -> None:
+    producer.send(Message("enough", b"x"))
+    down = threading.Event()
+
+    def callback(message: ReceivedMessage) -> None:
+        consumer.shutdown()
+        down.set()
+
+    consumer = PushConsumer("enough-group", name_server)
+    consumer.subscribe("enough", "*", callback)
+    consumer.start()
+    assert down.wait(10)
+    wait_until(lambda: not [t for t in threading.enumerate() if "consume" in t.name])
+
+
 def test_two_members_share_two_topics_queues(producer: Producer, name_server: str) -> None:
     """Each topic has one queue here, so the second member takes over when the first goes."""
     producer.send(Message("members", b"0"))

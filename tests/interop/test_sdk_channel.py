@@ -100,6 +100,27 @@ def test_requests_of_the_broker(server: Server) -> None:
     channel.close()
 
 
+def test_a_peer_that_reads_nothing_is_given_up(server: Server) -> None:
+    """Or all threads that send would wait for it for ever."""
+    channel = Channel(server.address, send_timeout_s=0.05)
+    server.accept()
+    with pytest.raises(BrokerConnectionError):
+        channel.submit(RemotingCommand(1, body=bytes(64 << 20)))
+    assert channel.is_closed
+    channel.close()
+
+
+def test_a_peer_that_has_nothing_to_say_is_waited_for(server: Server) -> None:
+    channel = Channel(server.address, send_timeout_s=0.01)
+    server.accept()
+    pending = channel.submit(RemotingCommand(1))
+    with pytest.raises(RequestTimeoutError):
+        channel.call(RemotingCommand(2), 0.05)
+    server.answer(server.receive(), 10)
+    assert pending.result(5).code == 10
+    channel.close()
+
+
 def test_nobody_listens() -> None:
     with pytest.raises(BrokerConnectionError):
         Channel("127.0.0.1:1")
