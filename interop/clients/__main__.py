@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 import click
-from rich.console import Console
 
-from interop.clients.comparing import choose, make_console, make_row, rabbitmq
-from interop.clients.matrix import Row, Verdict, make_document, make_table, own_scenarios
-from interop.clients.programs import PROGRAMS, Program
+from interop.clients.comparing import choose, make_console, make_row, rabbitmq, report
+from interop.clients.programs import PROGRAMS
 from interop.clients.runs import run
+from interop.clients.scenarios import SCENARIOS
 from interop.servers import rosettamq_server
 
 
@@ -29,43 +28,11 @@ def main(words: Sequence[str], markdown: bool) -> None:
     with ExitStack() as stack:
         ours = stack.enter_context(rosettamq_server()).addresses["amqp"]
         reference = stack.enter_context(rabbitmq(console))
-
-        def run_both(program: Program) -> Row:
-            return make_row(
-                console,
-                program,
-                lambda: run(program, ours),
-                None if reference is None else lambda: run(program, ("127.0.0.1", reference.port)),
-            )
-
-        rows = [run_both(program) for program in choose(PROGRAMS, words)]
-    if markdown:
-        click.echo(make_document(rows), nl=False)
-    sys.exit(1 if _show(console, rows) else 0)
-
-
-def _show(console: Console, rows: Sequence[Row]) -> int:
-    """Print everything; returns how many problems there are."""
-    console.print(make_table(rows))
-    by_client = {row.client: row for row in rows}
-    for client, names in own_scenarios(rows).items():
-        verdicts = (f"{name}: {by_client[client].verdict(name).value}" for name in names)
-        console.print(f"{client}, further: {'; '.join(verdicts)}", markup=False)
-    failed = 0
-    for row in rows:
-        if row.skipped:
-            console.print(f"{row.client}: skipped: {row.skipped}", markup=False)
-        for problem in row.problems():
-            failed += 1
-            console.print(f"  {row.client}: {problem}", markup=False)
-    held = sum(
-        row.verdict(scenario) is Verdict.OK
-        for row in rows
-        if row.ours
-        for scenario in row.ours.outcomes
-    )
-    console.print(f"{held} hold, {failed} do not" if failed else f"all {held} hold")
-    return failed
+        theirs = None if reference is None else ("127.0.0.1", reference.port)
+        rows = [
+            make_row(console, program, run, ours, theirs) for program in choose(PROGRAMS, words)
+        ]
+    sys.exit(report(console, rows, SCENARIOS, markdown))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
-"""What the commands share that run programs on ours and on RabbitMQ: a column each."""
+"""What the commands share that run programs on ours, and on RabbitMQ: a column each."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import click
 from rich.console import Console
 
 from bench.servers import RabbitMQ
-from interop.clients.matrix import Row
+from gateway.demo.sample import Address
+from interop.clients.matrix import Row, Verdict, make_document, make_table, own_scenarios
 from interop.clients.programs import MissingError, Program
 from interop.clients.runs import Run
 
@@ -52,11 +54,12 @@ def rabbitmq(console: Console, speaks_web_stomp: bool = False) -> Iterator[Rabbi
 
 def make_row(
     console: Console,
-    program: Program,
-    run_ours: Callable[[], Run],
-    run_reference: Callable[[], Run] | None,
+    program: _Program,
+    run: Callable[[_Program, Address], Run],
+    ours: Address,
+    reference: Address | None,
 ) -> Row:
-    """One column of the matrix."""
+    """One column of the matrix: what `run` sees at these addresses."""
     console.print(f"{program.name} ...")
     try:
         program.install()
@@ -64,6 +67,34 @@ def make_row(
         return Row(program.name, skipped=str(error))
     return Row(
         program.name,
-        ours=run_ours(),
-        reference=run_reference() if run_reference is not None else None,
+        ours=run(program, ours),
+        reference=None if reference is None else run(program, reference),
     )
+
+
+def report(
+    console: Console, rows: Sequence[Row], scenarios: Collection[str], markdown: bool
+) -> int:
+    """Print the matrix and what is wrong; returns the exit code."""
+    if markdown:
+        click.echo(make_document(rows, scenarios), nl=False)
+    console.print(make_table(rows, scenarios))
+    by_client = {row.client: row for row in rows}
+    for client, names in own_scenarios(rows, scenarios).items():
+        verdicts = (f"{name}: {by_client[client].verdict(name).value}" for name in names)
+        console.print(f"{client}, further: {'; '.join(verdicts)}", markup=False)
+    failed = 0
+    for row in rows:
+        if row.skipped:
+            console.print(f"{row.client}: skipped: {row.skipped}", markup=False)
+        for problem in row.problems():
+            failed += 1
+            console.print(f"  {row.client}: {problem}", markup=False)
+    held = sum(
+        row.verdict(scenario) is Verdict.OK
+        for row in rows
+        if row.ours
+        for scenario in row.ours.outcomes
+    )
+    console.print(f"{held} hold, {failed} do not" if failed else f"all {held} hold")
+    return 1 if failed else 0

@@ -9,7 +9,6 @@ from enum import Enum
 from rich.table import Table
 
 from interop.clients.runs import Outcome, Run
-from interop.clients.scenarios import SCENARIOS
 
 
 class Verdict(Enum):
@@ -70,9 +69,7 @@ class Row:
         return self.reference.outcomes.get(scenario) if self.reference else None
 
 
-def own_scenarios(
-    rows: Sequence[Row], scenarios: Collection[str] = SCENARIOS
-) -> dict[str, list[str]]:
+def own_scenarios(rows: Sequence[Row], scenarios: Collection[str]) -> dict[str, list[str]]:
     """What programs do beyond the common table, by client."""
     own = {
         row.client: [name for name in row.ours.outcomes if name not in scenarios]
@@ -87,7 +84,7 @@ def _in_common(rows: Sequence[Row], scenarios: Iterable[str]) -> list[Row]:
     return [row for row in rows if row.ours and not row.ours.outcomes.keys().isdisjoint(scenarios)]
 
 
-def make_table(rows: Sequence[Row], scenarios: Collection[str] = SCENARIOS) -> Table:
+def make_table(rows: Sequence[Row], scenarios: Collection[str]) -> Table:
     """The matrix for a terminal: a scenario in each row, a client in each column."""
     shown = _in_common(rows, scenarios)
     table = Table("", *(row.client for row in shown))
@@ -101,7 +98,7 @@ def _mark(verdict: Verdict) -> str:
     return f"[{colour}]{verdict.value}[/]" if colour else verdict.value
 
 
-def make_document(rows: Sequence[Row], scenarios: Collection[str] = SCENARIOS) -> str:
+def make_document(rows: Sequence[Row], scenarios: Collection[str]) -> str:
     """The same in Markdown; below it which version each client is, and what it does further."""
     shown = _in_common(rows, scenarios)
     table = [("", *(row.client for row in shown)), ("---",) * (len(shown) + 1)]

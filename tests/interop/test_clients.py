@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 
 import pytest
+from rich.console import Console
 
+from interop.clients.comparing import report
 from interop.clients.matrix import Row, Verdict, make_document
 from interop.clients.programs import PROGRAMS, Program
 from interop.clients.runs import Outcome, Run, parse, run
-from interop.clients.scenarios import SLOW
+from interop.clients.scenarios import SCENARIOS, SLOW
 from interop.servers import Server, rosettamq_server
 
 
@@ -78,7 +81,23 @@ def test_the_document() -> None:
     row = make_row(Outcome([1]))
     assert row.ours is not None
     row.ours.outcomes["of its own"] = Outcome()
-    lines = make_document([row, Row("other", skipped="not installed")]).splitlines()
+    lines = make_document([row, Row("other", skipped="not installed")], SCENARIOS).splitlines()
     assert lines[0] == "|  | client |"
     assert "| confirms | ok |" in lines
     assert lines[-2:] == ["- client: c 1.0; of its own: ok", "- other: skipped: not installed"]
+
+
+def test_a_report_says_what_is_wrong_and_returns_it() -> None:
+    lines = io.StringIO()
+    console = Console(file=lines, width=80)
+    good, skipped = make_row(Outcome([1])), Row("other", skipped="not installed")
+    assert report(console, [good, skipped], SCENARIOS, markdown=False) == 0
+    assert lines.getvalue().splitlines()[-2:] == [
+        "other: skipped: not installed",
+        "all 1 hold",
+    ]
+    assert report(console, [make_row(Outcome(problem="no"))], SCENARIOS, markdown=False) == 1
+    assert lines.getvalue().splitlines()[-2:] == [
+        "  client: confirms: no",
+        "0 hold, 1 do not",
+    ]

@@ -9,14 +9,12 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Sequence
-from functools import partial
 
 import click
 
 from gateway.demo.sample import Address
 from gateway.service.addresses import format_address
-from interop.clients.comparing import choose, make_console, make_row
-from interop.clients.matrix import make_document, make_table
+from interop.clients.comparing import choose, make_console, make_row, report
 from interop.clients.programs import Program
 from interop.clients.rocketmq.programs import PROGRAMS
 from interop.clients.rocketmq.scenarios import SCENARIOS
@@ -33,17 +31,10 @@ def main(words: Sequence[str], markdown: bool) -> None:
     with rosettamq_server() as server:
         name_server = server.addresses["name_server"]
         rows = [
-            make_row(console, program, partial(run, program, name_server), None)
+            make_row(console, program, run, name_server, None)
             for program in choose(PROGRAMS, words)
         ]
-    if markdown:
-        click.echo(make_document(rows, SCENARIOS), nl=False)
-    console.print(make_table(rows, SCENARIOS))
-    problems = [f"  {row.client}: {problem}" for row in rows for problem in row.problems()]
-    skipped = [f"{row.client}: skipped: {row.skipped}" for row in rows if row.skipped]
-    for line in (*skipped, *problems):
-        console.print(line, markup=False)
-    sys.exit(1 if problems else 0)
+    sys.exit(report(console, rows, SCENARIOS, markdown))
 
 
 def run(program: Program, name_server: Address, scenarios: Sequence[str] = ()) -> Run:

@@ -15,8 +15,7 @@ import click
 
 from bench.servers import RabbitMQ
 from gateway.demo.sample import Address
-from interop.clients.comparing import choose, make_console, make_row, rabbitmq
-from interop.clients.matrix import Row, make_document, make_table
+from interop.clients.comparing import choose, make_console, make_row, rabbitmq, report
 from interop.clients.runs import Run, execute
 from interop.clients.stomp.programs import PROGRAMS, StompProgram
 from interop.clients.stomp.scenarios import SCENARIOS
@@ -32,31 +31,18 @@ def main(words: Sequence[str], markdown: bool) -> None:
     with ExitStack() as stack:
         ours = stack.enter_context(rosettamq_server()).addresses
         reference = stack.enter_context(rabbitmq(console, speaks_web_stomp=True))
-
-        def run_both(program: StompProgram) -> Row:
-            listener = program.listener
-            return make_row(
-                console,
-                program,
-                lambda: run(program, ours[listener]),
-                None if reference is None else lambda: run(program, _address(reference, listener)),
-            )
-
-        rows = [run_both(program) for program in choose(PROGRAMS, words)]
-    if markdown:
-        click.echo(make_document(rows, SCENARIOS), nl=False)
-    console.print(make_table(rows, SCENARIOS))
-    problems = [f"  {row.client}: {problem}" for row in rows for problem in row.problems()]
-    skipped = [f"{row.client}: skipped: {row.skipped}" for row in rows if row.skipped]
-    for line in (*skipped, *problems):
-        console.print(line, markup=False)
-    sys.exit(1 if problems else 0)
+        theirs = {} if reference is None else _addresses(reference)
+        rows = [
+            make_row(console, each, run, ours[each.listener], theirs.get(each.listener))
+            for each in choose(PROGRAMS, words)
+        ]
+    sys.exit(report(console, rows, SCENARIOS, markdown))
 
 
-def _address(server: RabbitMQ, listener: str) -> Address:
-    """Where its plug-in for this listener is."""
+def _addresses(server: RabbitMQ) -> dict[str, Address]:
+    """Where its plug-ins are, by what our listeners are called."""
     ports = {"stomp": server.stomp_port, "ws": server.web_stomp_port}
-    return "127.0.0.1", ports[listener]
+    return {listener: ("127.0.0.1", port) for listener, port in ports.items()}
 
 
 def run(program: StompProgram, address: Address) -> Run:
