@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from bench import load
-from bench.servers import Server, ServerError, temporary_gateway
+from bench.alone import make_parser, measure
+from bench.servers import Server
 
 _MIB = 1 << 20
 _TIMEOUT_S = 900.0
@@ -32,8 +32,9 @@ def progress_printer(server: Server, verb: str) -> Callable[[int, float], None]:
     return on_progress
 
 
-def run(server: Server, messages: int, crash: bool) -> None:
+def run(server: Server, options: argparse.Namespace) -> None:
     """Fill, restart, drain; print each step."""
+    messages, crash = options.messages, options.stop == "kill"
     step = max(1, messages // 10)
     filled = load.run(
         server, "--mode", "publish", "--persistent", "--confirms", 1000, "--messages", messages,
@@ -67,20 +68,10 @@ def print_total(what: str, figures: load.Figures) -> None:
 
 def main() -> int:
     """Read the command line and run it on a new gateway."""
-    parser = argparse.ArgumentParser(prog="python -m bench.backlog")
+    parser = make_parser("bench.backlog")
     parser.add_argument("--messages", type=int, default=1_000_000, metavar="N")
     parser.add_argument("--stop", choices=["kill", "term"], default="kill", help="how (kill -9)")
-    parser.add_argument("--data-root", type=Path, metavar="DIR", help="where to keep the data")
-    parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
-    arguments = parser.parse_args()
-    load.build()
-    try:
-        with temporary_gateway(arguments.data_root, arguments.settings) as server:
-            run(server, arguments.messages, crash=arguments.stop == "kill")
-    except (load.LoadError, ServerError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return measure(parser.parse_args(), run)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 from bench import load
-from bench.servers import RosettaMQ, ServerError, temporary_gateway
+from bench.alone import make_parser, measure
+from bench.servers import RosettaMQ
 
 _MIB = 1 << 20
 
@@ -35,8 +36,9 @@ def written_bytes(path: Path) -> int:
     return 0
 
 
-def run(server: RosettaMQ, messages: int, queues: int) -> None:
+def run(server: RosettaMQ, options: argparse.Namespace) -> None:
     """Publish, look at the log, consume; print each."""
+    messages, queues = options.messages, options.queues
     load_options = ("--persistent", "--fanout", "bench-fanout", "--queues", queues)
     before = log_bytes(server.data_dir)
     published = load.run(
@@ -64,20 +66,10 @@ def run(server: RosettaMQ, messages: int, queues: int) -> None:
 
 def main() -> int:
     """Read the command line and run it on a new gateway."""
-    parser = argparse.ArgumentParser(prog="python -m bench.fanout")
+    parser = make_parser("bench.fanout")
     parser.add_argument("--messages", type=int, default=5000, metavar="N")
     parser.add_argument("--queues", type=int, default=1000, metavar="N")
-    parser.add_argument("--data-root", type=Path, metavar="DIR", help="where to keep the data")
-    parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
-    arguments = parser.parse_args()
-    load.build()
-    try:
-        with temporary_gateway(arguments.data_root, arguments.settings) as server:
-            run(server, arguments.messages, arguments.queues)
-    except (load.LoadError, ServerError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return measure(parser.parse_args(), run)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,8 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -187,16 +185,6 @@ class RosettaMQ(Server):
                 self.http_port = int(ports["http"].rsplit(":", 1)[1])
                 return True
         return False
-
-
-@contextmanager
-def temporary_gateway(data_root: Path | None, settings: list[str]) -> Iterator[RosettaMQ]:
-    """Run our gateway on new data, which goes with it."""
-    with (
-        tempfile.TemporaryDirectory(prefix="rosettamq-bench-", dir=data_root) as directory,
-        RosettaMQ(Path(directory), settings) as server,
-    ):
-        yield server
 
 
 class RabbitMQ(Server):
