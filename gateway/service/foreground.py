@@ -43,6 +43,7 @@ def serve_until_stopped(
     """Run the broker until a signal stops it; returns the exit code."""
     for number in _SIGNALS:  # Until the reactor runs, nobody needs a goodbye.
         signal.signal(number, _exit_at_once)
+    _allow_many_connections()  # The ports want to know how many there may be.
     reactor = _install_reactor()
     start_logging(sys.stderr, log_level)
     try:
@@ -127,7 +128,6 @@ class _Run:
 
     def until_stopped(self) -> int:
         _tune_garbage_collection()
-        _allow_many_connections()
         self._reactor.callWhenRunning(self._take_signals)
         self._reactor.callWhenRunning(self._announce)
         # Twisted's handlers come first, for what comes with them: a signal wakes the reactor even

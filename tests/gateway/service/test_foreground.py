@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
 
@@ -111,6 +113,22 @@ def test_a_bad_setting_is_one_line(
     assert refused.stderr.startswith(message)
     assert refused.stderr.count("\n") == 1
     assert not (tmp_path / "data").exists()
+
+
+def test_as_many_connections_as_the_administrator_grants(tmp_path: Path) -> None:
+    """Not only those that a shell allows at first."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+    try:
+        broker = BrokerProcess(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with broker, ExitStack() as connections:
+        for _ in range(128):
+            connection = socket.create_connection(broker.addresses["amqp"], TIMEOUT_S)
+            connections.enter_context(connection)
+            connection.sendall(b"AMQP\0\0\x09\x01")
+            assert connection.recv(1)
 
 
 class Deaf(io.StringIO):
