@@ -61,6 +61,9 @@ def serve(
 
     Exit codes: 0 after a clean stop; 2 if a setting, the data folder or a port cannot be used.
     """
+    from gateway.service.signals import exit_on_signals
+
+    exit_on_signals()  # First of all: what comes next takes a while.
     from gateway.service.foreground import serve_until_stopped
 
     sys.exit(serve_until_stopped(data_dir, config_file, settings, log_level))

@@ -25,6 +25,7 @@ from gateway.service.front_ends import FrontEndLoadError, load_front_ends
 from gateway.service.listeners import ListenError
 from gateway.service.logs import start_logging
 from gateway.service.service import Service
+from gateway.service.signals import STOP_SIGNALS, ignore_signals
 
 EXIT_CLEAN = 0
 EXIT_FAILED = 1
@@ -33,16 +34,16 @@ EXIT_UNUSABLE = 2
 # New containers, more made than freed, before the young are walked; how often they are, before
 # the middle-aged are, too; how often those are, before all are. Walking 25,000 takes some 5 ms.
 _GARBAGE_THRESHOLDS = (25_000, 1, 100)
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _log = Logger()
 
 
 def serve_until_stopped(
     data_dir: Path, config_file: Path | None, settings: Sequence[str], log_level: str
 ) -> int:
-    """Run the broker until a signal stops it; returns the exit code."""
-    for number in _SIGNALS:  # Until the reactor runs, nobody needs a goodbye.
-        signal.signal(number, _exit_at_once)
+    """Run the broker until a signal stops it; returns the exit code.
+
+    Until it is ready, signals do what `gateway.service.signals` says.
+    """
     _allow_many_connections()  # The ports want to know how many there may be.
     reactor = _install_reactor()
     start_logging(sys.stderr, log_level)
@@ -112,10 +113,6 @@ def _install_reactor() -> Any:
         del sys.modules["OpenSSL"]
 
 
-def _exit_at_once(number: int, frame: FrameType | None) -> NoReturn:
-    sys.exit(EXIT_CLEAN)
-
-
 class _Run:
     """One started service, from its ready line to its end."""
 
@@ -133,10 +130,11 @@ class _Run:
         # Twisted's handlers come first, for what comes with them: a signal wakes the reactor even
         # if it arrives just before the reactor sleeps. Ours replace them at once.
         self._reactor.run()
+        ignore_signals()
         return self._exit_code
 
     def _take_signals(self) -> None:
-        for number in _SIGNALS:
+        for number in STOP_SIGNALS:
             signal.signal(number, self._on_signal)
         if self._service.has_tls:
             signal.signal(signal.SIGHUP, self._on_hang_up)
