@@ -25,7 +25,7 @@ from core.index_log import IndexLog
 from core.indexing import Indexing
 from core.lanes import AnyQueue, Lanes
 from core.light_queue import LightQueue
-from core.log_marks import LogMarks
+from core.log_marks import LoggedMessage, LogMarks
 from core.metadata import Metadata, sync_directory
 from core.options import BrokerOptions
 from core.progress import Progress
@@ -340,9 +340,14 @@ class Broker:
         self._rewinds[rewind] = None
         rewind.begin()
 
-    def read_at(self, log_offset: int) -> tuple[int, bytes] | None:
-        """The origin and the stored form of the durable message that begins at this log offset."""
+    def read_at(self, log_offset: int) -> LoggedMessage | None:
+        """The durable message that begins at this log offset, if one does."""
         return self._marks.read_message(log_offset)
+
+    def queues_of_route(self, route_id: int) -> list[LightQueue]:
+        """The durable queues to which a route of a logged message leads, as far as they exist."""
+        ids = self._routes.queue_ids.get(route_id, ())
+        return [self.queues[id] for id in ids if id in self.queues]
 
     @property
     def log_end(self) -> int:

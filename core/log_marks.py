@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from typing import NamedTuple
 
 from core.errors import CorruptRecordError
 from core.record import HEADER_SIZE, decode, decode_header
 from core.store import Store
 
 MARK_DISTANCE = 1 << 20  # A search scans at most about so many bytes.
+
+
+class LoggedMessage(NamedTuple):
+    """A message as it lies in the log."""
+
+    origin: int
+    stored: bytes
+    timestamp_ms: int
+    route_id: int
 
 
 class LogMarks:
@@ -43,8 +53,8 @@ class LogMarks:
         at = bisect_left(offsets, timestamp_ms, key=self._store.timestamp_ms)
         return max(self._log.start, offsets[at - 1]) if at else self._log.start
 
-    def read_message(self, log_offset: int) -> tuple[int, bytes] | None:
-        """The origin and the stored form of the message that begins here, if one does."""
+    def read_message(self, log_offset: int) -> LoggedMessage | None:
+        """The message that begins here, if one does."""
         log = self._log
         if not log.holds(log_offset):
             return None
@@ -61,7 +71,7 @@ class LogMarks:
         return None
 
 
-def _message_at(data: bytes, position: int, log_offset: int) -> tuple[int, bytes] | None:
+def _message_at(data: bytes, position: int, log_offset: int) -> LoggedMessage | None:
     header = decode_header(data)
     assert header is not None
     try:
@@ -69,8 +79,8 @@ def _message_at(data: bytes, position: int, log_offset: int) -> tuple[int, bytes
     except CorruptRecordError:
         return None
     at = position + header.size - sum(map(len, record.messages))
-    for message in record.messages:
+    for route_id, message in zip(record.route_ids, record.messages, strict=True):
         if at == log_offset:
-            return header.origin, message
+            return LoggedMessage(header.origin, message, header.timestamp_ms, route_id)
         at += len(message)
     return None

@@ -20,7 +20,7 @@ from gateway.config import StoreConfig
 from gateway.connections import Connections
 from gateway.errors import NotAllowedError, NotFoundError, PreconditionFailedError
 from gateway.global_parameters import GlobalParameters
-from gateway.messages import Language, Message
+from gateway.messages import FoundMessage, Language
 from gateway.policies.policies import KINDS as POLICY_KINDS
 from gateway.security.access import UserVirtualHost
 from gateway.security.permissions import EVERYTHING, Permission, Permissions
@@ -234,15 +234,17 @@ class Gateway:
         """Somebody waits for room on the disk: the operator should know."""
         self._log.warn("a publisher waits for room on the disk: {error}", error=error)
 
-    def read_at(self, log_offset: int) -> Message | None:
+    def read_at(self, log_offset: int) -> FoundMessage | None:
         """The durable message whose stored form begins at this log offset, if one does."""
-        found: tuple[int, bytes] | None = self.broker.read_at(log_offset)
-        if found is None or found[0] not in self._languages:
+        found = self.broker.read_at(log_offset)
+        if found is None or found.origin not in self._languages:
             return None
         try:
-            return self._languages[found[0]].parse_stored(found[1])
+            message = self._languages[found.origin].parse_stored(found.stored)
         except CorruptRecordError:
             return None
+        queues = self.broker.queues_of_route(found.route_id)
+        return FoundMessage(message, found.timestamp_ms, queues)
 
     def _restore_virtual_hosts(self) -> None:
         for name, document in self.broker.documents("vhost").items():

@@ -8,12 +8,13 @@ messages share one of each. They must never be changed after they were made.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
+    from core.light_queue import LightQueue
     from core.route import Route
     from gateway.delays.schedules import Schedule
 
@@ -155,3 +156,11 @@ def writing_language(languages: Mapping[int, Language]) -> WritingLanguage | Non
 
 # A message on its way in: where it goes, and the form in which its language stores it.
 Item: TypeAlias = "tuple[Route, Message, bytes]"
+
+
+class FoundMessage(NamedTuple):
+    """A message as it was found in the log, with the queues that it was for and that exist."""
+
+    message: Message
+    timestamp_ms: int
+    queues: Sequence[LightQueue]

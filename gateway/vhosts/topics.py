@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from core.light_queue import LightQueue
 from core.route import Route
 from gateway.declarations import QueueDeclaration
 from gateway.exchanges.keepers import Keepers
@@ -16,12 +17,20 @@ if TYPE_CHECKING:
 
 
 class Topics:
-    """Those of one virtual host; `changed` is called when a route may be another now."""
+    """Those of one virtual host; `changed` is called when a route may be another now.
+
+    `queues` are its queues by each of their lanes.
+    """
 
     def __init__(
-        self, virtual_host: VirtualHost, keepers: Keepers, changed: Callable[[], None]
+        self,
+        virtual_host: VirtualHost,
+        keepers: Keepers,
+        queues: Mapping[LightQueue, Queue],
+        changed: Callable[[], None],
     ) -> None:
         self._virtual_host = virtual_host
+        self._queues = queues
         self._keepers = keepers
         self._changed = changed
 
@@ -43,6 +52,15 @@ class Topics:
             exchange.tap = self._keepers.make_tap(exchange)
             self._changed()
         return exchange.tap
+
+    def holders(self, lights: Sequence[LightQueue]) -> list[Queue]:
+        """Whose these are: queues of this virtual host, and its taps."""
+        exchanges = self._virtual_host.exchanges.values()
+        taps = [exchange.tap for exchange in exchanges if exchange.tap is not None]
+        queues = [self._queues[light] for light in lights if light in self._queues]
+        return queues + [
+            tap for tap in taps if not set(lights).isdisjoint(tap.light.lanes.values())
+        ]
 
     def route(self, topic: str, tag: str, header: Header | None) -> Route:
         """Where a send goes: to the exchange of that name, else to the queue."""

@@ -85,9 +85,10 @@ class VirtualHost:
         self.unbind_queue = self._topology.unbind_queue
         self.bind_exchange = self._topology.bind_exchange
         self.unbind_exchange = self._topology.unbind_exchange
-        topics = Topics(self, self._keepers, changed)
+        topics = Topics(self, self._keepers, self._routing.table.queues, changed)
         self.topic_queue = topics.queue
         self.topic_route = topics.route
+        self.holders = topics.holders
         self.commit_group_offset = broker.commit_group_offset
         self.queue_tools = QueueTools(name, broker, clock, languages)
         for declared in PREDECLARED:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
-from gateway.declarations import QueueDeclaration
 from rosettamq.remoting.codes import VERSION
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import TopicRequest
 
+from .bodies import encode_body
 from .broker import BROKER_NAME, CLUSTER_NAME
 from .replies import success
 from .sending import check_topic
@@ -22,9 +20,7 @@ def create_topic(session: NativeSession, request: RemotingCommand) -> RemotingCo
     """
     topic = TopicRequest.from_ext(request.ext_fields).topic
     check_topic(session, topic)
-    if not session.broker.has_topic(topic):
-        wanted = QueueDeclaration(topic, durable=True)
-        session.broker.virtual_host.declare_queue(wanted)
+    session.broker.topics.create(topic)
     session.broker.gateway.broker.when_durable(lambda: session.answer(request, success()))
     return None
 
@@ -39,7 +35,7 @@ def get_broker_runtime_info(session: NativeSession, request: RemotingCommand) ->
         "msgPutTotalTodayNow": str(sum(queue.light.appended_count for queue in queues)),
         "commitLogMaxOffset": str(gateway.broker.log_end),
     }
-    return success(body=json.dumps({"table": table}, separators=(",", ":")).encode())
+    return success(body=encode_body({"table": table}))
 
 
 def get_broker_config(session: NativeSession, request: RemotingCommand) -> RemotingCommand:

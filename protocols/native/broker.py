@@ -1,18 +1,14 @@
-"""What all native connections share: topics, groups and their progress, invisible messages."""
+"""What all native connections share: groups and their progress, and invisible messages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core.light_queue import LightQueue
-from core.route import Route
 from gateway.gateway import Gateway
-from gateway.messages import Header
-from gateway.queues.lane import Lane, lane_count
+from gateway.queues.lane import Lane
 from gateway.queues.queue import Queue
-from gateway.vhosts.virtual_host import VirtualHost
 from rosettamq.remoting.codes import ResponseCode
 from rosettamq.remoting.ids import Address, UniqueKeys
 
@@ -23,13 +19,13 @@ from .language import Place, to_record
 from .own_group import OwnGroup, OwnLane
 from .own_pulls import OwnPulls
 from .progress import Progress, Source, Taken
-from .replies import RequestRefusedError, topic_not_found
+from .replies import RequestRefusedError
+from .rights import Rights
+from .topics import Topics
 from .windows import GroupWindow, GroupWindows
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
-
-_ROUTES_MAX = 10_000
 
 BROKER_NAME = "broker-a"
 CLUSTER_NAME = "DefaultCluster"
@@ -52,88 +48,24 @@ class Limits:
 class Broker:
     """The state behind the sessions."""
 
-    def __init__(self, gateway: Gateway, clock: IReactorTime, limits: Limits | None = None) -> None:
+    def __init__(
+        self, gateway: Gateway, clock: IReactorTime, rights: Rights, limits: Limits
+    ) -> None:
         self.gateway = gateway
+        self.rights = rights
+        self.topics = Topics(gateway, rights)
         self.clock = clock
-        self.limits = limits or Limits()
+        self.limits = limits
         self.groups = ConsumerGroups()
         self.locks = QueueLocks()
         self.invisible = InvisibleMessages(clock, gateway.turn)
         self.unique_keys = UniqueKeys()
         self.own_pulls = OwnPulls()
         self._windows: dict[tuple[Lane, str], GroupWindow] = {}
-        self._routes: dict[tuple[str, str], Route] = {}
-        self._routes_generation = gateway.generation
-
-    @property
-    def virtual_host(self) -> VirtualHost:
-        """Native topics are those of the default virtual host."""
-        return self.gateway.default_virtual_host
 
     def now_ms(self) -> int:
         """The time as RocketMQ writes it."""
         return int(self.clock.seconds() * 1000)
-
-    def has_topic(self, topic: str) -> bool:
-        """Whether there is an exchange or a queue of this name."""
-        host = self.virtual_host
-        return bool(topic) and (topic in host.exchanges or topic in host.queues)
-
-    def route(self, topic: str, tag: str, header: Header) -> Route:
-        """Where a send to a topic goes, remembered until a binding or the like changes."""
-        self._check_routes()
-        if header.may_delay:
-            return self.virtual_host.topic_route(topic, tag, header)
-        route = self._routes.get((topic, tag))
-        if route is None:
-            route = self.virtual_host.topic_route(topic, tag, header)
-            self._check_routes()  # It may have declared a queue.
-            if not route.by_header:
-                self._routes[(topic, tag)] = route
-        return route
-
-    def _check_routes(self) -> None:
-        if self.gateway.generation != self._routes_generation or len(self._routes) >= _ROUTES_MAX:
-            self._routes_generation = self.gateway.generation
-            self._routes.clear()
-
-    def topic_lanes(self, topic: str) -> Mapping[int, LightQueue]:
-        """What readers of a topic read, by queue id, as far as it is there.
-
-        Asking makes no copy of an exchange.
-        """
-        host = self.virtual_host
-        queue = host.queues.get(topic)
-        if queue is None:
-            exchange = host.exchanges.get(topic)
-            queue = None if exchange is None else exchange.tap
-        return {} if queue is None else queue.light.lanes
-
-    def find_lane(self, topic: str, queue_id: int) -> Lane:
-        """Find what a reader of one queue id reads; raises `RequestRefusedError`."""
-        queue = self.find_queue(topic)
-        count = lane_count(queue.light)
-        if not 0 <= queue_id < count:
-            raise RequestRefusedError(
-                ResponseCode.INVALID_PARAMETER,
-                f"queueId[{queue_id}] is illegal, topic:[{topic}] queues: {count}",
-            )
-        return Lane(queue, queue_id)
-
-    def find_queue(self, topic: str) -> Queue:
-        """Find what a reader of a topic reads; raises `RequestRefusedError`.
-
-        Reading an exchange for the first time starts the copy of what is published to it.
-        """
-        host = self.virtual_host
-        queue = host.topic_queue(topic, create=topic in host.exchanges) if topic else None
-        if queue is None:
-            raise topic_not_found(topic)
-        if queue.exclusive:
-            raise RequestRefusedError(
-                ResponseCode.NO_PERMISSION, f"queue '{queue.name}' is exclusive to its connection"
-            )
-        return queue
 
     def source(self, queue: Queue, group: str, lanes: Sequence[Lane], init_mode: int = 0) -> Source:
         """Where a group takes messages of one lane of a queue, or of all.

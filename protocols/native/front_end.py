@@ -24,6 +24,7 @@ from . import admin, heartbeats, offsets, popping, pulling, retrying, sending
 from .broker import BROKER_NAME, CLUSTER_NAME, Broker, Limits
 from .connection import NativeConnection, Session
 from .language import NATIVE
+from .rights import DEFAULT_USER, Rights
 from .session import NativeSession, Operation
 
 OPERATIONS: Mapping[int, Operation] = {
@@ -64,6 +65,8 @@ class NativeConfig:
     tls: bool = True
     # The host:port that the name server tells clients; "" means where the port is open.
     advertised_address: str = ""
+    # Whose rights all clients have: the protocol has no login here.
+    user: str = DEFAULT_USER
     # A client that sends nothing for so long is gone; clients send a heartbeat every 30 s.
     idle_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 120.0
     # RocketMQ's own limits: 4 MiB a message, 16 MiB a frame.
@@ -142,7 +145,8 @@ class NativeFrontEnd:
     def __init__(self, gateway: Gateway, section: NativeConfig, clock: IReactorTime) -> None:
         self._gateway = gateway
         self._config = section
-        self._broker = Broker(gateway, clock, section.limits())
+        rights = Rights(gateway, section.user)
+        self._broker = Broker(gateway, clock, rights, section.limits())
         self._port = section.port
         self._store_host: Address | None = None  # Unknown if the port is open on all interfaces.
         self._factory = RemotingFactory(

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from typing import TypeVar
-
 import msgspec
 
-from rosettamq.errors import ProtocolError
 from rosettamq.remoting.codes import ResponseCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import GroupRequest, UnregisterClientRequest
 
+from .bodies import decode_body, encode_body
 from .groups import Subscription, retry_topic
 from .replies import RequestRefusedError, success
 from .sending import check_topic
 from .session import NativeSession
 
-_T = TypeVar("_T")
 _GROUP_SIZE_MAX = 255  # As for queues, whose groups have their names.
 
 
@@ -71,7 +67,7 @@ def heart_beat(session: NativeSession, request: RemotingCommand) -> RemotingComm
     A retry topic that a member subscribes to is there from now on: clients look for new topics only
     every 30 s, and would be so late for the first message that is to come again.
     """
-    heartbeat = _decode(request.body, _Heartbeat)
+    heartbeat = decode_body(request.body, _Heartbeat)
     _check_groups(session, [consumer.group_name for consumer in heartbeat.consumers or ()])
     for consumer in heartbeat.consumers or ():
         subscriptions = {
@@ -82,7 +78,7 @@ def heart_beat(session: NativeSession, request: RemotingCommand) -> RemotingComm
         }
         if (topic := retry_topic(consumer.group_name)) in subscriptions:
             check_topic(session, topic)
-            session.broker.virtual_host.topic_queue(topic, create=True)
+            session.broker.topics.virtual_host.topic_queue(topic, create=True)
         session.broker.groups.join(
             consumer.group_name,
             session,
@@ -121,7 +117,7 @@ def unregister_client(session: NativeSession, request: RemotingCommand) -> Remot
 
 def check_client_config(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
     """CHECK_CLIENT_CONFIG: a subscription that cannot work must fail here."""
-    subscription = _decode(request.body, _ClientConfig).subscription_data
+    subscription = decode_body(request.body, _ClientConfig).subscription_data
     if subscription is not None:
         session.broker.message_filter(
             "", subscription.topic, subscription.sub_string or "*", subscription.expression_type
@@ -135,12 +131,12 @@ def get_consumer_list(session: NativeSession, request: RemotingCommand) -> Remot
     client_ids = session.broker.groups.client_ids(group)
     if not client_ids:
         raise RequestRefusedError(ResponseCode.SYSTEM_ERROR, f"no consumer for this group, {group}")
-    return success(body=_encode({"consumerIdList": client_ids}))
+    return success(body=encode_body({"consumerIdList": client_ids}))
 
 
 def lock_queues(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
     """LOCK_BATCH_MQ: answer which of the queues the client has now."""
-    locks = _decode(request.body, _Locks)
+    locks = decode_body(request.body, _Locks)
     now = session.broker.clock.seconds()
     locked = [
         queue
@@ -153,24 +149,13 @@ def lock_queues(session: NativeSession, request: RemotingCommand) -> RemotingCom
         {"topic": queue.topic, "brokerName": queue.broker_name, "queueId": queue.queue_id}
         for queue in locked
     ]
-    return success(body=_encode({"lockOKMQSet": queues}))
+    return success(body=encode_body({"lockOKMQSet": queues}))
 
 
 def unlock_queues(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
     """UNLOCK_BATCH_MQ."""
-    locks = _decode(request.body, _Locks)
+    locks = decode_body(request.body, _Locks)
     for queue in locks.mq_set or ():
         key = (locks.consumer_group, queue.topic, queue.queue_id)
         session.broker.locks.unlock(key, locks.client_id)
     return success()
-
-
-def _encode(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
-
-
-def _decode(body: bytes, kind: type[_T]) -> _T:
-    try:
-        return msgspec.json.decode(body, type=kind, strict=False)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError(f"the body cannot be read: {error}") from error

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
+import msgspec
 from twisted.internet.interfaces import IReactorTime
 
 from gateway.front_end import Listener
@@ -16,6 +17,7 @@ from rosettamq.remoting.ids import Address
 
 from .connection import NativeConnection
 from .front_end import RemotingFactory
+from .rights import DEFAULT_USER, Rights
 from .topic_routes import NameServerSession
 
 
@@ -26,10 +28,12 @@ class NameServerConfig:
     port: int = 9876
     # Whether TLS is spoken on this port, too, if `[tls]` has a certificate.
     tls: bool = True
+    # Whose rights all clients have: they hear of topics that it may read or write.
+    user: str = DEFAULT_USER
     # A client that asks nothing for so long is hung up on; clients ask every 30 s.
-    idle_timeout_s: float = 120.0
+    idle_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 120.0
     # Questions are short.
-    frame_size_max: int = 1024 * 1024
+    frame_size_max: Annotated[int, msgspec.Meta(ge=1024, le=1 << 30)] = 1024 * 1024
 
 
 class NameServerFrontEnd:
@@ -42,6 +46,7 @@ class NameServerFrontEnd:
     def __init__(self, gateway: Gateway, section: NameServerConfig, clock: IReactorTime) -> None:
         self._gateway = gateway
         self._config = section
+        self._rights = Rights(gateway, section.user)
         self._factory = RemotingFactory(
             gateway, clock, section.idle_timeout_s, section.frame_size_max, self._make_session
         )
@@ -66,4 +71,4 @@ class NameServerFrontEnd:
             local = transport.transport.getHost() if transport.transport is not None else None
             return str(getattr(local, "host", "127.0.0.1"))
 
-        return NameServerSession(self._gateway, connection, local_host)
+        return NameServerSession(self._gateway, self._rights, connection, peer[0], local_host)

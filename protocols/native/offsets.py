@@ -23,7 +23,7 @@ def query_consumer_offset(session: NativeSession, request: RemotingCommand) -> R
     is young, and there a new group starts at 0, as in RocketMQ.
     """
     header = ConsumerOffsetRequest.from_ext(request.ext_fields)
-    lane = session.broker.find_lane(header.topic, header.queue_id)
+    lane = session.broker.topics.find_lane(header.topic, header.queue_id)
     if lane.queue.is_own_group(header.consumer_group):
         # What is ready is the queue's to know; any number will do.
         return success(OffsetResponse(lane.min_offset))
@@ -40,7 +40,7 @@ def query_consumer_offset(session: NativeSession, request: RemotingCommand) -> R
 def update_consumer_offset(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
     """UPDATE_CONSUMER_OFFSET; ali-ons sends -1 for queues that it has not touched."""
     header = UpdateConsumerOffsetRequest.from_ext(request.ext_fields)
-    lane = session.broker.find_lane(header.topic, header.queue_id)
+    lane = session.broker.topics.find_lane(header.topic, header.queue_id)
     if header.commit_offset >= 0:
         if lane.queue.is_own_group(header.consumer_group):
             session.broker.own_pulls.settle_below(session, lane, header.commit_offset)
@@ -52,14 +52,14 @@ def update_consumer_offset(session: NativeSession, request: RemotingCommand) -> 
 def get_max_offset(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
     """GET_MAX_OFFSET: what the next message will get."""
     header = QueueRequest.from_ext(request.ext_fields)
-    lane = session.broker.find_lane(header.topic, header.queue_id)
+    lane = session.broker.topics.find_lane(header.topic, header.queue_id)
     return success(OffsetResponse(lane.max_offset))
 
 
 def get_min_offset(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
     """GET_MIN_OFFSET: the first that can still be read."""
     header = QueueRequest.from_ext(request.ext_fields)
-    lane = session.broker.find_lane(header.topic, header.queue_id)
+    lane = session.broker.topics.find_lane(header.topic, header.queue_id)
     return success(OffsetResponse(lane.min_offset))
 
 
@@ -69,7 +69,7 @@ def search_offset(session: NativeSession, request: RemotingCommand) -> RemotingC
     With the boundary `upper`, the last at that time or before; the first of all if there is none.
     """
     header = SearchOffsetRequest.from_ext(request.ext_fields)
-    lane = session.broker.find_lane(header.topic, header.queue_id)
+    lane = session.broker.topics.find_lane(header.topic, header.queue_id)
     if (header.boundary_type or "").lower() == "upper":
         after = lane.search_timestamp(header.timestamp + 1)
         return success(OffsetResponse(max(lane.min_offset, after - 1)))

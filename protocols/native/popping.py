@@ -22,6 +22,7 @@ from rosettamq.remoting.headers import (
     PopMessageResponse,
 )
 
+from .bodies import decode_body
 from .filters import MessageFilter
 from .own_group import by_lane
 from .progress import Source
@@ -29,6 +30,7 @@ from .replies import RequestRefusedError, success, topic_not_found
 from .session import NativeSession
 
 _COUNT_MAX = 32  # RocketMQ's: what one check point can mark.
+_BATCH_SIZE_MAX = 64 * 1024  # A set of bits may name eight offsets by each octet.
 _INVISIBLE_MAX_MS = 12 * 60 * 60 * 1000
 
 
@@ -47,9 +49,9 @@ def pop_message(session: NativeSession, request: RemotingCommand) -> RemotingCom
     _check_invisible_time(header.invisible_time)
     broker = session.broker
     if header.queue_id < 0:
-        lanes = Lane.all_of(broker.find_queue(header.topic))
+        lanes = Lane.all_of(broker.topics.find_queue(header.topic))
     else:
-        lanes = [broker.find_lane(header.topic, header.queue_id)]
+        lanes = [broker.topics.find_lane(header.topic, header.queue_id)]
     message_filter = broker.message_filter(
         header.consumer_group, header.topic, header.exp or "*", header.exp_type
     )
@@ -61,7 +63,7 @@ def pop_message(session: NativeSession, request: RemotingCommand) -> RemotingCom
 def ack_message(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
     """ACK_MESSAGE."""
     header = AckMessageRequest.from_ext(request.ext_fields)
-    lane = session.broker.find_lane(header.topic, header.queue_id)
+    lane = session.broker.topics.find_lane(header.topic, header.queue_id)
     pop_time = PopHandle.parse(header.extra_info).pop_time
     key = (lane, header.consumer_group)
     if not session.broker.invisible.settle(key, [header.offset], pop_time):
@@ -74,7 +76,7 @@ def change_invisible_time(session: NativeSession, request: RemotingCommand) -> R
     header = ChangeInvisibleTimeRequest.from_ext(request.ext_fields)
     _check_invisible_time(header.invisible_time)
     broker = session.broker
-    lane = broker.find_lane(header.topic, header.queue_id)
+    lane = broker.topics.find_lane(header.topic, header.queue_id)
     pop_time = PopHandle.parse(header.extra_info).pop_time
     now_ms = broker.now_ms()
     key = (lane, header.consumer_group)
@@ -118,8 +120,8 @@ class _BatchAck(msgspec.Struct):
 
 def batch_ack_message(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
     """BATCH_ACK_MESSAGE: what is no longer held is passed over."""
+    batch = decode_body(request.body, _BatchAck, _BATCH_SIZE_MAX)
     try:
-        batch = msgspec.json.decode(request.body, type=_BatchAck, strict=False)
         acks = [
             msgspec.convert(
                 {_SHORT_NAMES.get(name, name): value for name, value in ack.items()},
@@ -128,10 +130,10 @@ def batch_ack_message(session: NativeSession, request: RemotingCommand) -> Remot
             )
             for ack in batch.acks
         ]
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except msgspec.MsgspecError as error:
         raise ProtocolError("the body is not a batch of acknowledgements") from error
     for ack in acks:
-        lane = session.broker.find_lane(ack.topic, ack.queue_id)
+        lane = session.broker.topics.find_lane(ack.topic, ack.queue_id)
         offsets = [ack.start + index for index in _bits(ack.bits)]
         session.broker.invisible.settle((lane, ack.group), offsets, ack.time)
     return success()

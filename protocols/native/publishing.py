@@ -68,7 +68,7 @@ class Publisher:
         append = self._append
         header = items[0][1][1]
         send = _Send(request, [], header.unique_key if isinstance(header, NativeHeader) else "")
-        lanes = self._session.broker.topic_lanes(topic)
+        lanes = self._session.broker.topics.lanes(topic)
         levels = {light: level for level, light in lanes.items()}
         for item in items:
             append.items.append(item)
@@ -88,7 +88,7 @@ class Publisher:
             self._answer(append)
 
         try:
-            refused = session.broker.virtual_host.intake.publish(append.items, on_durable)
+            refused = session.broker.topics.virtual_host.intake.publish(append.items, on_durable)
         except OSError as error:
             for send in append.sends:
                 session.answer(send.request, session.refuse_without_room(error))

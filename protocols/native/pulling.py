@@ -32,7 +32,7 @@ def pull_message(session: NativeSession, request: RemotingCommand) -> RemotingCo
 def _pull(session: NativeSession, request: RemotingCommand) -> RemotingCommand | None:
     header = PullMessageRequest.from_ext(request.ext_fields)
     broker = session.broker
-    lane = broker.find_lane(header.topic, header.queue_id)
+    lane = broker.topics.find_lane(header.topic, header.queue_id)
     expression = header.subscription if header.sys_flag & PullFlag.SUBSCRIPTION else None
     message_filter = broker.message_filter(
         header.consumer_group, header.topic, expression, header.expression_type

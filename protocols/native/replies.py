@@ -5,6 +5,7 @@ from __future__ import annotations
 from core.errors import CoreError, MessageTooLargeError, OffsetOutOfRangeError
 from gateway.errors import (
     AccessRefusedError,
+    LoginRefusedError,
     NotAllowedError,
     NotFoundError,
     PreconditionFailedError,
@@ -29,6 +30,7 @@ _CODES: tuple[tuple[type[Exception], ResponseCode], ...] = (
     (ProtocolError, ResponseCode.INVALID_PARAMETER),
     (NotFoundError, ResponseCode.TOPIC_NOT_EXIST),
     (AccessRefusedError, ResponseCode.NO_PERMISSION),
+    (LoginRefusedError, ResponseCode.NO_PERMISSION),
     (ResourceLockedError, ResponseCode.NO_PERMISSION),
     (NotAllowedError, ResponseCode.NO_PERMISSION),
     (PreconditionFailedError, ResponseCode.INVALID_PARAMETER),

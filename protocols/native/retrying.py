@@ -36,10 +36,10 @@ def send_back(session: NativeSession, request: RemotingCommand) -> RemotingComma
     pulled = session.broker.own_pulls.find(session, header.group, header.offset)
     if pulled is not None:
         return _send_back_own(session, request, header, pulled)
-    message = session.broker.gateway.read_at(header.offset) if header.offset >= 0 else None
-    if message is None:
+    found = session.broker.topics.read_at(header.offset)
+    if found is None:
         raise _not_found(header)
-    _publish(session, request, _record(session, header, message))
+    _publish(session, request, _record(session, header, found.message))
     return None
 
 
@@ -114,7 +114,7 @@ def _publish(
     on_durable: Callable[[], None] | None = None,
 ) -> None:
     """Append a message once more; answer when it is durable. Raises `RequestRefusedError`."""
-    host = session.broker.virtual_host
+    host = session.broker.topics.virtual_host
     message, stored = to_stored(record)
     route = host.topic_route(record.topic, "", message[1])
 

@@ -28,7 +28,7 @@ from rosettamq.remoting.records import BatchedMessage, Record, decode_batch
 
 from .delaying import find_schedule, may_delay, without_delay
 from .groups import attempts_max, dead_letter_topic, is_retry_topic, retrying_group
-from .language import NativeHeader, Place, to_record, to_stored
+from .language import Place, to_record, to_stored
 from .replies import RequestRefusedError, success
 from .session import NativeSession
 
@@ -63,16 +63,15 @@ def send_message(session: NativeSession, request: RemotingCommand) -> RemotingCo
 def view_message_by_id(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
     """VIEW_MESSAGE_BY_ID: the record at a log offset."""
     log_offset = ViewMessageRequest.from_ext(request.ext_fields).offset
-    message = session.broker.gateway.read_at(log_offset) if log_offset >= 0 else None
-    if message is None:
+    found = session.broker.topics.read_at(log_offset)
+    if found is None:
         raise RequestRefusedError(
             ResponseCode.SYSTEM_ERROR, f"can not find message by the offset, {log_offset}"
         )
-    envelope, header, _ = message
-    born_ms = header.born_timestamp if isinstance(header, NativeHeader) else 0
+    envelope = found.message[0]
     topic = envelope.exchange or envelope.routing_key
-    place = Place(topic, 0, log_offset, born_ms, session.store_host)
-    return success(body=to_record(message, place))
+    place = Place(topic, 0, log_offset, found.timestamp_ms, session.store_host)
+    return success(body=to_record(found.message, place))
 
 
 def check_topic(session: NativeSession, topic: str) -> None:
@@ -81,7 +80,7 @@ def check_topic(session: NativeSession, topic: str) -> None:
         raise RequestRefusedError(
             ResponseCode.NO_PERMISSION, f"the topic[{topic}] is conflict with system topic."
         )
-    if not session.broker.has_topic(topic) and _NEW_TOPIC.fullmatch(topic) is None:
+    if topic not in session.broker.topics and _NEW_TOPIC.fullmatch(topic) is None:
         raise RequestRefusedError(
             ResponseCode.INVALID_PARAMETER,
             f"the topic {topic[:127]!r} is not 1 to 127 of the characters % | a-z A-Z 0-9 _ - .",
@@ -136,7 +135,7 @@ def _item(session: NativeSession, header: SendMessageRequest, message: BatchedMe
         topic=header.topic,
         body=message.body,
         properties=properties,
-        queue_id=int(header.topic in broker.virtual_host.exchanges),
+        queue_id=int(header.topic in broker.topics.virtual_host.exchanges),
         flag=message.flag,
         system_flag=header.sys_flag,
         born_timestamp=header.born_timestamp,
@@ -145,7 +144,7 @@ def _item(session: NativeSession, header: SendMessageRequest, message: BatchedMe
         reconsume_times=header.reconsume_times,
     )
     stored_message, stored = to_stored(record, texts)
-    route = broker.route(header.topic, texts.get(TAGS, ""), stored_message[1])
+    route = broker.topics.route(header.topic, texts.get(TAGS, ""), stored_message[1])
     return route, stored_message, stored
 
 

@@ -36,6 +36,7 @@ class NativeSession:
         self._operations = operations
         self._store_host = store_host
         self._throttle = throttle
+        self._is_admitted = False
         self._is_refusing = False  # For want of room, which is reported once.
         self.publisher = Publisher(self)
         self._held = HeldRequests(connection.wake)
@@ -54,6 +55,7 @@ class NativeSession:
             self.answer(request, not_supported(request.code))
             return
         try:
+            self._admit()
             response = operation(self, request)
         except RefusalError as error:
             response = refusal(error)
@@ -61,6 +63,12 @@ class NativeSession:
             response = self.refuse_without_room(error)
         if response is not None:
             self.answer(request, response)
+
+    def _admit(self) -> None:
+        """May the client do anything at all? Raises `LoginRefusedError`."""
+        if not self._is_admitted:
+            self.broker.rights.admit(self.peer_host[0])
+            self._is_admitted = True
 
     def finish_read(self) -> None:
         """Append what this read has sent."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,9 +12,11 @@ from rosettamq.remoting.codes import RequestCode, ResponseCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import TopicRequest
 
+from .bodies import encode_body
 from .connection import NativeConnection
 from .groups import is_retry_topic
 from .replies import RefusalError, RequestRefusedError, not_supported, refusal, success
+from .rights import Rights
 
 # Producers ask for the route of this topic when theirs is unknown, and create theirs by sending.
 TEMPLATE_TOPIC = "TBW102"
@@ -27,10 +28,17 @@ class NameServerSession:
     """One client's questions; nothing here waits."""
 
     def __init__(
-        self, gateway: Gateway, connection: NativeConnection, local_host: Callable[[], str]
+        self,
+        gateway: Gateway,
+        rights: Rights,
+        connection: NativeConnection,
+        peer_host: str,
+        local_host: Callable[[], str],
     ) -> None:
         self._gateway = gateway
+        self._rights = rights
         self._connection = connection
+        self._peer_host = peer_host
         self._local_host = local_host  # How the client reached us.
         self._operations: dict[int, Callable[[RemotingCommand], RemotingCommand]] = {
             RequestCode.GET_ROUTEINFO_BY_TOPIC: self._get_route,
@@ -45,6 +53,7 @@ class NameServerSession:
             response = not_supported(request.code)
         else:
             try:
+                self._rights.admit(self._peer_host)
                 response = operation(request)
             except RefusalError as error:
                 response = refusal(error)
@@ -75,6 +84,10 @@ class NameServerSession:
         topic = TopicRequest.from_ext(request.ext_fields).topic
         host = self._gateway.default_virtual_host
         is_known = bool(topic) and (topic in host.exchanges or topic in host.queues)
+        if not (topic == TEMPLATE_TOPIC or self._rights.may_see(topic)):
+            raise RequestRefusedError(
+                ResponseCode.NO_PERMISSION, f"there is no right to the topic: {topic}"
+            )
         # A retry topic is made by the first heartbeat; clients ask before that, and then late.
         if not (is_known or topic == TEMPLATE_TOPIC or is_retry_topic(topic)):
             raise RequestRefusedError(
@@ -84,7 +97,7 @@ class NameServerSession:
         permission = _READ_WRITE | (_INHERIT if topic == TEMPLATE_TOPIC else 0)
         queue = host.queues.get(topic)
         count = 1 if queue is None else lane_count(queue.light)
-        return success(body=_encode(route_document(self._brokers(), permission, count)))
+        return success(body=encode_body(route_document(self._brokers(), permission, count)))
 
     def _get_cluster_info(self, request: RemotingCommand) -> RemotingCommand:
         brokers = self._brokers()
@@ -92,12 +105,15 @@ class NameServerSession:
         for broker in brokers:
             clusters.setdefault(broker.cluster, []).append(broker.name)
         addresses = {broker.name: _broker_document(broker) for broker in brokers}
-        return success(body=_encode({"brokerAddrTable": addresses, "clusterAddrTable": clusters}))
+        return success(
+            body=encode_body({"brokerAddrTable": addresses, "clusterAddrTable": clusters})
+        )
 
     def _get_topics(self, request: RemotingCommand) -> RemotingCommand:
         host = self._gateway.default_virtual_host
-        topics = sorted({*host.exchanges, *host.queues, TEMPLATE_TOPIC} - {""})
-        return success(body=_encode({"topicList": topics}))
+        names = {*host.exchanges, *host.queues} - {""}
+        topics = sorted({TEMPLATE_TOPIC, *filter(self._rights.may_see, names)})
+        return success(body=encode_body({"topicList": topics}))
 
     def _brokers(self) -> list[BrokerEntry]:
         """The brokers; one that listens on all interfaces is where the client found us."""
@@ -150,7 +166,3 @@ def _broker_document(broker: BrokerEntry) -> dict[str, object]:
         "cluster": broker.cluster,
         "enableActingMaster": False,
     }
-
-
-def _encode(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()

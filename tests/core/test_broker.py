@@ -279,11 +279,13 @@ def test_a_message_is_found_by_its_log_offset(live: LiveBroker) -> None:
     queue = live.declare()
     live.append(queue, b"a", b"bb", b"")
     live.append(queue, b"ccc")
+    queue_route = live.broker.route([queue])
+    assert live.broker.queues_of_route(queue_route.id) == [queue]
     for offset, message in enumerate([b"a", b"bb", b"", b"ccc"]):
         log_offset, timestamp_ms = queue.location(offset)
         if message:
-            assert live.broker.read_at(log_offset) == (ORIGIN, message)
-            assert live.broker.read_at(log_offset + len(message)) != (ORIGIN, message)
+            assert live.broker.read_at(log_offset) == (ORIGIN, message, 0, queue_route.id)
+            assert live.broker.read_at(log_offset + len(message)) != live.broker.read_at(log_offset)
         assert timestamp_ms == 0
     assert live.broker.read_at(0) is None
     assert live.broker.read_at(live.broker.log_end) is None

@@ -119,7 +119,7 @@ def test_a_message_is_found_by_its_log_offset(
     log_offset = Lane(queue).location(0).log_offset
     found = live.gateway.read_at(log_offset)
     assert found is not None
-    assert found[2] == b"body"
+    assert (found.message[2], found.queues) == (b"body", [queue.light])
     assert live.gateway.read_at(log_offset + 1) is None
 
     def refuse(stored: bytes) -> Message:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 
 from twisted.internet.address import IPv4Address
@@ -11,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from gateway.gateway import Gateway
-from gateway.messages import Envelope, Header, Message, Properties
+from gateway.messages import Envelope, Header, Item, Message, Properties
 from protocols.native.front_end import NativeConfig, NativeFrontEnd
 from protocols.native.name_server import NameServerConfig, NameServerFrontEnd
 from rosettamq.remoting.codes import PullFlag, RequestCode
@@ -44,11 +45,17 @@ class OtherLanguage:
 class NativeBroker:
     """A gateway on a folder with both native front ends; `connect` makes clients of it."""
 
-    def __init__(self, folder: Path, config: NativeConfig | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: NativeConfig | None = None,
+        loopback_users: Collection[str] = (),
+    ) -> None:
         self.clock = Clock()
         self.clock.advance(1_700_000_000)
         self.disk = HeldDisk()
-        self.gateway = Gateway(folder, self.clock, self.disk.run)
+        # Its clients come from elsewhere, as the user guest.
+        self.gateway = Gateway(folder, self.clock, self.disk.run, loopback_users=loopback_users)
         self.other = OtherLanguage()
         self.gateway.add_language(self.other)
         for language in NativeFrontEnd.languages:
@@ -69,13 +76,18 @@ class NativeBroker:
         self, exchange: str, routing_key: str, body: bytes, properties: Properties | None = None
     ) -> None:
         """Publish as another front end does."""
+        self.virtual_host.intake.publish([self.published(exchange, routing_key, body, properties)])
+        self.gateway.turn.end()
+
+    def published(
+        self, exchange: str, routing_key: str, body: bytes, properties: Properties | None = None
+    ) -> Item:
+        """What another front end publishes."""
         language = OtherLanguage()
         language.properties = properties or Properties()
         header = Header(language, b"", True)
         route = self.virtual_host.route(exchange, routing_key, header)
-        message = (Envelope(exchange, routing_key), header, body)
-        self.virtual_host.intake.publish([(route, message, body)])
-        self.gateway.turn.end()
+        return route, (Envelope(exchange, routing_key), header, body), body
 
     def stop(self) -> None:
         self.front_end.stop()
