@@ -42,6 +42,7 @@ from core.timer_record import TIMERS
 from core.timer_recovery import TimerRecovery
 from core.timers import Publish, Timers
 from core.turn import Turn
+from core.wholeness import refuse_incomplete, report_damage
 
 _ROOM_INTERVAL_S = 1.0  # So often a full disk is tried again.
 
@@ -115,8 +116,12 @@ class Broker:
     def start(self, parsers: dict[int, Callable[[bytes], Any]]) -> None:
         """Recover everything. `parsers` read stored messages, by origin."""
         self._store.parsers = parsers
-        self._load_metadata()
+        is_first_start = self._metadata.is_empty
         checkpoint = self._checkpointing.restore()
+        self._ids.load()
+        refuse_incomplete(self._directory, checkpoint, self._ids, self._progress)
+        self._metadata.mend()
+        self._load_metadata()
         self._timer_index.restore(checkpoint.timers, map(int, self.documents("timer_owner")))
         timer_recovery = TimerRecovery(self._timer_index)
         known_queues = self._metadata.items("queue")
@@ -130,7 +135,7 @@ class Broker:
             self._marks,
         )
         recovered = recovery.run(checkpoint, self._progress)
-        self._report_damage()
+        report_damage(self._metadata, self._progress, is_first_start)
         for key in (*known_queues, *known_lanes):
             id = int(key)
             self.queues[id] = self._new_queue(id, True)
@@ -365,21 +370,6 @@ class Broker:
 
     # The rest is private
 
-    def _report_damage(self) -> None:
-        for start, end in self._metadata.damage:
-            self._log.error(
-                "metadata is damaged from byte {start} to {end}: what stood there is lost; the"
-                " file is kept as metadata.damaged",
-                start=start,
-                end=end,
-            )
-        for start, _ in self._progress.damage:
-            self._log.error(
-                "the progress journal is damaged at byte {start}: what was acknowledged after that"
-                " is delivered again",
-                start=start,
-            )
-
     def _now_ms(self) -> int:
         return int(self._clock.seconds() * 1000)
 
@@ -399,7 +389,6 @@ class Broker:
         return lane
 
     def _load_metadata(self) -> None:
-        self._ids.load()
         for key, (queue_id, level) in list(self._metadata.items("lane").items()):
             if str(queue_id) in self._metadata.items("queue"):
                 self._lane_ids.setdefault(queue_id, {})[level] = int(key)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from twisted.logger import Logger
+
 from core.metadata import Metadata
 
 _KIND = "next_id"
@@ -15,6 +17,8 @@ _BLOCK = 1000
 
 class Ids:
     """The ids of one data folder."""
+
+    _log = Logger()
 
     def __init__(self, metadata: Metadata) -> None:
         self._metadata = metadata
@@ -34,9 +38,19 @@ class Ids:
         self._next[kind] = (next_id + 1, end)
         return next_id
 
+    def is_known(self, kind: str, id: int) -> bool:
+        """Was it ever given out, as far as the metadata knows?"""
+        return id < self._next.get(kind, (1, 1))[0]
+
     def skip(self, seen: Mapping[str, int]) -> None:
         """Power loss may take the document that reserved an id, and leave what bears the id."""
         for kind, id in seen.items():
-            if id >= self._next.get(kind, (1, 1))[0]:
+            if id and not self.is_known(kind, id):
+                self._log.error(
+                    "{kind} {id} has messages or progress, and metadata does not know it: what it"
+                    " held is lost",
+                    kind=kind,
+                    id=id,
+                )
                 self._metadata.put(_KIND, kind, id + 1)
                 self._next[kind] = (id + 1, id + 1)

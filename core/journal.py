@@ -86,7 +86,7 @@ class Journal:
         self.path = path
         self.size = 0
         self.damage: list[tuple[int, int]] = []  # From where to where, as the replay found it.
-        self.was_cut = False  # Did the replay end before the file did?
+        self.is_torn = False  # Did the replay end before the file did?
         self._flushing = 0  # The flush that began last covers so much,
         self._flushed = 0  # the one before it, which has ended, so much,
         self._marked = 0  # and the last mark says so much.
@@ -94,7 +94,7 @@ class Journal:
         self.is_dirty = False
 
     def replay(self, skip_damage: bool = False) -> Iterator[bytes]:
-        """Every whole event, oldest first; then the file is ready to append to.
+        """Every whole event, oldest first; then the file can be appended to, once it was `cut`.
 
         It ends at the first that is not whole. With `skip_damage` that is a torn tail only, and
         the replay goes on behind what is damaged. `damage` is known when the replay has ended.
@@ -115,9 +115,12 @@ class Journal:
                 break
             position = whole
         self.size = position
-        self.was_cut = position < len(data)
-        os.ftruncate(self._fd, position)
+        self.is_torn = position < len(data)
         os.lseek(self._fd, position, os.SEEK_SET)
+
+    def cut(self) -> None:
+        """Cut off what the replay did not reach."""
+        self.retract(self.size)
 
     def append(self, data: bytes) -> None:
         """Write already encoded events, behind a mark if more is flushed than the last one says.

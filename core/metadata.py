@@ -54,13 +54,28 @@ class Metadata:
             except msgspec.MsgspecError as error:
                 raise StoreFormatError(f"{path}: an event cannot be read: {error}") from error
         self.damage = self._journal.damage
+        if self._journal.is_torn and not self._journal.size:
+            self.damage = [(0, path.stat().st_size)]  # Of which nothing can be read at all.
         count = sum(map(len, self._documents.values()))
         self._compact_at = self._limit(self._journal.size * count // max(event_count, 1))
+
+    def mend(self) -> None:
+        """Let there be changes: until then the file stays as it was found.
+
+        What is torn is cut off, and a file that is damaged or mostly history replaced.
+        """
         if self.damage:
             self._keep_damaged()
             self._compact()
         elif self._journal.size >= self._compact_at:
             self._compact()
+        else:
+            self._journal.cut()
+
+    @property
+    def is_empty(self) -> bool:
+        """Is there nothing at all, as before the first start?"""
+        return not any(self._documents.values())
 
     @property
     def is_compacting(self) -> bool:

@@ -66,7 +66,9 @@ class Progress:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
+        self.first_number = min(self._numbers(), default=0)
         self.number = max(self._numbers(), default=0)
+        self.is_missing = False  # Was the file with which the replay began not there?
         self.damage: list[tuple[int, int]] = []  # From where to where, in the file that has it.
         self._journal: Journal | None = None
         self._left: list[int] = []  # Descriptors of files that were left before they were flushed.
@@ -98,19 +100,21 @@ class Progress:
         they were.
         """
         self.number = max(self.number, first_number)
-        was_cut = False
+        was_torn = False
+        self.is_missing = first_number not in self._numbers()
         for number in self._numbers():
             if number < first_number:
                 self._path(number).unlink()
                 continue
-            if was_cut:
+            if was_torn:
                 os.truncate(self._path(number), 0)
             journal = Journal(self._path(number))
             for event in journal.replay():
                 for fields in _ENTRY.iter_unpack(event):
                     yield Entry(*fields)
             self.damage += journal.damage
-            was_cut |= journal.was_cut
+            was_torn |= journal.is_torn
+            journal.cut()
             if number == self.number:
                 self._journal = journal
             else:
@@ -206,6 +210,7 @@ class Progress:
         self._is_new = True
         for _ in self._journal.replay():
             pass
+        self._journal.cut()
 
     def _numbers(self) -> list[int]:
         return sorted(int(path.suffix[1:]) for path in self._directory.glob("progress.*"))

@@ -136,6 +136,12 @@ class Recovery:
         for queue in self._queues.values():
             queue.gaps = deque(sorted(queue.gaps))
         end = max(checkpoint.log_offset, self._commit_log.start)
+        if self._commit_log.end < end:
+            _log.error(
+                "the log ends at {found}, and was on the disk up to {end}: the rest is lost",
+                found=self._commit_log.end,
+                end=end,
+            )
         while True:
             end = self._scan(end)
             resume = find_record(self._commit_log, end, self._commit_log.end)
@@ -167,12 +173,16 @@ class Recovery:
 
     def _skip_lost(self, progress: Progress) -> None:
         """Leave out the offsets of messages that the log does not have any more, for ever."""
+        count = 0
         for id, queue in self._queues.items():
             queue.skip_gaps()
             start, end = queue.index.max_offset, queue.known_end
             if start < end:
                 queue.index.skip(end - start)
                 progress.gap(id, start, end)
+                count += 1
+        if count:
+            _log.error("{count} queues had messages that the log does not have", count=count)
 
     def _queue(self, id: int) -> RecoveredQueue:
         queue = self._queues.get(id)

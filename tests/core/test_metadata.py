@@ -138,6 +138,8 @@ def test_what_stands_behind_damage_is_not_lost(tmp_path: Path) -> None:
     metadata = Metadata(path)
     assert metadata.items("kind") == {key: key * 9 for key in "acd"}
     assert len(metadata.damage) == 1
+    assert path.read_bytes() == content
+    metadata.mend()
     metadata.put("kind", "b", "again")
     metadata.close()
     assert (tmp_path / "metadata.damaged").read_bytes() == content
