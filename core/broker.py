@@ -19,6 +19,7 @@ from core.compacting import Compacting
 from core.fair_lanes import FairLanes
 from core.flushing import Flushing
 from core.group_commit import Flush, RunBlocking, flush_blocking
+from core.handing import Handing
 from core.housekeeping import Housekeeping
 from core.ids import Ids
 from core.index_log import IndexLog
@@ -85,7 +86,8 @@ class Broker:
             ),
         )  # fmt: skip
         self._spilling = Spilling(self._index_log, self.queues, options.runs_in_memory)
-        self._indexing = Indexing(self._store, self.turn, self._spilling)
+        self.handing = Handing(self._store, self._progress)
+        self._indexing = Indexing(self._store, self.turn, self._spilling, self.handing)
         self._marks = LogMarks(self._store)
         self._flushing = Flushing(
             self._store.commit_log, self._metadata, self._progress, self._timer_index, clock,

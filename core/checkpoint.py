@@ -17,7 +17,8 @@ from core.journal import decode_events, encode_event
 from core.metadata import sync_directory
 from core.timer_index import TimersCheckpoint
 
-VERSION = 2  # Version 1 knew no stretches.
+# Version 1 knew no stretches; before version 3, journals said nothing of places in the log.
+VERSION = 3
 
 
 class QueueCheckpoint(msgspec.Struct, array_like=True):
@@ -57,7 +58,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             checkpoint = msgspec.msgpack.decode(event, type=Checkpoint)
         except msgspec.MsgspecError as error:
             raise StoreFormatError(f"{path}: the checkpoint cannot be read: {error}") from error
-        if checkpoint.version not in (1, VERSION):
+        if not 1 <= checkpoint.version <= VERSION:
             raise StoreFormatError(f"{path}: version {checkpoint.version} is not known")
         return checkpoint
     raise StoreFormatError(f"{path}: the checkpoint is damaged")

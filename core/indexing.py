@@ -21,15 +21,19 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, repeat
 from operator import is_
-from typing import Any
+from typing import Any, TypeAlias
 
 from core.consume_queue import SINGLES, VOLATILE_BASE
+from core.handing import Handing
 from core.light_queue import LightQueue
 from core.round_robin import Owed, find_turns
 from core.route import Route
 from core.spilling import Spilling
 from core.store import Store
 from core.turn import Turn
+
+# A run of equal routes: the route, its first message in the batch, and how many.
+Run: TypeAlias = tuple[Route, int, int]
 
 _OWED_COUNT_MAX = 1 << 16  # Messages; entering so many takes about 15 ms.
 _GROUPED_COUNT_MIN = 1 << 10  # Fewer are entered one by one.
@@ -38,9 +42,10 @@ _GROUPED_COUNT_MIN = 1 << 10  # Fewer are entered one by one.
 class Indexing:
     """Gives stored batches to the queues of their routes, now or later."""
 
-    def __init__(self, store: Store, turn: Turn, spilling: Spilling) -> None:
+    def __init__(self, store: Store, turn: Turn, spilling: Spilling, handing: Handing) -> None:
         self._store = store
         self._turn = turn
+        self._handing = handing
         self._spilling = spilling
         self._room = 0  # So many runs may be entered until somebody looks how long the indexes are.
         self._owed: list[Owed] = []
@@ -63,11 +68,13 @@ class Indexing:
                 self.settle()
             return
         if self._turn.is_stuck:
-            runs_count = _enter(log_offset, routes)
+            held_count, runs_count = 0, _enter(log_offset, _runs(routes))
         else:
-            runs_count = _hand_over(log_offset, routes, messages, is_transient)
+            held_count, left = self._handing.hand_over(log_offset, routes, messages, is_transient)
+            runs = _runs(routes) if len(left) == len(routes) else _single_runs(routes, left)
+            runs_count = _hand_over(log_offset, runs, messages, is_transient)
         if is_transient:
-            self._store.refer(log_offset, runs_count)
+            self._store.refer(log_offset, held_count + runs_count)
         self._room -= runs_count
         if self._room < 0:
             self._room = self._spilling.make_room()
@@ -83,7 +90,7 @@ class Indexing:
                 self._enter_grouped(owed)
         else:
             for log_offset, routes in owed:
-                runs_count = _enter(log_offset, routes)
+                runs_count = _enter(log_offset, _runs(routes))
                 self._store.refer_if_transient(log_offset, runs_count)
                 self._room -= runs_count
         if self._room < 0:
@@ -182,14 +189,14 @@ def _are_in_log(owed: Sequence[Owed]) -> bool:
     return all(log_offset < VOLATILE_BASE for log_offset, _ in owed)
 
 
-def _runs(routes: Sequence[Route]) -> Iterable[tuple[Route, int, int]]:
-    """Each run of equal routes: the route, its first message, and how many."""
+def _runs(routes: Sequence[Route]) -> Iterable[Run]:
+    """Each run of equal routes."""
     if not any(map(is_, routes, islice(routes, 1, None))):
         return zip(routes, range(len(routes)), repeat(1))
     return _long_runs(routes)
 
 
-def _long_runs(routes: Sequence[Route]) -> Iterator[tuple[Route, int, int]]:
+def _long_runs(routes: Sequence[Route]) -> Iterator[Run]:
     first, count = 0, len(routes)
     while first < count:
         route = routes[first]
@@ -200,12 +207,17 @@ def _long_runs(routes: Sequence[Route]) -> Iterator[tuple[Route, int, int]]:
         first = end
 
 
+def _single_runs(routes: Sequence[Route], places: Iterable[int]) -> Iterator[Run]:
+    """The messages at these places, one by one."""
+    return ((routes[place], place, 1) for place in places)
+
+
 def _hand_over(
-    log_offset: int, routes: Sequence[Route], messages: Sequence[Any], is_transient: bool
+    log_offset: int, runs: Iterable[Run], messages: Sequence[Any], is_transient: bool
 ) -> int:
     """The same as `_enter`, but single messages go straight on to those who wait for them."""
     runs_count = 0
-    for route, first, count in _runs(routes):
+    for route, first, count in runs:
         is_kept = route.id != 0
         for queue in route.queues:
             entries_count = None
@@ -219,10 +231,10 @@ def _hand_over(
     return runs_count
 
 
-def _enter(log_offset: int, routes: Sequence[Route]) -> int:
+def _enter(log_offset: int, runs: Iterable[Run]) -> int:
     """Give each run of equal routes to its queues; return how many index entries that made."""
     runs_count = 0
-    for route, first, count in _runs(routes):
+    for route, first, count in runs:
         is_kept = route.id != 0
         for queue in route.queues:
             runs_count += queue.append(log_offset, first, count, is_kept)

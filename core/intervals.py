@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _TRIM_COUNT_MIN = 64
 
@@ -103,6 +103,13 @@ class OrderedIntervals:
         if at > self._head:
             position = max(position, self._ends[at - 1])
         return position, self._starts[at] if at < len(self._starts) else None
+
+
+def runs_of(numbers: Sequence[int]) -> Iterable[tuple[int, int]]:
+    """Ascending numbers as disjoint, never touching intervals."""
+    if not numbers or numbers[-1] - numbers[0] == len(numbers) - 1:
+        return [(numbers[0], numbers[-1] + 1)] if numbers else []
+    return join((number, number + 1) for number in numbers)
 
 
 def join(intervals: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

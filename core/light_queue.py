@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from core.consume_queue import VOLATILE_BASE, ConsumeQueue, unpack_place
 from core.index_log import IndexLog
@@ -24,6 +24,7 @@ from core.turn import Dispatcher, Turn
 from core.window import Window
 
 if TYPE_CHECKING:
+    from core.handing import Receiver, Takers
     from core.indexing import Indexing
 
 TAKE_SIZE_MAX = 256 << 10  # Stop taking when this many bytes were taken: a turn is short.
@@ -35,8 +36,16 @@ Span: TypeAlias = "tuple[int, Sequence[Any], bool]"
 # The offset of the first message, consecutive messages, when all of them were stored in ms.
 Head: TypeAlias = "tuple[int, Sequence[Any], int]"
 
-# Takes one new message, at an offset, if there is room for it; says whether it did.
-Taker: TypeAlias = "Callable[[int, Any], bool]"
+
+class Taker(Protocol):
+    """Who takes what comes while nothing waits, past the turn's dispatching."""
+
+    @property
+    def receiver(self) -> Receiver:
+        """To whom he belongs, with other queues' takers."""
+
+    def take_one(self, offset: int, message: Any) -> bool:
+        """Take one new message, if there is room for it; say whether he did."""
 
 
 class LightQueue:
@@ -52,9 +61,8 @@ class LightQueue:
         "_ready_count",
         "_retained_from",
         "_store",
-        "_taker",
-        "_taker_settles",
         "_turn",
+        "_window",
         "counts_returns",
         "deleted",
         "durable",
@@ -64,7 +72,8 @@ class LightQueue:
         "is_target",
         "keeps_all",
         "only_read",
-        "window",
+        "taker",
+        "takers",
     )
 
     def __init__(
@@ -78,7 +87,6 @@ class LightQueue:
     ) -> None:
         self.id = id
         self.durable = durable
-        self.window = Window()
         self.group_offsets: dict[str, int] = {}
         self.deleted = False
         self.guarded = False  # Must whoever appends ask the layer above first?
@@ -88,11 +96,12 @@ class LightQueue:
         self._keeps_for_groups = True  # Does it hold what other groups have not read yet?
         self._retained_from = 0  # Nothing below it is kept for them.
         self.counts_returns = False  # Does a restart know how often each message came back?
+        self.taker: Taker | None = None  # Only changed by `hand_to`,
+        self.takers: Takers | None = None  # and this by them: while there are any, see `handing`.
         self._index = ConsumeQueue()
+        self._window = Window()
         self._ready_count = 0
         self._dispatcher: Dispatcher | None = None
-        self._taker: Taker | None = None
-        self._taker_settles = False
         self._store = store
         self._progress = progress
         self._turn = turn
@@ -108,6 +117,7 @@ class LightQueue:
     def dispatcher(self, dispatcher: Dispatcher | None) -> None:
         if (dispatcher is None) is not (self._dispatcher is None):
             self._indexing.changed()
+            self.hand_to(None)
         self._dispatcher = dispatcher
 
     @property
@@ -115,7 +125,14 @@ class LightQueue:
         """Where the messages are."""
         if self._dispatcher is None:
             self._indexing.settle()
+        self._leave_takers()
         return self._index
+
+    @property
+    def window(self) -> Window:
+        """What the group did with them."""
+        self._leave_takers()
+        return self._window
 
     @property
     def ready_count(self) -> int:
@@ -182,9 +199,7 @@ class LightQueue:
         """
         if self.deleted:
             return 0
-        if self._dispatcher is None:
-            self._indexing.settle()
-        start = self._index.append(log_offset, first, count)
+        start = self.index.append(log_offset, first, count)
         self._ready_count += count
         if self.durable:
             if is_kept and log_offset < VOLATILE_BASE:
@@ -196,13 +211,13 @@ class LightQueue:
             self._turn.dispatchers[self._dispatcher] = None
         return 1
 
-    def hand_to(self, taker: Taker | None, settles: bool = False) -> None:
-        """What comes while nothing waits is for `taker` first; if he `settles`, he is done with it.
+    def hand_to(self, taker: Taker | None) -> None:
+        """What comes while nothing waits is for `taker` first.
 
         There must be a dispatcher: it hands out what was not taken.
         """
-        self._taker = taker
-        self._taker_settles = settles
+        self._leave_takers()
+        self.taker = taker
 
     def hand_over(self, log_offset: int, place: int, message: Any, is_kept: bool) -> int | None:
         """One new message, as in `append`, goes straight to the taker, past the turn's dispatching.
@@ -210,33 +225,62 @@ class LightQueue:
         None if it has to be appended instead: nobody takes it, or it is not its turn, or anything
         is unusual. This is `append`, `take` and, if the taker settles, `settle` in one.
         """
-        window, index = self.window, self._index
-        offset = index.max_offset
-        if (
-            self._taker is None
-            or self._ready_count
-            or window.next_offset != offset
-            or window.redelivered_below > offset
-            or (self.durable and not is_kept)
-        ):
+        taker = self.taker
+        if taker is None or (self.durable and not is_kept) or not self.may_be_owed:
             return None
-        if not self._taker_settles:
-            if not self._taker(offset, message):
-                return None
-            index.append(log_offset, place, 1)
-            window.next_offset = offset + 1
-            window.in_flight_count += 1
+        offset = self.max_offset
+        if not taker.take_one(offset, message):
+            return None
+        if not taker.receiver.settles:
+            self.enter(log_offset, place, False)
             if self.durable:
-                self._durable_end = offset + 1
                 self._progress.delivered(self.id, offset + 1)
             return 1
-        if window.floor != offset or self.group_offsets or not self._taker(offset, message):
-            return None
-        index.max_offset = window.next_offset = window.floor = offset + 1
+        self.pass_by(1)
         if self.durable:
-            self._durable_end = offset + 1
             self._progress.settled(self.id, offset, offset + 1)
         return 0
+
+    @property
+    def may_be_owed(self) -> bool:
+        """Does nothing wait, so that what comes may go past what was entered?"""
+        window, offset = self._window, self._index.max_offset
+        assert self.taker is not None
+        return (
+            not self._ready_count
+            and window.next_offset == offset
+            and window.redelivered_below <= offset
+            and not self.group_offsets
+            and (window.floor == offset or not self.taker.receiver.settles)
+        )
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Is all that was entered settled?"""
+        return self._window.floor == self._index.max_offset
+
+    def pass_by(self, count: int) -> None:
+        """So many messages came, went past what was entered, and are settled."""
+        self._index.skip(count)
+        self._window.skip_to(self._index.max_offset)
+        if self.durable:
+            self._durable_end = self._index.max_offset
+
+    def enter(self, log_offset: int, place: int, is_settled: bool) -> int:
+        """One message that came is in flight, or settled; return its offset."""
+        window, index = self._window, self._index
+        offset = index.max_offset
+        if is_settled and (window.floor == offset or not self.durable):
+            self.pass_by(1)
+            return offset
+        index.append(log_offset, place, 1)
+        window.next_offset = offset + 1
+        window.in_flight_count += 1
+        if is_settled:
+            window.settle(offset, offset + 1)
+        if self.durable:
+            self._durable_end = offset + 1
+        return offset
 
     def append_runs(
         self,
@@ -392,7 +436,7 @@ class LightQueue:
         """Messages in flight, `start` up to not including `end`, are done with."""
         if self.deleted:
             return
-        self.window.settle(start, end)
+        self._window.settle(start, end)  # They were entered, whatever is owed behind them.
         if self.durable and start < self._durable_end:
             self._progress.settled(self.id, start, end)
         self._trim()
@@ -535,6 +579,7 @@ class LightQueue:
 
     def commit_group_offset(self, group: str, group_id: int, offset: int) -> None:
         """Another group has consumed all below `offset`, and may be given it back by asking."""
+        self._leave_takers()
         self.group_offsets[group] = offset
         if self.durable:
             self._progress.committed(group_id, offset)
@@ -566,7 +611,7 @@ class LightQueue:
     ) -> None:
         """Begin after a restart with what the checkpoint, the log and the journal know."""
         self._index = index
-        self.window = Window(floor)
+        self._window = Window(floor)
         settled = [(max(start, floor), end) for start, end in settled if end > floor]
         settled = join([*settled, *index.gaps(floor)])
         self.window.restore(settled, delivered_below)
@@ -600,16 +645,22 @@ class LightQueue:
     def drop(self) -> None:
         """The queue is deleted: let go of all its messages."""
         self._indexing.changed()
+        self.hand_to(None)
         self.deleted = True
         self.guarded = False  # Whoever still has a route need not ask: nothing is appended.
-        self._dispatcher = self._taker = None
+        self._dispatcher = None
         self._ready_count = 0
         for log_offset in self._index.drop_before(self._index.max_offset):
             if log_offset >= VOLATILE_BASE:
                 self._store.release(log_offset)
 
+    def _leave_takers(self) -> None:
+        """Get what is owed by them, and nothing more from them."""
+        if self.takers is not None:
+            self.takers.leave(self)
+
     def _count_ready(self) -> None:
-        window = self.window
+        window = self._window
         settled_count = sum(end - start for start, end in window.settled.items())
         self._ready_count = self._index.max_offset - window.floor - settled_count
         self._ready_count -= window.in_flight_count
@@ -620,7 +671,7 @@ class LightQueue:
 
     def _trim(self) -> None:
         """Forget the entries that neither this group nor another one needs."""
-        floor = self.window.floor
+        floor = self._window.floor
         if self.group_offsets and self._keeps_for_groups:
             floor = min(floor, max(min(self.group_offsets.values()), self._retained_from))
         for log_offset in self._index.drop_before(floor):

@@ -11,8 +11,14 @@ Entries of one turn are written at once, as one event of the journal; 25 bytes e
     FIRED      of the timers in the log below b, all whose fire time is below the id, or whose fire
                time it is and whose log offset is at most a, are done with
     CANCELLED  the timer with fire time a and log offset b is done with
-    VOID       power loss took the log from a on: what was said of timers there is void
+    VOID       power loss took the log from a on: what was said of places there is void
     RETURNED   the message at queue offset a came back for the b-th time
+
+and of messages of one record of the log, that begins at the log offset in place of the id, each of
+which went to one queue:
+
+    DELIVERED_IN_RECORD  b messages from place a on were delivered
+    SETTLED_IN_RECORD    b messages from place a on are done with
 """
 
 from __future__ import annotations
@@ -39,6 +45,8 @@ class Kind(IntEnum):
     CANCELLED = 6
     VOID = 7
     RETURNED = 8
+    DELIVERED_IN_RECORD = 9
+    SETTLED_IN_RECORD = 10
 
 
 _ENTRY = Struct(">BQQQ")
@@ -130,6 +138,14 @@ class Progress:
         """A queue delivered something for the first time; nothing from `end` on ever was."""
         self._delivered[queue_id] = end
 
+    def settled_in_record(self, log_offset: int, first: int, count: int) -> None:
+        """Messages of a record, of one queue each, are done with."""
+        self._entries.append(_pack(Kind.SETTLED_IN_RECORD, log_offset, first, count))
+
+    def delivered_in_record(self, log_offset: int, first: int, count: int) -> None:
+        """Messages of a record, of one queue each, were delivered for the first time."""
+        self._entries.append(_pack(Kind.DELIVERED_IN_RECORD, log_offset, first, count))
+
     def gap(self, queue_id: int, start: int, end: int) -> None:
         """Offsets were given to transient messages."""
         pending = self._gaps.get(queue_id)
@@ -151,8 +167,8 @@ class Progress:
         """One timer is done with."""
         self._entries.append(_ENTRY.pack(Kind.CANCELLED, 0, fire_ms, log_offset))
 
-    def timers_void(self, log_end: int) -> None:
-        """The log ends earlier than it did: forget what was said of timers behind its end."""
+    def void(self, log_end: int) -> None:
+        """The log ends earlier than it did: forget what was said of places behind its end."""
         self._entries.append(_ENTRY.pack(Kind.VOID, 0, log_end, 0))
 
     def returned(self, queue_id: int, offset: int, count: int) -> None:

@@ -31,6 +31,7 @@ from core.log_rows import equal_runs, find_record
 from core.progress import Entry, Kind, Progress
 from core.rebuild import rebuild
 from core.record import HEADER_SIZE, ROW_SIZE, decode, decode_header, decode_rows
+from core.record_progress import Places, RecordProgress
 from core.stretch import Stretch, decode_stretches
 from core.stretches import Stretches
 from core.timer_record import TIMERS
@@ -65,11 +66,18 @@ class RecoveredQueue:
             return_counts=dict(saved.return_counts),
         )
 
-    def append(self, log_offset: int, first: int, count: int) -> None:
-        """A run of durable messages, in log order."""
+    def append(self, log_offset: int, first: int, count: int, places: Places | None) -> None:
+        """A run of durable messages, in log order, and what was said of messages of its record."""
         self.skip_gaps()
-        self.index.append(log_offset, first, count)
+        ahead = self.index.append(log_offset, first, count) - first
         self.durable_end = self.index.max_offset
+        if places is None:
+            return
+        for place in range(first, first + count):
+            if place in places.settled:
+                self.settled.append((ahead + place, ahead + place + 1))
+            if place in places.delivered:
+                self.delivered_below = max(self.delivered_below, ahead + place + 1)
 
     @property
     def known_end(self) -> int:
@@ -114,6 +122,7 @@ class Recovery:
         self._index_log = index_log
         self._timers = timers
         self._marks = marks
+        self._record_progress = RecordProgress()
         self._queues: dict[int, RecoveredQueue] = {}
         self._group_offsets: dict[int, int] = {}
         self._ids_seen = {"route": 0, "queue": 0, "group": 0, "timer_owner": 0}
@@ -153,6 +162,7 @@ class Recovery:
         self._commit_log.open_at(end)
         self._skip_lost(progress)
         self._timers.finish(end, progress)
+        self._record_progress.finish(end, progress)
         self._see("timer_owner", self._timers.owner_max)
         progress.write()
         sync_files(progress.begin_sync())
@@ -191,6 +201,11 @@ class Recovery:
         return queue
 
     def _apply(self, entry: Entry) -> None:
+        if entry.kind == Kind.VOID:
+            self._record_progress.void(entry.a)
+        if entry.kind in RecordProgress.KINDS:
+            self._record_progress.apply(entry)
+            return
         if entry.kind in KINDS:
             self._timers.apply(entry)
             return
@@ -263,10 +278,11 @@ class Recovery:
 
     def _dispatch(self, log_offset: int, route_ids: tuple[int, ...]) -> None:
         """Append a record's runs of equal routes to their queues, as the live broker did."""
+        places = self._record_progress.take(log_offset)
         for route_id, first, count in equal_runs(route_ids):
             for id in self._queue_ids.get(route_id, ()):
                 if self._is_queue(id):
-                    self._queue(id).append(log_offset, first, count)
+                    self._queue(id).append(log_offset, first, count, places)
 
 
 def _rows_that_fill(data: bytes, size: int) -> tuple[int, ...]:

@@ -63,7 +63,7 @@ class Batch:
         self.sizes = sizes  # Of the messages as they are stored.
         self.size = size
         self.timestamp_ms = timestamp_ms
-        self.references = 0  # Runs that point here; only counted for transient batches.
+        self.references = 1  # Runs that point here; only counted for transient batches.
 
 
 class Store:
@@ -140,14 +140,18 @@ class Store:
         return log_offset
 
     def refer(self, log_offset: int, count: int) -> None:
-        """`count` runs point to the transient batch that was just appended; if none, it goes."""
+        """One reference to a transient batch becomes so many; if there is none left, it goes.
+
+        Whoever has just appended it holds one.
+        """
         batch = self._volatile.get(log_offset)
         if batch is None:
             self._count_references(log_offset, count - 1)
             return
-        batch.references = count
-        if not count:
-            self.release(log_offset)
+        batch.references += count - 1
+        if not batch.references:
+            del self._volatile[log_offset]
+            self._volatile_size -= batch.size
 
     def refer_if_transient(self, log_offset: int, count: int) -> None:
         """The same, if the batch is a transient one."""
@@ -155,15 +159,8 @@ class Store:
             self.refer(log_offset, count)
 
     def release(self, log_offset: int) -> None:
-        """One run less points to a transient batch; the last one lets it go."""
-        batch = self._volatile.get(log_offset)
-        if batch is not None:
-            batch.references -= 1
-            if batch.references <= 0:
-                del self._volatile[log_offset]
-                self._volatile_size -= batch.size
-            return
-        self._count_references(log_offset, -1)
+        """One reference less to a transient batch."""
+        self.refer(log_offset, 0)
 
     def fetch(self, log_offset: int, first: int, count: int) -> tuple[Sequence[Any], int]:
         """Messages of a batch, and about how many bytes they are.

@@ -49,7 +49,7 @@ class TimerRecovery:
     def finish(self, log_end: int, progress: Progress) -> None:
         """The log is read, and ends here: what is done with goes."""
         if self._forget(log_end):
-            progress.timers_void(log_end)
+            progress.void(log_end)
         for key in self._settled:
             self._index.take(key)
         later = []

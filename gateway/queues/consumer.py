@@ -76,8 +76,8 @@ class Consumer(Protocol):
     prefetch: int
 
     @property
-    def take_one(self) -> Taker | None:
-        """What takes a new message that comes alone; None if `deliver` is all there is."""
+    def taker(self) -> Taker | None:
+        """Who takes new messages past the queue; None if `deliver` is all there is."""
 
     @property
     def shares_credit(self) -> bool:

@@ -42,7 +42,9 @@ class Queue:
     """
 
     heeds_shared_credit = True  # May consumers that share a limit of what is in flight use it?
-    stamp: Stamp | None = None  # Most types add nothing: front ends ask once for each batch.
+    # Most types add nothing: front ends ask once for each batch. What goes past the queue, straight
+    # to a taker, has no stamp: it is the first delivery of a new message.
+    stamp: Stamp | None = None
 
     def __init__(
         self,
@@ -464,10 +466,7 @@ class Queue:
         self.light.dispatcher = self if waited_for else None
         if isinstance(self.light, LightQueue):
             consumer = self._sole_consumer()
-            if consumer is None:
-                self.light.hand_to(None)
-            else:
-                self.light.hand_to(consumer.take_one, consumer.no_ack)
+            self.light.hand_to(None if consumer is None else consumer.taker)
 
     def _sole_consumer(self) -> Consumer | None:
         """Who gets whatever comes, if it is only up to him."""

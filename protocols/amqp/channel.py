@@ -17,6 +17,7 @@ from protocols.amqp.delivering import Subscription, content_frames
 from protocols.amqp.fields import FieldError, encode_name, encode_short
 from protocols.amqp.language import encode_stored
 from protocols.amqp.properties import Checked, check, needs_checks
+from protocols.amqp.receiving import Batches
 from protocols.amqp.replies import AmqpError
 from protocols.amqp.settling import Fetched, Outstanding, Settling
 from protocols.amqp.stamping import stamp
@@ -51,6 +52,7 @@ class Channel:
         self.committing = False  # Until what tx.commit stored is durable.
         self.marks = DeliveryMarks()
         self.settling = Settling(self)
+        self.batches = Batches(self)
 
     @property
     def is_ready(self) -> bool:
@@ -283,7 +285,7 @@ class Channel:
         return ChannelFacts(
             number=self.number,
             consumers=[each.facts() for each in self.subscriptions.values()],
-            unacknowledged_count=len(self.unacknowledged),
+            unacknowledged_count=len(self.unacknowledged) + self.batches.left_count,
             unconfirmed_count=confirming.unconfirmed_count if confirming is not None else 0,
             prefetch_count=self.consumer_prefetch,
             global_prefetch_count=self.prefetch,

@@ -9,6 +9,9 @@ A delivery is four pieces, joined with all others once per flush:
 
 `start` and `middle` are kept from one message to the next while envelope, header and body size
 stay the same.
+
+What comes while nothing waits goes past its queue (see `core.handing`): a batch of messages for
+many queues goes at once to the subscriptions of one channel.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import repeat
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from gateway.connections import ConsumerFacts
 from gateway.exchanges.bindings import Arguments
@@ -37,10 +40,15 @@ from protocols.amqp.language import raw_properties
 from protocols.amqp.stamping import stamp_all
 
 if TYPE_CHECKING:
+    from core.light_queue import Taker
     from protocols.amqp.channel import Channel
 
-_pack_tag = Struct(">Q").pack
+pack_tag = Struct(">Q").pack
 _CREDIT_WITHOUT_ACK = 1 << 30
+
+# What is kept of the last delivery: its envelope, its header, its body's size; start and middle.
+Kept: TypeAlias = "tuple[Envelope | None, Header | None, int, bytes, bytes]"
+_NOTHING: Kept = (None, None, -1, b"", b"")
 
 
 def content_frames(channel: int, header: Header, body: bytes, frame_max: int) -> Iterator[bytes]:
@@ -77,12 +85,9 @@ class Subscription:
         self.prefetch = prefetch  # 0 is unlimited.
         self.arguments = arguments
         self.in_flight_count = 0
+        self.receiver = channel.batches.receiver(no_ack, prefetch)
+        self.kept: Kept = _NOTHING
         self._encoded_tag = encode_short(encode_name(tag))
-        self._envelope: Envelope | None = None
-        self._header: Header | None = None
-        self._size = -1
-        self._start = b""
-        self._middle = b""
 
     def facts(self) -> ConsumerFacts:
         """What an operator sees of it."""
@@ -127,10 +132,8 @@ class Subscription:
         channel = self.channel
         output = channel.output
         tag = channel.delivery_tag
-        start, middle = self._start, self._middle
-        envelope, header, size = self._envelope, self._header, self._size
-        if redelivered:
-            envelope = None  # The kept parts are for first deliveries.
+        # The kept parts are for first deliveries.
+        envelope, header, size, start, middle = _NOTHING if redelivered else self.kept
         for message_envelope, message_header, body in messages:
             tag += 1
             if (
@@ -138,18 +141,12 @@ class Subscription:
                 or message_header is not header
                 or len(body) != size
             ):
+                if not 0 < len(body) <= channel.body_size_max:
+                    self.deliver_odd(tag, message_envelope, message_header, body, redelivered)
+                    continue
                 envelope, header, size = message_envelope, message_header, len(body)
                 start, middle = self._parts(envelope, header, size, redelivered)
-                if size > channel.body_size_max:
-                    output += (start, _pack_tag(tag), middle)
-                    output += content_frames(channel.number, header, body, channel.frame_max)
-                    envelope = None
-                    continue
-                if not size:
-                    output += (start, _pack_tag(tag), middle)
-                    envelope = None
-                    continue
-            output += (start, _pack_tag(tag), middle, body, END)
+            output += (start, pack_tag(tag), middle, body, END)
         count = len(messages)
         if not self.no_ack:
             self.in_flight_count += count
@@ -163,33 +160,36 @@ class Subscription:
             )
         channel.delivery_tag = tag
         if not redelivered:
-            self._envelope, self._header, self._size = envelope, header, size
-            self._start, self._middle = start, middle
+            self.kept = envelope, header, size, start, middle
         channel.wake()
+
+    def deliver_odd(
+        self, tag: int, envelope: Envelope, header: Header, body: bytes, redelivered: bool
+    ) -> None:
+        """A body that is empty, or in several frames: no part of it is kept."""
+        channel = self.channel
+        start, middle = self._parts(envelope, header, len(body), redelivered)
+        channel.output += (start, pack_tag(tag), middle)
+        if body:
+            channel.output += content_frames(channel.number, header, body, channel.frame_max)
+
+    def keep_parts(self, envelope: Envelope, header: Header, size: int) -> tuple[bytes, bytes]:
+        """The start and the middle of first deliveries of this kind, from now on kept."""
+        start, middle = self._parts(envelope, header, size, False)
+        self.kept = envelope, header, size, start, middle
+        return start, middle
 
     def take_one(self, offset: int, message: Message) -> bool:
         """Take one message that has just come, as in `deliver`, if there is credit for it."""
-        channel = self.channel
-        if (
-            (self.in_flight_count >= self.prefetch and self.prefetch)
-            or channel.prefetch
-            or channel.connection.paused
-        ):
+        if not self.receiver.is_open or (self.in_flight_count >= self.prefetch and self.prefetch):
             return False
-        envelope, header, body = message
-        if envelope is not self._envelope or header is not self._header or len(body) != self._size:
-            self.deliver(self.queue, offset, [message], False)
-            return True
-        output = channel.output
-        if not output:
-            channel.wake()
-        tag = channel.delivery_tag = channel.delivery_tag + 1
-        output += (self._start, _pack_tag(tag), self._middle, body, END)
-        if not self.no_ack:
-            self.in_flight_count += 1
-            channel.in_flight_count += 1
-            channel.unacknowledged[tag] = (self, offset)
+        self.deliver(self.queue, offset, [message], False)
         return True
+
+    @property
+    def taker(self) -> Taker:
+        """It takes what comes past the queue itself."""
+        return self
 
     def give_credit(self, count: int) -> None:
         """So many of its messages are not in flight any more."""

@@ -215,6 +215,7 @@ def _basic_qos(connection: AmqpConnection, channel: Channel, command: Any) -> No
         raise AmqpError(
             "NOT_IMPLEMENTED", f"prefetch_size!=0 ({command.prefetch_size})", _ids(command)
         )
+    channel.batches.enter()  # What is outstanding counts one by one from now on.
     if command.global_:
         channel.prefetch = command.prefetch_count
     else:

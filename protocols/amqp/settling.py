@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import takewhile
-from struct import Struct
 from typing import TYPE_CHECKING, TypeAlias
 from weakref import proxy
 
 from gateway.queues.queue import Queue
-from protocols.amqp.codec import ACK, END_OCTET, FRAME_HEAD, METHOD
+from protocols.amqp.codec import END_OCTET
 from protocols.amqp.delivering import Subscription
+from protocols.amqp.receiving import ACK_FRAME, ack_prefix
 from protocols.amqp.replies import AmqpError
 
 if TYPE_CHECKING:
     from protocols.amqp.channel import Channel
-
-_ACK_FRAME = Struct(">11sQBB")  # Everything before the tag; tag; bits; end octet.
-assert _ACK_FRAME.size == 21
 
 
 class Fetched:
@@ -45,12 +42,12 @@ class Settling:
         # It has us; a circle would keep a closed connection until the garbage collector comes.
         self._channel = proxy(channel)
         self._unacknowledged = channel.unacknowledged
-        self._ack_prefix = FRAME_HEAD.pack(METHOD, channel.number, 13) + ACK
+        self._ack_prefix = ack_prefix(channel.number)
 
     def is_ack(self, data: bytes, position: int) -> bool:
         """Does a whole basic.ack of this channel stand at `position`?"""
         return data.startswith(self._ack_prefix, position) and (
-            len(data) - position >= _ACK_FRAME.size
+            len(data) - position >= ACK_FRAME.size
         )
 
     def receive_acks(self, data: bytes, position: int) -> int:
@@ -58,39 +55,47 @@ class Settling:
 
         Hot path: consecutive offsets of one holder are settled together.
         """
+        batches = self._channel.batches
+        following = batches.receive_acks(data, position)
+        if following > position:
+            return following
         prefix = self._ack_prefix
-        end = position + (len(data) - position) // _ACK_FRAME.size * _ACK_FRAME.size
+        end = position + (len(data) - position) // ACK_FRAME.size * ACK_FRAME.size
         unacknowledged = self._unacknowledged
         holder: Holder | None = None
         start = stop = 0
         try:
-            for head, tag, bits, octet in _ACK_FRAME.iter_unpack(memoryview(data)[position:end]):
+            for head, tag, bits, octet in ACK_FRAME.iter_unpack(memoryview(data)[position:end]):
                 if head != prefix or octet != END_OCTET:
                     break
-                position += _ACK_FRAME.size
                 if bits & 1:
-                    if holder is not None:
-                        holder.give_credit(stop - start)
-                        holder.queue.settle(start, stop)
-                        holder = None
+                    _settle(holder, start, stop)
+                    holder = None
                     self.acknowledge(tag, True)
-                    continue
-                outstanding = unacknowledged.pop(tag, None)
-                if outstanding is None:
-                    raise _unknown_tag(tag, 80)
-                if outstanding[0] is holder and outstanding[1] == stop:
-                    stop += 1
-                    continue
-                if holder is not None:
-                    holder.give_credit(stop - start)
-                    holder.queue.settle(start, stop)
-                holder, start = outstanding
-                stop = start + 1
+                else:
+                    outstanding = unacknowledged.pop(tag, None)
+                    if outstanding is None:
+                        if tag == batches.next_tag:
+                            break
+                        outstanding = self._pop(tag, False, 80)[tag]
+                    if outstanding[0] is holder and outstanding[1] == stop:
+                        stop += 1
+                    else:
+                        _settle(holder, start, stop)
+                        holder, start = outstanding
+                        stop = start + 1
+                position += ACK_FRAME.size
         finally:
-            if holder is not None:
-                holder.give_credit(stop - start)
-                holder.queue.settle(start, stop)
+            _settle(holder, start, stop)
         return position
+
+    def add(self, first_tag: int, deliveries: Iterable[Outstanding]) -> None:
+        """These deliveries, whose tags are consecutive, are outstanding."""
+        unacknowledged = self._unacknowledged
+        last_tag = next(reversed(unacknowledged), 0)
+        unacknowledged.update(enumerate(deliveries, first_tag))
+        if last_tag > first_tag:
+            self._sort()
 
     def acknowledge(self, tag: int, multiple: bool) -> None:
         """basic.ack. Raises `AmqpError` for a tag that is not outstanding."""
@@ -102,15 +107,16 @@ class Settling:
 
     def recover(self) -> None:
         """Requeue everything that is outstanding."""
+        self._channel.batches.enter()
         outstanding = list(self._unacknowledged.values())
         self._unacknowledged.clear()
         self.settle(outstanding, True)
 
     def restore(self, outstanding: dict[int, Outstanding]) -> None:
         """What a transaction had settled is outstanding again."""
-        every = sorted((outstanding | self._unacknowledged).items())
-        self._unacknowledged.clear()
-        self._unacknowledged.update(every)
+        self._channel.batches.enter()
+        self._unacknowledged.update(outstanding)
+        self._sort()
 
     def settle(self, outstanding: Iterable[Outstanding], requeue: bool | None) -> None:
         """Acknowledge (`requeue` is None) or reject. Raises `OSError` as `Queue.reject` does."""
@@ -139,7 +145,14 @@ class Settling:
         else:
             self._channel.transaction.settle(taken, requeue)
 
+    def _sort(self) -> None:
+        """By their tags, as it was always."""
+        every = sorted(self._unacknowledged.items())
+        self._unacknowledged.clear()
+        self._unacknowledged.update(every)
+
     def _pop(self, tag: int, multiple: bool, method: int) -> dict[int, Outstanding]:
+        self._channel.batches.enter()
         unacknowledged = self._unacknowledged
         if not multiple:
             outstanding = unacknowledged.pop(tag, None)
@@ -153,6 +166,13 @@ class Settling:
             takewhile(lambda known: known <= tag, unacknowledged) if tag else unacknowledged
         )
         return {known: unacknowledged.pop(known) for known in tags}
+
+
+def _settle(holder: Holder | None, start: int, stop: int) -> None:
+    """A run of deliveries is acknowledged, if there is one."""
+    if holder is not None:
+        holder.give_credit(stop - start)
+        holder.queue.settle(start, stop)
 
 
 def _runs(outstanding: Iterable[Outstanding]) -> list[tuple[Holder, int, int]]:

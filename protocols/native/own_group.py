@@ -98,7 +98,7 @@ class _WaitingConsumer:
 
     no_ack = False
     counted = False
-    take_one = None
+    taker = None
     shares_credit = False
 
     def __init__(self, count: int, arrived: list[Taken], stir: Callable[[], None]) -> None:

@@ -61,7 +61,7 @@ class Subscription:
     """A consumer (see `gateway.queues.consumer.Consumer`) that writes MESSAGE frames."""
 
     counted = True
-    take_one = None
+    taker = None
     shares_credit = False
 
     def __init__(self, settings: SubscriptionSettings) -> None:

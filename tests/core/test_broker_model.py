@@ -14,10 +14,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from core import handing
+from core.handing import Handed
 from core.lanes import AnyQueue, Lanes
 from core.light_queue import LightQueue
 from core.rewind import SinceOffset
@@ -27,7 +30,7 @@ from core.timers import DueTimer
 from tests.support.live_broker import ORIGIN, LiveBroker
 
 _LEVEL_MAX = 2
-_COUNT = 3  # Of the queues; the last one has lanes.
+_COUNT = 4  # Of the queues; the last one has lanes.
 _FRESH, _IN_FLIGHT, _DONE = "fresh", "in flight", "done"
 
 PLACES = st.lists(
@@ -99,21 +102,55 @@ class Waiting:
 
 
 class Eager:
-    """Takes two new messages of three as they come; `settles` says that they are done with."""
+    """Takes two new messages of three as they come, or three batches of four.
 
-    def __init__(self, modelled: Modelled, settles: bool) -> None:
-        self.modelled = modelled
+    Several queues may have the same; `settles` says that he is done with what he took.
+    """
+
+    def __init__(self, settles: bool) -> None:
         self.settles = settles
         self.asked_count = 0
+        self.batches: dict[Handed, list[Item]] = {}
 
-    def take_one(self, offset: int, body: bytes) -> bool:
-        self.asked_count += 1
-        if self.asked_count % 3 == 0:
-            return False
-        item = self.modelled.of(_FRESH)[0]
+    def take(self, modelled: Modelled, body: bytes) -> Item:
+        item = modelled.of(_FRESH)[0]
         assert item.serial == int(body), "another one waits before it"
         item.state, item.is_unsure = (_DONE, True) if self.settles else (_IN_FLIGHT, False)
-        item.offset = offset
+        return item
+
+    def take_all(self, handed: Handed, messages: Sequence[bytes]) -> bool:
+        self.asked_count += 1
+        if self.asked_count % 4 == 0:
+            return False
+        takers: Sequence[EagerTaker] = handed.takers
+        items = [
+            self.take(taker.modelled, body) for taker, body in zip(takers, messages, strict=True)
+        ]
+        if not self.settles:
+            self.batches[handed] = items
+        return True
+
+    def done(self, handed: Handed) -> None:
+        del self.batches[handed]
+
+    def entered(self, handed: Handed, offsets: Sequence[int]) -> None:
+        items = self.batches.pop(handed)[handed.settled_count :]
+        for item, offset in zip(items, offsets, strict=True):
+            item.offset = offset
+
+
+class EagerTaker:
+    """One queue's."""
+
+    def __init__(self, modelled: Modelled, receiver: Eager) -> None:
+        self.modelled = modelled
+        self.receiver = receiver
+
+    def take_one(self, offset: int, body: bytes) -> bool:
+        self.receiver.asked_count += 1
+        if self.receiver.asked_count % 3 == 0:
+            return False
+        self.receiver.take(self.modelled, body).offset = offset
         return True
 
 
@@ -126,10 +163,18 @@ class BrokerMachine(RuleBasedStateMachine):
         distance=st.sampled_from([1 << 11, 1 << 30]),
         runs_in_memory=st.sampled_from([0, 4, 1 << 18]),
         stretch_run_count=st.sampled_from([1, 3]),
+        owed_count_max=st.sampled_from([5, 1 << 14]),
     )
     def begin(
-        self, reclaims: bool, distance: int, runs_in_memory: int, stretch_run_count: int
+        self,
+        reclaims: bool,
+        distance: int,
+        runs_in_memory: int,
+        stretch_run_count: int,
+        owed_count_max: int,
     ) -> None:
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(handing, "_OWED_COUNT_MAX", owed_count_max)
         self.folder = Path(tempfile.mkdtemp())
         self.reclaims = reclaims
         self.live = LiveBroker(
@@ -142,11 +187,14 @@ class BrokerMachine(RuleBasedStateMachine):
         self.owner = self.live.broker.add_timer_owner("ours", self.fire)
         self.queues = [self.declare(index) for index in range(_COUNT)]
         self.kept: list[tuple[Route, list[Modelled], int]] = []
+        self.eager: list[Eager] = []
         self.serial = 0
         self.now_s = 0.0
 
     def teardown(self) -> None:
         if hasattr(self, "folder"):
+            self.patch.undo()
+            self.counts_are_right()
             self.live.kill()
             shutil.rmtree(self.folder)
 
@@ -183,6 +231,7 @@ class BrokerMachine(RuleBasedStateMachine):
     @rule(index=st.integers(0, _COUNT - 1), number=st.integers(0, 99), settles=st.booleans())
     def give_back(self, index: int, number: int, settles: bool) -> None:
         modelled = self.queues[index]
+        self.live.broker.handing.enter_all()
         in_flight = modelled.of(_IN_FLIGHT)
         for item in in_flight[number % 7 :: 1 + number % 3]:
             if settles:
@@ -212,12 +261,27 @@ class BrokerMachine(RuleBasedStateMachine):
     def watch(self, index: int, waits: bool) -> None:
         self.queues[index].queue.dispatcher = Waiting() if waits else None
 
-    @rule(index=st.integers(0, _COUNT - 2), settles=st.booleans())
-    def take_what_comes(self, index: int, settles: bool) -> None:
-        modelled = self.queues[index]
-        assert isinstance(modelled.queue, LightQueue)
-        modelled.queue.dispatcher = Waiting()
-        modelled.queue.hand_to(Eager(modelled, settles).take_one, settles)
+    @rule(at=st.sets(st.integers(0, _COUNT - 2), min_size=1), settles=st.booleans())
+    def take_what_comes(self, at: set[int], settles: bool) -> None:
+        eager = Eager(settles)
+        self.eager.append(eager)
+        for index in at:
+            modelled = self.queues[index]
+            assert isinstance(modelled.queue, LightQueue)
+            modelled.queue.dispatcher = Waiting()
+            modelled.queue.hand_to(EagerTaker(modelled, eager))
+
+    @rule(number=st.integers(0, 99), count=st.integers(1, 9))
+    def settle_batches(self, number: int, count: int) -> None:
+        """Of what was taken as a batch, the first messages are done with."""
+        batches = [(eager, handed) for eager in self.eager for handed in eager.batches]
+        if not batches:
+            return
+        eager, handed = batches[number % len(batches)]
+        first, end = handed.settled_count, handed.settled_count + min(count, handed.left_count)
+        for item in eager.batches[handed][first:end]:
+            item.state, item.is_unsure = _DONE, True
+        self.live.broker.handing.settle(handed, end - first)
 
     @precondition(lambda self: not self.live.disk.held)
     @rule(index=st.integers(0, _COUNT - 1))
@@ -295,7 +359,7 @@ class BrokerMachine(RuleBasedStateMachine):
         self.end_turn()
         self.go_on(self.live.restart())
 
-    @invariant()
+    @rule()
     def counts_are_right(self) -> None:
         for modelled in self.queues:
             assert modelled.queue.in_flight_count == len(modelled.of(_IN_FLIGHT))
@@ -341,6 +405,7 @@ class BrokerMachine(RuleBasedStateMachine):
         """It was started again: kept and not settled is ready, whatever is sure is so."""
         self.live = live
         self.kept.clear()
+        self.eager.clear()
         live.broker.timers.add_owner(self.owner, self.fire)
         for index, modelled in enumerate(self.queues):
             modelled.queue = self.arrange(live.queue(modelled.queue.id), index)

@@ -46,8 +46,8 @@ def test_damage_is_refused_wherever_it_is(
 
 @pytest.mark.parametrize(
     "content",
-    [b"", bytes(100), encode_event(msgspec.msgpack.encode([3, 0, 0, {}, {}, []]))],
-    ids=["empty", "zeros", "version 3"],
+    [b"", bytes(100), encode_event(msgspec.msgpack.encode([4, 0, 0, {}, {}, []]))],
+    ids=["empty", "zeros", "version 4"],
 )
 def test_what_is_not_one_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "checkpoint").write_bytes(content)

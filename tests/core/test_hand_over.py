@@ -8,6 +8,7 @@ import pytest
 
 from core.light_queue import LightQueue
 from tests.support.live_broker import LiveBroker, take_all
+from tests.support.receivers import SingleReceiver
 
 
 @pytest.fixture
@@ -22,8 +23,9 @@ class Taker:
         self.credit = credit
         self.got: list[tuple[int, bytes]] = []
         self.dispatches_count = 0
+        self.receiver = SingleReceiver(settles)
         queue.dispatcher = self
-        queue.hand_to(self.take_one, settles)
+        queue.hand_to(self)
 
     def take_one(self, offset: int, body: bytes) -> bool:
         if not self.credit:

@@ -13,6 +13,7 @@ from gateway.messages import Envelope, Header, Message, Properties, Value
 from gateway.queues.queue import Queue
 from gateway.vhosts.virtual_host import VirtualHost
 from tests.support.disk import HeldDisk
+from tests.support.receivers import SingleReceiver
 
 
 class PlainLanguage:
@@ -109,6 +110,7 @@ class Taker:
         self._credit = [credit] if with_other is None else with_other._credit
         self.shares_credit = with_other is not None
         self.no_ack = no_ack
+        self.receiver = SingleReceiver(no_ack)
         self.prefetch = credit
         self.got: list[tuple[int, bytes, bool]] = []
         self.is_cancelled = False
@@ -131,6 +133,10 @@ class Taker:
         assert self.left >= 0, "more than it takes"
         for offset, message in enumerate(messages, first_offset):
             self.got.append((offset, message[2], redelivered))
+
+    @property
+    def taker(self) -> Taker:
+        return self
 
     def take_one(self, offset: int, message: Message) -> bool:
         if self.left <= 0 or self.shares_credit:

@@ -309,7 +309,7 @@ class TestTheQueuesOwnGroup:
         class Alone:
             no_ack = False
             counted = True
-            take_one = None
+            taker = None
             shares_credit = False
 
             def credit(self) -> int:
