@@ -19,7 +19,7 @@ from typing import NamedTuple
 from twisted.internet.task import Clock
 
 from bench.timers import rss_mib, run_at_once
-from gateway.declarations import ExchangeDeclaration, QueueDeclaration
+from gateway.declarations import ExchangeDeclaration, QueueBinding, QueueDeclaration
 from gateway.exchanges.bindings import Arguments
 from gateway.gateway import Gateway
 from gateway.messages import Header
@@ -96,7 +96,7 @@ def measure(pattern_index: int, folder: Path, count: int, durable: bool) -> None
     before_mib = rss_mib()
     started = time.perf_counter()
     for key, arguments in bindings:
-        host.bind_queue(_QUEUE, "x", key, arguments)
+        host.bind(QueueBinding(_QUEUE, "x", key, arguments))
     bound = _per_second(count, started)
     size = (rss_mib() - before_mib) * _MIB / count
     routed = _measure_routes(pattern, gateway, count)

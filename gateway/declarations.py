@@ -1,4 +1,4 @@
-"""What somebody asks for who declares a queue or an exchange, as one value.
+"""What somebody asks for who declares a queue, an exchange or a binding, as one value.
 
 A front end makes it of what its client said; the checks, the comparison with what exists, and the
 making take it as it is.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +35,28 @@ class ExchangeDeclaration:
     auto_delete: bool = False
     internal: bool = False
     arguments: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BindingDeclaration:
+    """A binding that somebody wants to be there, or to be gone."""
+
+    kind: ClassVar[str]  # Of its destination.
+    destination: str
+    source: str
+    routing_key: str
+    arguments: Mapping[str, object] = field(default_factory=dict)
+
+
+class QueueBinding(BindingDeclaration):
+    """One that leads from an exchange to a queue."""
+
+    __slots__ = ()
+    kind = "queue"
+
+
+class ExchangeBinding(BindingDeclaration):
+    """One that leads from an exchange to another one."""
+
+    __slots__ = ()
+    kind = "exchange"

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 from core.route import Route
 from core.timer_record import TimerId
-from gateway.declarations import ExchangeDeclaration, QueueDeclaration
+from gateway.declarations import BindingDeclaration, ExchangeDeclaration, QueueDeclaration
 from gateway.errors import AccessRefusedError
-from gateway.exchanges.bindings import Arguments
 from gateway.exchanges.exchange import Exchange, refuse_unknown_type
 from gateway.messages import Header
 from gateway.policies.redeclaring import is_applied
@@ -133,43 +132,15 @@ class UserVirtualHost:
 
     # Bindings
 
-    def bind_queue(
-        self,
-        queue: str,
-        exchange: str,
-        routing_key: str,
-        arguments: Arguments | None = None,
-        owner: object | None = None,
-    ) -> Queue:
-        """See `VirtualHost`. Also raises `AccessRefusedError`."""
-        self._check_binding("queue", queue, exchange, routing_key)
-        return self.virtual_host.bind_queue(queue, exchange, routing_key, arguments, owner)
+    def bind(self, wanted: BindingDeclaration, owner: object | None = None) -> Queue | Exchange:
+        """See `Topology`. Also raises `AccessRefusedError`."""
+        self._check_binding(wanted)
+        return self.virtual_host.bind(wanted, owner)
 
-    def unbind_queue(
-        self,
-        queue: str,
-        exchange: str,
-        routing_key: str,
-        arguments: Arguments | None = None,
-        owner: object | None = None,
-    ) -> None:
-        """See `VirtualHost`. Also raises `AccessRefusedError`."""
-        self._check_binding("queue", queue, exchange, routing_key)
-        self.virtual_host.unbind_queue(queue, exchange, routing_key, arguments, owner)
-
-    def bind_exchange(
-        self, destination: str, source: str, routing_key: str, arguments: Arguments | None = None
-    ) -> None:
-        """See `VirtualHost`. Also raises `AccessRefusedError`."""
-        self._check_binding("exchange", destination, source, routing_key)
-        self.virtual_host.bind_exchange(destination, source, routing_key, arguments)
-
-    def unbind_exchange(
-        self, destination: str, source: str, routing_key: str, arguments: Arguments | None = None
-    ) -> None:
-        """See `VirtualHost`. Also raises `AccessRefusedError`."""
-        self._check_binding("exchange", destination, source, routing_key)
-        self.virtual_host.unbind_exchange(destination, source, routing_key, arguments)
+    def unbind(self, wanted: BindingDeclaration, owner: object | None = None) -> None:
+        """See `Topology`. Also raises `AccessRefusedError`."""
+        self._check_binding(wanted)
+        self.virtual_host.unbind(wanted, owner)
 
     # Messages
 
@@ -211,15 +182,15 @@ class UserVirtualHost:
             self._check("read", kind, name)
             self._check("write", "exchange", exchange)
 
-    def _check_binding(self, kind: str, destination: str, source: str, routing_key: str) -> None:
-        destination, source = clean_name(destination), clean_name(source)
-        self._check("write", kind, destination)
-        if not source or (kind == "exchange" and not destination):
+    def _check_binding(self, wanted: BindingDeclaration) -> None:
+        destination, source = clean_name(wanted.destination), clean_name(wanted.source)
+        self._check("write", wanted.kind, destination)
+        if not source or (wanted.kind == "exchange" and not destination):
             return  # Refused to everybody, in other words.
         self._check("read", "exchange", source)
         found = self.exchanges.get(source)
         if found is not None and found.type == "topic":
-            self._check_topic("read", source, routing_key)
+            self._check_topic("read", source, wanted.routing_key)
 
     def _check(self, access: str, kind: str, name: str) -> None:
         name = name or "amq.default"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.broker import Broker
+from gateway.declarations import BindingDeclaration
 from gateway.errors import AccessRefusedError
 from gateway.exchanges.bindings import Arguments, Binding, Destination
 from gateway.exchanges.exchange import Exchange
@@ -33,66 +34,38 @@ class Topology:
         self._changed = changed
         self._bound_to: dict[Destination, dict[tuple[Exchange, Binding], None]] = {}
 
-    def bind_queue(
-        self,
-        queue: str,
-        exchange: str,
-        routing_key: str,
-        arguments: Arguments | None = None,
-        owner: object | None = None,
-    ) -> Queue:
-        """Bind a queue to an exchange, and return it; doing it again changes nothing."""
-        source = self._find_bindable(exchange)
-        destination = self._host.find_queue(clean_name(queue), owner)
-        self._bind(source, destination, routing_key, arguments or {})
+    def bind(self, wanted: BindingDeclaration, owner: object | None = None) -> Destination:
+        """Bind a queue or an exchange to another exchange, and return it.
+
+        Doing it again changes nothing. Raises `AccessRefusedError`, `NotFoundError`,
+        `ResourceLockedError`, or `PreconditionFailedError` if the exchange's type refuses it.
+        """
+        if wanted.kind == "exchange" and not wanted.destination:
+            raise _not_the_default()
+        source = self._find_bindable(wanted.source)
+        destination = self._find_destination(wanted, owner)
+        self._bind(source, destination, wanted.routing_key, wanted.arguments)
         return destination
 
-    def unbind_queue(
-        self,
-        queue: str,
-        exchange: str,
-        routing_key: str,
-        arguments: Arguments | None = None,
-        owner: object | None = None,
-    ) -> None:
-        """Undo `bind_queue`; what is not there is no error."""
-        queue, exchange = clean_name(queue), clean_name(exchange)
-        if not exchange:
+    def unbind(self, wanted: BindingDeclaration, owner: object | None = None) -> None:
+        """Undo `bind`; what is not there is no error."""
+        name, source = clean_name(wanted.destination), clean_name(wanted.source)
+        if not source or (wanted.kind == "exchange" and not name):
             raise _not_the_default()
-        if queue in self._host.queues and exchange in self._host.exchanges:
-            binding = Binding.make(self._host.queues[queue], routing_key, arguments or {})
-            if binding in self._host.exchanges[exchange].bindings:
-                self._host.find_queue(queue, owner)
-                self._unbind(self._host.exchanges[exchange], binding)
-
-    def bind_exchange(
-        self, destination: str, source: str, routing_key: str, arguments: Arguments | None = None
-    ) -> None:
-        """Bind an exchange to another one, the source."""
-        if not destination:
-            raise _not_the_default()
-        found = self._find_bindable(source)
-        target = self._find_bindable(destination)
-        self._bind(found, target, routing_key, arguments or {})
-
-    def unbind_exchange(
-        self, destination: str, source: str, routing_key: str, arguments: Arguments | None = None
-    ) -> None:
-        """Undo `bind_exchange`; what is not there is no error."""
-        destination, source = clean_name(destination), clean_name(source)
-        if not destination or not source:
-            raise _not_the_default()
-        if destination in self._host.exchanges and source in self._host.exchanges:
-            binding = Binding.make(self._host.exchanges[destination], routing_key, arguments or {})
-            self._unbind(self._host.exchanges[source], binding)
+        exchange, destination = self._host.exchanges.get(source), self._of_kind(wanted.kind, name)
+        if exchange is None or destination is None:
+            return
+        binding = Binding.make(destination, wanted.routing_key, wanted.arguments)
+        if binding in exchange.bindings:
+            self._find_destination(wanted, owner)  # May this owner touch it?
+            self._unbind(exchange, binding)
 
     def restore(self, document: list[Any]) -> None:
         """Bring back a durable binding, if both its ends are there."""
         _, source, kind, destination, routing_key, arguments = document
-        exchanges, queues = self._host.exchanges, self._host.queues
-        found = (queues if kind == "queue" else exchanges).get(destination)
-        if found is not None and source in exchanges:
-            self._add(exchanges[source], Binding.make(found, routing_key, dict(arguments)))
+        exchange, found = self._host.exchanges.get(source), self._of_kind(kind, destination)
+        if exchange is not None and found is not None:
+            self._add(exchange, Binding.make(found, routing_key, dict(arguments)))
 
     def unbind_all(self, bindings: Sequence[tuple[Exchange, Binding]]) -> None:
         """Remove many bindings at once: those of a queue or an exchange that goes."""
@@ -117,10 +90,18 @@ class Topology:
             raise _not_the_default()
         return self._host.find_exchange(exchange)
 
+    def _find_destination(self, wanted: BindingDeclaration, owner: object | None) -> Destination:
+        if wanted.kind == "exchange":
+            return self._find_bindable(wanted.destination)
+        return self._host.find_queue(clean_name(wanted.destination), owner)
+
+    def _of_kind(self, kind: str, name: str) -> Destination | None:
+        host = self._host
+        return host.queues.get(name) if kind == "queue" else host.exchanges.get(name)
+
     def _bind(
         self, source: Exchange, destination: Destination, routing_key: str, arguments: Arguments
     ) -> None:
-        """Raises `PreconditionFailedError` if the exchange's type refuses it."""
         binding = Binding.make(destination, routing_key, arguments)
         if not self._add(source, binding):
             return

@@ -81,10 +81,8 @@ class VirtualHost:
         self._changed = changed
         self._owned: dict[object, dict[Queue, None]] = {}
         self._topology = Topology(self, broker, self._keepers, changed)
-        self.bind_queue = self._topology.bind_queue
-        self.unbind_queue = self._topology.unbind_queue
-        self.bind_exchange = self._topology.bind_exchange
-        self.unbind_exchange = self._topology.unbind_exchange
+        self.bind = self._topology.bind
+        self.unbind = self._topology.unbind
         topics = Topics(self, self._keepers, self._routing.table.queues, changed)
         self.topic_queue = topics.queue
         self.topic_route = topics.route

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pamqp import commands
 
-from gateway.declarations import ExchangeDeclaration, QueueDeclaration
+from gateway.declarations import (
+    ExchangeBinding,
+    ExchangeDeclaration,
+    QueueBinding,
+    QueueDeclaration,
+)
 from gateway.errors import AccessRefusedError, NotFoundError, PreconditionFailedError
 from gateway.queues.queue import Queue
 from gateway.vhosts.names import clean_name
@@ -102,21 +107,23 @@ def _exchange_delete(connection: AmqpConnection, channel: Channel, command: Any)
 
 
 def _exchange_bind(connection: AmqpConnection, channel: Channel, command: Any) -> None:
-    connection.virtual_host.bind_exchange(
-        command.destination, command.source, command.routing_key, command.arguments
-    )
+    connection.virtual_host.bind(_exchange_binding(command))
     connection.hold()
     if not command.nowait:
         _reply(channel, 40, 31)
 
 
 def _exchange_unbind(connection: AmqpConnection, channel: Channel, command: Any) -> None:
-    connection.virtual_host.unbind_exchange(
-        command.destination, command.source, command.routing_key, command.arguments
-    )
+    connection.virtual_host.unbind(_exchange_binding(command))
     connection.hold()
     if not command.nowait:
         _reply(channel, 40, 51)
+
+
+def _exchange_binding(command: Any) -> ExchangeBinding:
+    return ExchangeBinding(
+        command.destination, command.source, command.routing_key, command.arguments or {}
+    )
 
 
 # queue
@@ -166,11 +173,7 @@ def _no_queue(connection: AmqpConnection, name: str) -> NotFoundError:
 
 
 def _queue_bind(connection: AmqpConnection, channel: Channel, command: Any) -> None:
-    name = _queue_name(channel, command.queue)
-    routing_key = command.routing_key if command.queue or command.routing_key else name
-    queue = connection.virtual_host.bind_queue(
-        name, command.exchange, routing_key, command.arguments, connection
-    )
+    queue = connection.virtual_host.bind(_queue_binding(channel, command), connection)
     if queue.durable:
         connection.hold()
     if not command.nowait:
@@ -178,13 +181,15 @@ def _queue_bind(connection: AmqpConnection, channel: Channel, command: Any) -> N
 
 
 def _queue_unbind(connection: AmqpConnection, channel: Channel, command: Any) -> None:
-    name = _queue_name(channel, command.queue)
-    routing_key = command.routing_key if command.queue or command.routing_key else name
-    connection.virtual_host.unbind_queue(
-        name, command.exchange, routing_key, command.arguments, connection
-    )
+    connection.virtual_host.unbind(_queue_binding(channel, command), connection)
     connection.hold()
     _reply(channel, 50, 51)
+
+
+def _queue_binding(channel: Channel, command: Any) -> QueueBinding:
+    name = _queue_name(channel, command.queue)
+    routing_key = command.routing_key if command.queue or command.routing_key else name
+    return QueueBinding(name, command.exchange, routing_key, command.arguments or {})
 
 
 def _queue_purge(connection: AmqpConnection, channel: Channel, command: Any) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 from twisted.logger import Logger
 
+from gateway.declarations import ExchangeBinding, QueueBinding
 from gateway.gateway import RABBITMQ_VERSION
 from gateway.policies.policies import Policy
 from gateway.security.permissions import Permission, TopicPermission
@@ -286,9 +287,5 @@ def _import_into_hosts(gateway: Gateway, definitions: Definitions, into: str | N
     for queue in definitions.queues:
         host_of(queue).declare_queue(queue.named(queue.name), imported=True)
     for row in definitions.bindings:
-        host = host_of(row)
-        ends = (row.destination, row.source, row.routing_key, row.arguments)
-        if row.destination_type == "queue":
-            host.bind_queue(*ends)
-        else:
-            host.bind_exchange(*ends)
+        wanted = QueueBinding if row.destination_type == "queue" else ExchangeBinding
+        host_of(row).bind(wanted(row.destination, row.source, row.routing_key, row.arguments))

@@ -7,7 +7,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from gateway.declarations import ExchangeDeclaration, QueueDeclaration
+from gateway.declarations import (
+    BindingDeclaration,
+    ExchangeBinding,
+    ExchangeDeclaration,
+    QueueBinding,
+    QueueDeclaration,
+)
 from gateway.exchanges.bindings import Binding, Destination
 from gateway.exchanges.exchange import Exchange
 from protocols.http import views
@@ -200,8 +206,7 @@ def _bindings_to(call: Call, kind: str, name: str) -> list[dict[str, Any]]:
 def bindings_between(call: Call) -> Any:
     """Those between an exchange and a destination."""
     source, destination = _find_exchange(call).name, _find_destination(call)
-    kind = "exchange" if isinstance(destination, Exchange) else "queue"
-    found = _bindings_to(call, kind, destination.name)
+    found = _bindings_to(call, _binding_to(destination).kind, destination.name)
     return [each for each in found if each["source"] == source]
 
 
@@ -210,11 +215,8 @@ def post_binding(call: Call) -> Any:
     body = call.body(BindingBody)
     source, destination = _find_exchange(call), _find_destination(call)
     short_text(body.routing_key, "the routing key")
-    if isinstance(destination, Exchange):
-        bind_exchange = call.entered.bind_exchange
-        bind_exchange(destination.name, source.name, body.routing_key, body.arguments)
-    else:
-        call.entered.bind_queue(destination.name, source.name, body.routing_key, body.arguments)
+    declared = _binding_to(destination)
+    call.entered.bind(declared(destination.name, source.name, body.routing_key, body.arguments))
     key = views.properties_key(Binding.make(destination, body.routing_key, body.arguments))
     place = f"{quote(destination.name, safe='')}/{quote(key, safe='')}"
     return Answer(201, headers={"location": place})
@@ -229,13 +231,13 @@ def delete_binding(call: Call) -> Any:
     """Unbind."""
     source, found = _find_exchange(call), _find_binding(call)
     arguments = dict(views.thaw(found.arguments) or {})
-    destination = found.destination
-    if isinstance(destination, Exchange):
-        unbind_exchange = call.entered.unbind_exchange
-        unbind_exchange(destination.name, source.name, found.routing_key, arguments)
-    else:
-        call.entered.unbind_queue(destination.name, source.name, found.routing_key, arguments)
+    declared, name = _binding_to(found.destination), found.destination.name
+    call.entered.unbind(declared(name, source.name, found.routing_key, arguments))
     return NO_CONTENT
+
+
+def _binding_to(destination: Destination) -> type[BindingDeclaration]:
+    return ExchangeBinding if isinstance(destination, Exchange) else QueueBinding
 
 
 def _find_destination(call: Call) -> Destination:

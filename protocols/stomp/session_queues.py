@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gateway.declarations import QueueDeclaration
+from gateway.declarations import QueueBinding, QueueDeclaration
 from protocols.stomp.destinations import TEMP_QUEUE_PREFIX, Destination, Kind, check_name
 from protocols.stomp.errors import RequestRefusedError
 from protocols.stomp.language import boolean_header
 from protocols.stomp.queue_options import queue_declaration, subscription_queue_name
 
 if TYPE_CHECKING:
+    from gateway.exchanges.exchange import Exchange
     from gateway.queues.queue import Queue
     from gateway.security.access import UserVirtualHost
 
@@ -88,9 +89,7 @@ class SessionQueues:
             if keys - {destination.routing_key}:
                 self.delete(name)
         queue = self._declare(QueueDeclaration(name, durable=True))
-        self._virtual_host.bind_queue(
-            queue.name, exchange.name, destination.routing_key, owner=self._owner
-        )
+        self._bind(queue, exchange, destination)
         return queue
 
     def temp_queue(self, text: str) -> str:
@@ -118,10 +117,12 @@ class SessionQueues:
         exchange = self._virtual_host.find_exchange(destination.exchange)
         name = subscription_queue_name(destination, headers, durable=has_durable_header(headers))
         queue = self._declare(replace(wanted, name=name))
-        self._virtual_host.bind_queue(
-            queue.name, exchange.name, destination.routing_key, owner=self._owner
-        )
+        self._bind(queue, exchange, destination)
         return queue
+
+    def _bind(self, queue: Queue, exchange: Exchange, destination: Destination) -> None:
+        wanted = QueueBinding(queue.name, exchange.name, destination.routing_key)
+        self._virtual_host.bind(wanted, self._owner)
 
     def _declare(self, wanted: QueueDeclaration) -> Queue:
         for text in (wanted.name, *wanted.arguments.values()):

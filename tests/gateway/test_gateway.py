@@ -8,7 +8,12 @@ from twisted.internet.task import Clock
 
 from core.errors import CorruptRecordError
 from gateway.config import StoreConfig
-from gateway.declarations import ExchangeDeclaration, QueueDeclaration
+from gateway.declarations import (
+    ExchangeBinding,
+    ExchangeDeclaration,
+    QueueBinding,
+    QueueDeclaration,
+)
 from gateway.errors import NotAllowedError
 from gateway.gateway import Gateway
 from gateway.messages import Message
@@ -30,11 +35,11 @@ def test_every_change_of_the_topology_is_another_generation(live: LiveGateway) -
         lambda: host.declare_queue(QueueDeclaration("q")),
         lambda: host.declare_queue(QueueDeclaration("own", exclusive=True), owner),
         lambda: host.declare_exchange(ExchangeDeclaration("x", "fanout")),
-        lambda: host.bind_queue("q", "x", ""),
-        lambda: host.bind_exchange("x", "amq.topic", "k"),
+        lambda: host.bind(QueueBinding("q", "x", "")),
+        lambda: host.bind(ExchangeBinding("x", "amq.topic", "k")),
         lambda: host.topic_queue("x", create=False),
-        lambda: host.unbind_queue("q", "x", ""),
-        lambda: host.unbind_exchange("x", "amq.topic", "k"),
+        lambda: host.unbind(QueueBinding("q", "x", "")),
+        lambda: host.unbind(ExchangeBinding("x", "amq.topic", "k")),
         lambda: host.delete_exchange("x"),
         lambda: host.delete_queue("q"),
         lambda: host.release_owner(owner),
@@ -70,13 +75,13 @@ def test_a_binding_that_fits_no_key_in_use_comes_and_goes_unnoticed(live: LiveGa
             host.route(exchange, "used.key", None)
         before = live.gateway.generation
         for key in ("other", "used"):
-            host.bind_queue("q", exchange, key)
-            host.unbind_queue("q", exchange, key)
+            host.bind(QueueBinding("q", exchange, key))
+            host.unbind(QueueBinding("q", exchange, key))
         assert (live.gateway.generation > before) is (exchange == "amq.headers")
     for pattern, is_told in (("used.*.#", True), ("*.used", False), ("#", True)):
         host.route("amq.topic", "used.key", None)
         before = live.gateway.generation
-        host.bind_queue("q", "amq.topic", pattern)
+        host.bind(QueueBinding("q", "amq.topic", pattern))
         assert (live.gateway.generation > before) is is_told
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.declarations import ExchangeDeclaration, QueueDeclaration
+from gateway.declarations import ExchangeDeclaration, QueueBinding, QueueDeclaration
 from gateway.messages import Envelope, Properties
 from gateway.vhosts.virtual_host import VirtualHost
 from protocols.http.language import HTTP, encode_stored
@@ -36,7 +36,7 @@ def delay(host: VirtualHost, body: bytes, exchange: str = "", **headers: int) ->
 def test_an_exchange_that_is_gone_by_then(broker: HttpBroker) -> None:
     host = broker.virtual_host
     host.declare_exchange(ExchangeDeclaration("e", "fanout"))
-    host.bind_queue("q", "e", "")
+    host.bind(QueueBinding("q", "e", ""))
     delay(host, b"x", "e", x_rosetta_delay=1000)
     delay(host, b"y", x_rosetta_delay=1000)
     host.delete_exchange("e")
@@ -74,7 +74,7 @@ def test_a_queue_that_is_full_by_then(broker: HttpBroker) -> None:
     arguments = {"x-max-length": 1, "x-overflow": "reject-publish"}
     host.declare_queue(QueueDeclaration("small", arguments=arguments))
     host.declare_exchange(ExchangeDeclaration("e", "fanout"))
-    host.bind_queue("small", "e", "")
+    host.bind(QueueBinding("small", "e", ""))
     for body in (b"x", b"y"):
         delay(host, body, "e", x_rosetta_delay=1000)
     broker.clock.advance(1)

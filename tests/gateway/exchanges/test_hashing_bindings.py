@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.declarations import ExchangeDeclaration, QueueDeclaration
+from gateway.declarations import ExchangeDeclaration, QueueBinding, QueueDeclaration
 from gateway.errors import PreconditionFailedError
 from gateway.exchanges.hashing_bindings import jump_hash, stable_hash
 from gateway.messages import Properties
@@ -41,7 +41,7 @@ def test_weights_are_shares(live: LiveGateway) -> None:
     declare(live)
     assert live.where("x", "k") == []
     for name, weight in (("a", "1"), ("b", "2"), ("c", "+3")):
-        live.host.bind_queue(name, "x", weight)
+        live.host.bind(QueueBinding(name, "x", weight))
     before = spread(live)
     shares = Counter(before.values())
     for name, weight in (("a", 1), ("b", 2), ("c", 3)):
@@ -52,20 +52,20 @@ def test_weights_are_shares(live: LiveGateway) -> None:
 def test_few_messages_move_when_the_last_one_leaves(live: LiveGateway) -> None:
     declare(live)
     for name in "abc":
-        live.host.bind_queue(name, "x", "10")
+        live.host.bind(QueueBinding(name, "x", "10"))
     before = spread(live)
-    live.host.unbind_queue("c", "x", "10")
+    live.host.unbind(QueueBinding("c", "x", "10"))
     after = spread(live)
     assert all(after[key] == name for key, name in before.items() if name != "c")
 
 
 def test_the_first_binding_of_a_queue_counts_and_any_unbinding(live: LiveGateway) -> None:
     declare(live)
-    live.host.bind_queue("a", "x", "1")
-    live.host.bind_queue("a", "x", "100")
-    live.host.bind_queue("b", "x", "1")
+    live.host.bind(QueueBinding("a", "x", "1"))
+    live.host.bind(QueueBinding("a", "x", "100"))
+    live.host.bind(QueueBinding("b", "x", "1"))
     assert Counter(spread(live).values())["b"] > 1000
-    live.host.unbind_queue("a", "x", "1")
+    live.host.unbind(QueueBinding("a", "x", "1"))
     assert set(spread(live, 50).values()) == {"b"}
     live.host.delete_queue("b")
     assert live.where("x", "k") == []
@@ -74,7 +74,7 @@ def test_the_first_binding_of_a_queue_counts_and_any_unbinding(live: LiveGateway
 def test_several_keys_are_one_choice(live: LiveGateway) -> None:
     declare(live)
     for name in "abc":
-        live.host.bind_queue(name, "x", "1")
+        live.host.bind(QueueBinding(name, "x", "1"))
     route = live.host.route("x", "a", None, ["b", "c", "d", "e", "f"])
     assert route.queues == live.host.route("x", "a", None).queues
 
@@ -82,7 +82,7 @@ def test_several_keys_are_one_choice(live: LiveGateway) -> None:
 def test_a_header_or_a_property_is_hashed_instead(live: LiveGateway) -> None:
     declare(live, hash_header="user")
     for name in "abc":
-        live.host.bind_queue(name, "x", "1")
+        live.host.bind(QueueBinding(name, "x", "1"))
     found = {
         tuple(live.where("x", key, user=f"u{number}")) for key in ("k", "l") for number in range(20)
     }
@@ -92,7 +92,7 @@ def test_a_header_or_a_property_is_hashed_instead(live: LiveGateway) -> None:
     live.host.delete_exchange("x")
     declare(live, hash_property="message_id")
     for name in "abc":
-        live.host.bind_queue(name, "x", "1")
+        live.host.bind(QueueBinding(name, "x", "1"))
     routes = set()
     for number in range(20):
         sent = header()
@@ -138,7 +138,7 @@ def test_arguments_that_are_refused(
 def test_what_is_no_weight(live: LiveGateway, key: str, text: str) -> None:
     declare(live)
     with pytest.raises(PreconditionFailedError) as raised:
-        live.host.bind_queue("a", "x", key)
+        live.host.bind(QueueBinding("a", "x", key))
     assert str(raised.value) == text
     assert not live.host.exchanges["x"].bindings
 
@@ -147,7 +147,7 @@ def test_the_same_key_takes_the_same_of_all_bindings(live: LiveGateway) -> None:
     declare(live, "x-modulus-hash")
     assert live.where("x", "k") == []
     for name in "abc":
-        live.host.bind_queue(name, "x", "")
+        live.host.bind(QueueBinding(name, "x", ""))
     before = spread(live)
     assert min(Counter(before.values()).values()) > 900
     assert spread(live.restart()) == before

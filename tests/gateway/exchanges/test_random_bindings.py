@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.declarations import ExchangeDeclaration, QueueDeclaration
+from gateway.declarations import (
+    ExchangeBinding,
+    ExchangeDeclaration,
+    QueueBinding,
+    QueueDeclaration,
+)
 from gateway.errors import PreconditionFailedError
 from tests.support.topology import LiveGateway
 
@@ -27,21 +32,21 @@ def test_one_of_them_each_as_often(live: LiveGateway, type: str) -> None:
     live.host.declare_exchange(ExchangeDeclaration("x", type))
     assert live.where("x", "k") == []
     for name in "abc":
-        live.host.bind_queue(name, "x", "")
+        live.host.bind(QueueBinding(name, "x", ""))
     counts = Counter(tuple(live.where("x", "k")) for _ in range(900))
     assert counts.keys() == {("a",), ("b",), ("c",)}
     assert all(count == pytest.approx(300, rel=0.25) for count in counts.values())
     assert live.host.route("x", "k", None).by_message
     assert live.host.route("x", "k", None).by_header
     live.host.delete_queue("a")
-    live.host.unbind_queue("c", "x", "")
+    live.host.unbind(QueueBinding("c", "x", ""))
     assert {tuple(live.where("x", "k")) for _ in range(50)} == {("b",)}
 
 
 def test_who_is_bound_twice_gets_twice_as_much(live: LiveGateway) -> None:
     live.host.declare_exchange(ExchangeDeclaration("x", "x-random"))
     for name, key in (("a", "1"), ("a", "2"), ("b", "1")):
-        live.host.bind_queue(name, "x", key)
+        live.host.bind(QueueBinding(name, "x", key))
     counts = Counter(live.where("x", "k")[0] for _ in range(900))
     assert counts["a"] == pytest.approx(600, rel=0.15)
 
@@ -49,9 +54,9 @@ def test_who_is_bound_twice_gets_twice_as_much(live: LiveGateway) -> None:
 def test_behind_another_exchange_it_is_as_random(live: LiveGateway) -> None:
     live.host.declare_exchange(ExchangeDeclaration("x", "x-random"))
     live.host.declare_exchange(ExchangeDeclaration("front", "fanout"))
-    live.host.bind_exchange("x", "front", "")
+    live.host.bind(ExchangeBinding("x", "front", ""))
     for name in "ab":
-        live.host.bind_queue(name, "x", "")
+        live.host.bind(QueueBinding(name, "x", ""))
     assert {tuple(live.where("front", "k")) for _ in range(50)} == {("a",), ("b",)}
     assert live.host.route("front", "k", None).by_message
 
@@ -59,5 +64,5 @@ def test_behind_another_exchange_it_is_as_random(live: LiveGateway) -> None:
 def test_a_local_one_has_no_keys(live: LiveGateway) -> None:
     live.host.declare_exchange(ExchangeDeclaration("x", "x-local-random"))
     with pytest.raises(PreconditionFailedError) as raised:
-        live.host.bind_queue("a", "x", "key")
+        live.host.bind(QueueBinding("a", "x", "key"))
     assert str(raised.value) == "Non empty binding 'key' key not permitted"

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from core.errors import SelectorError
-from gateway.declarations import ExchangeDeclaration, QueueDeclaration
+from gateway.declarations import (
+    ExchangeBinding,
+    ExchangeDeclaration,
+    QueueBinding,
+    QueueDeclaration,
+)
 from gateway.errors import PreconditionFailedError
 from gateway.exchanges.selector_terms import parse_term, parse_term_selector
 from tests.support.topology import LiveGateway
@@ -102,12 +107,12 @@ def test_each_binding_selects(tmp_path: Path) -> None:
     live.host.declare_exchange(
         ExchangeDeclaration("x", "x-jms-topic", durable=True, arguments={"rjms_version": "3"})
     )
-    live.host.bind_exchange("x", "t", "news")
+    live.host.bind(ExchangeBinding("x", "t", "news"))
     for name in "ab":
         live.host.declare_queue(QueueDeclaration(name, durable=True))
-    live.host.bind_queue("a", "x", "news", selector(f"{{'>',{A},5}}."))
-    live.host.bind_queue("b", "x", "news", selector("'false'."))
-    live.host.bind_queue("b", "x", "news", selector(f"{{'<',{A},9}}."))
+    live.host.bind(QueueBinding("a", "x", "news", selector(f"{{'>',{A},5}}.")))
+    live.host.bind(QueueBinding("b", "x", "news", selector("'false'.")))
+    live.host.bind(QueueBinding("b", "x", "news", selector(f"{{'<',{A},9}}.")))
     for _ in range(2):
         assert live.where("t", "news", a=7) == ["a", "b"]
         assert live.where("t", "news", a=3) == ["b"]
@@ -116,7 +121,7 @@ def test_each_binding_selects(tmp_path: Path) -> None:
         assert live.where("x", "whatever", a=7) == ["a", "b"]
         assert live.host.route("t", "news", None).by_header
         live = live.restart()
-    live.host.unbind_queue("b", "x", "news", selector(f"{{'<',{A},9}}."))
+    live.host.unbind(QueueBinding("b", "x", "news", selector(f"{{'<',{A},9}}.")))
     live.host.delete_queue("a")
     assert live.where("t", "news", a=7) == []
 
@@ -127,7 +132,7 @@ def test_a_binding_that_cannot_be_read(tmp_path: Path, arguments: dict[str, obje
     live.host.declare_exchange(ExchangeDeclaration("x", "x-jms-topic"))
     live.host.declare_queue(QueueDeclaration("q"))
     with pytest.raises(PreconditionFailedError) as raised:
-        live.host.bind_queue("q", "x", "k", arguments)
+        live.host.bind(QueueBinding("q", "x", "k", arguments))
     text = arguments.get("rjms_erlang_selector")
     assert str(raised.value) == (
         f"cannot parse selector '{text}' binding destination 'q' to exchange 'x'"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.declarations import ExchangeDeclaration, QueueDeclaration
+from gateway.declarations import ExchangeDeclaration, QueueBinding, QueueDeclaration
 from gateway.errors import PreconditionFailedError
 from gateway.policies.policies import NO_POLICIES, Policies, Policy
 from tests.support.documents import MemoryDocuments
@@ -205,7 +205,7 @@ class TestQueuesFollow:
 
 def test_an_exchange_follows(live: LiveGateway) -> None:
     live.host.declare_queue(QueueDeclaration("q"))
-    live.host.bind_queue("q", "amq.fanout", "")
+    live.host.bind(QueueBinding("q", "amq.fanout", ""))
     live.host.declare_exchange(ExchangeDeclaration("x", "direct"))
     live.host.declare_exchange(
         ExchangeDeclaration("y", "direct", arguments={"alternate-exchange": "none"})

@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.declarations import ExchangeDeclaration, QueueDeclaration
+from gateway.declarations import (
+    ExchangeBinding,
+    ExchangeDeclaration,
+    QueueBinding,
+    QueueDeclaration,
+)
 from gateway.errors import AccessRefusedError, NotFoundError
 from gateway.exchanges.asked_keys import AskedKeys
 from gateway.vhosts.virtual_host import VirtualHost
@@ -31,7 +36,7 @@ def test_the_default_exchange_leads_to_the_queue_of_that_name(live: LiveGateway)
 
 def test_a_queue_gets_one_copy_however_many_bindings_fit(live: LiveGateway) -> None:
     for key in ("#", "a.*", "a.b"):
-        live.host.bind_queue("q", "amq.topic", key)
+        live.host.bind(QueueBinding("q", "amq.topic", key))
     assert live.where("amq.topic", "a.b") == ["q"]
     assert live.publish("amq.topic", "a.b", b"once") == 1
     assert bodies(live.host.queues["q"]) == [b"once"]
@@ -41,10 +46,10 @@ def test_exchanges_lead_to_exchanges_each_visited_once(live: LiveGateway) -> Non
     for name in ("a", "b", "c"):
         live.host.declare_exchange(ExchangeDeclaration(name, "fanout"))
     for source, destination in ("ab", "bc", "ca", "ac", "aa"):
-        live.host.bind_exchange(destination, source, "")
-    live.host.bind_queue("p", "c", "")
-    live.host.bind_queue("p", "b", "")
-    live.host.bind_queue("q", "a", "")
+        live.host.bind(ExchangeBinding(destination, source, ""))
+    live.host.bind(QueueBinding("p", "c", ""))
+    live.host.bind(QueueBinding("p", "b", ""))
+    live.host.bind(QueueBinding("q", "a", ""))
     for name in ("a", "b", "c"):
         assert live.where(name, "k") == ["p", "q"]
 
@@ -70,9 +75,9 @@ def test_any_graph_is_walked_as_the_specification_says(
         chosen = {"alternate-exchange": f"e{alternates[number]}"} if number in alternates else {}
         live.host.declare_exchange(ExchangeDeclaration(f"e{number}", "fanout", arguments=chosen))
     for source, destination in edges:
-        live.host.bind_exchange(f"e{destination}", f"e{source}", "")
+        live.host.bind(ExchangeBinding(f"e{destination}", f"e{source}", ""))
     for source, queue in bound:
-        live.host.bind_queue(queue, f"e{source}", "")
+        live.host.bind(QueueBinding(queue, f"e{source}", ""))
     reached: set[int] = set()
     pending = {start}
     while pending:
@@ -95,10 +100,10 @@ def _change(host: VirtualHost, change: str, source: str, destination: str, key: 
     """One of the changes of the test below; of exchanges, one comes and goes."""
     kind = "exchange" if destination in _EXCHANGES else "queue"
     changes: dict[tuple[str, str], Callable[[], object]] = {
-        ("bind", "exchange"): lambda: host.bind_exchange(destination, source, key),
-        ("bind", "queue"): lambda: host.bind_queue(destination, source, key),
-        ("unbind", "exchange"): lambda: host.unbind_exchange(destination, source, key),
-        ("unbind", "queue"): lambda: host.unbind_queue(destination, source, key),
+        ("bind", "exchange"): lambda: host.bind(ExchangeBinding(destination, source, key)),
+        ("bind", "queue"): lambda: host.bind(QueueBinding(destination, source, key)),
+        ("unbind", "exchange"): lambda: host.unbind(ExchangeBinding(destination, source, key)),
+        ("unbind", "queue"): lambda: host.unbind(QueueBinding(destination, source, key)),
         ("delete", "exchange"): lambda: host.delete_exchange("spare"),
         ("delete", "queue"): lambda: host.delete_queue(destination),
         ("declare", "exchange"): lambda: host.declare_exchange(_SPARE),
@@ -130,7 +135,7 @@ def test_who_keeps_routes_hears_of_every_change_of_one(
     host.declare_exchange(
         ExchangeDeclaration("x", "topic", arguments={"alternate-exchange": "spare"})
     )
-    host.bind_exchange("amq.topic", "x", "a")
+    host.bind(ExchangeBinding("amq.topic", "x", "a"))
     kept: dict[tuple[str, str], list[str]] = {}
     generation = -1
     for change, source, destination, key in [("declare", "", "p", ""), *changes]:
@@ -157,7 +162,7 @@ def test_what_finds_nothing_goes_to_the_alternate_exchange(live: LiveGateway) ->
 
     declare("first", "second")
     declare("second", "")
-    live.host.bind_queue("p", "first", "bound")
+    live.host.bind(QueueBinding("p", "first", "bound"))
     assert live.where("first", "bound") == ["p"]
     assert live.where("first", "q") == ["q"], "by way of the second to the default exchange"
     assert live.where("first", "nobody") == []
@@ -169,9 +174,9 @@ def test_what_finds_nothing_goes_to_the_alternate_exchange(live: LiveGateway) ->
 
 def test_headers_are_asked_only_if_an_exchange_wants_them(live: LiveGateway) -> None:
     live.host.declare_exchange(ExchangeDeclaration("first", "direct"))
-    live.host.bind_exchange("amq.headers", "first", "k")
-    live.host.bind_queue("q", "amq.headers", "", {"a": 1})
-    live.host.bind_queue("p", "first", "other")
+    live.host.bind(ExchangeBinding("amq.headers", "first", "k"))
+    live.host.bind(QueueBinding("q", "amq.headers", "", {"a": 1}))
+    live.host.bind(QueueBinding("p", "first", "other"))
     assert live.where("first", "k", a=1) == ["q"]
     assert live.where("first", "k", a=2) == []
     assert live.host.route("first", "k", None).by_header
@@ -184,15 +189,15 @@ def test_what_cannot_be_published_to(live: LiveGateway) -> None:
     live.host.declare_exchange(ExchangeDeclaration("inner", "fanout", internal=True))
     with pytest.raises(AccessRefusedError, match="cannot publish to internal exchange 'inner'"):
         live.where("inner", "k")
-    live.host.bind_exchange("inner", "amq.fanout", "")
-    live.host.bind_queue("q", "inner", "")
+    live.host.bind(ExchangeBinding("inner", "amq.fanout", ""))
+    live.host.bind(QueueBinding("q", "inner", ""))
     assert live.where("amq.fanout", "k") == ["q"]
 
 
 def test_a_fan_out_to_many_queues_stores_the_body_once(live: LiveGateway) -> None:
     for number in range(1000):
         live.host.declare_queue(QueueDeclaration(f"q{number}", durable=True))
-        live.host.bind_queue(f"q{number}", "amq.fanout", "")
+        live.host.bind(QueueBinding(f"q{number}", "amq.fanout", ""))
     before = live.gateway.broker.log_end
     assert live.publish("amq.fanout", "", b"x" * 1000) == 1000
     assert live.gateway.broker.log_end - before < 1100

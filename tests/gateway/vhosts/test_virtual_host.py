@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from core.errors import CoreError
-from gateway.declarations import ExchangeDeclaration, QueueDeclaration
+from gateway.declarations import (
+    ExchangeBinding,
+    ExchangeDeclaration,
+    QueueBinding,
+    QueueDeclaration,
+)
 from gateway.errors import (
     AccessRefusedError,
     NotFoundError,
@@ -70,9 +75,9 @@ class TestExchanges:
         for refuse in (
             lambda: host.declare_exchange(ExchangeDeclaration("", "direct")),
             lambda: host.delete_exchange(""),
-            lambda: host.bind_queue("q", "", "k"),
-            lambda: host.unbind_queue("q", "", "k"),
-            lambda: host.bind_exchange("amq.topic", "", "k"),
+            lambda: host.bind(QueueBinding("q", "", "k")),
+            lambda: host.unbind(QueueBinding("q", "", "k")),
+            lambda: host.bind(ExchangeBinding("amq.topic", "", "k")),
         ):
             with refused(AccessRefusedError, "operation not permitted on the default exchange"):
                 refuse()
@@ -82,8 +87,8 @@ class TestExchanges:
     def test_deleting_removes_bindings_on_both_sides(self, host: VirtualHost) -> None:
         for name in "abc":
             host.declare_exchange(ExchangeDeclaration(name, "fanout"))
-        host.bind_exchange("b", "a", "")
-        host.bind_exchange("c", "b", "")
+        host.bind(ExchangeBinding("b", "a", ""))
+        host.bind(ExchangeBinding("c", "b", ""))
         with pytest.raises(PreconditionFailedError, match="exchange 'b' in vhost '/' in use"):
             host.delete_exchange("b", if_unused=True)
         host.delete_exchange("b")
@@ -97,10 +102,10 @@ class TestExchanges:
         for name in "ab":
             host.declare_exchange(ExchangeDeclaration(name, "fanout", auto_delete=True))
         host.declare_queue(QueueDeclaration("q"))
-        host.bind_exchange("b", "a", "")
-        host.bind_queue("q", "b", "1")
-        host.bind_queue("q", "b", "2")
-        host.unbind_queue("q", "b", "1")
+        host.bind(ExchangeBinding("b", "a", ""))
+        host.bind(QueueBinding("q", "b", "1"))
+        host.bind(QueueBinding("q", "b", "2"))
+        host.unbind(QueueBinding("q", "b", "1"))
         assert {"a", "b"} <= host.exchanges.keys()
         host.delete_queue("q")
         assert not {"a", "b"} & host.exchanges.keys()
@@ -109,9 +114,9 @@ class TestExchanges:
     def test_a_circle_of_auto_delete_exchanges_ends(self, host: VirtualHost) -> None:
         for name in "ab":
             host.declare_exchange(ExchangeDeclaration(name, "fanout", auto_delete=True))
-        host.bind_exchange("b", "a", "")
-        host.bind_exchange("a", "b", "")
-        host.unbind_exchange("b", "a", "")
+        host.bind(ExchangeBinding("b", "a", ""))
+        host.bind(ExchangeBinding("a", "b", ""))
+        host.unbind(ExchangeBinding("b", "a", ""))
         assert not {"a", "b"} & host.exchanges.keys()
 
 
@@ -152,7 +157,7 @@ class TestQueues:
             lambda: host.declare_queue(QueueDeclaration("q"), other),
             lambda: host.declare_queue(QueueDeclaration("q"), owner),
             lambda: host.find_queue("q", other),
-            lambda: host.bind_queue("q", "amq.topic", "k", owner=other),
+            lambda: host.bind(QueueBinding("q", "amq.topic", "k"), other),
             lambda: host.delete_queue("q", owner=other),
         ):
             with refused(ResourceLockedError, "cannot obtain exclusive access to locked queue 'q'"):
@@ -189,13 +194,13 @@ class TestQueues:
 
     def test_binding_twice_changes_nothing(self, live: LiveGateway, host: VirtualHost) -> None:
         host.declare_queue(QueueDeclaration("q"))
-        host.bind_queue("q", "amq.topic", "k", {"a": 1})
+        host.bind(QueueBinding("q", "amq.topic", "k", {"a": 1}))
         generation = live.gateway.generation
-        host.bind_queue("q", "amq.topic", "k", {"a": 1})
+        host.bind(QueueBinding("q", "amq.topic", "k", {"a": 1}))
         assert live.gateway.generation == generation
-        host.unbind_queue("q", "amq.topic", "k")
+        host.unbind(QueueBinding("q", "amq.topic", "k"))
         assert live.where("amq.topic", "k") == ["q"], "other arguments, another binding"
-        host.unbind_queue("q", "amq.topic", "k", {"a": 1})
+        host.unbind(QueueBinding("q", "amq.topic", "k", {"a": 1}))
         assert live.gateway.generation > generation
         assert live.where("amq.topic", "k") == []
 
@@ -211,10 +216,10 @@ class TestRestart:
         host.declare_queue(QueueDeclaration("gone"))
         for exchange in ("kept", "gone", "amq.direct"):
             for queue in ("kept", "gone", "deleted"):
-                host.bind_queue(queue, exchange, "k", {"a": [1, {"b": True}]})
-        host.bind_exchange("kept", "amq.direct", "k")
-        host.bind_queue("kept", "amq.direct", "unbound", {"a": True})
-        host.unbind_queue("kept", "amq.direct", "unbound", {"a": True})
+                host.bind(QueueBinding(queue, exchange, "k", {"a": [1, {"b": True}]}))
+        host.bind(ExchangeBinding("kept", "amq.direct", "k"))
+        host.bind(QueueBinding("kept", "amq.direct", "unbound", {"a": True}))
+        host.unbind(QueueBinding("kept", "amq.direct", "unbound", {"a": True}))
         host.delete_queue("deleted")
         live = live.restart()
         host = live.host
@@ -224,8 +229,8 @@ class TestRestart:
         assert host.exchanges["kept"].alternate == "a"
         assert live.where("kept", "k") == live.where("amq.direct", "k") == ["kept"]
         assert live.where("amq.direct", "unbound") == []
-        host.unbind_queue("kept", "amq.direct", "k", {"a": [1, {"b": True}]})
-        host.unbind_exchange("kept", "amq.direct", "k")
+        host.unbind(QueueBinding("kept", "amq.direct", "k", {"a": [1, {"b": True}]}))
+        host.unbind(ExchangeBinding("kept", "amq.direct", "k"))
         live = live.restart()
         assert live.where("amq.direct", "k") == []
 
@@ -286,7 +291,7 @@ class TestTopics:
         host = live.host
         host.declare_exchange(ExchangeDeclaration("e", "direct", durable=True))
         host.declare_queue(QueueDeclaration("q", durable=True))
-        host.bind_queue("q", "e", "k")
+        host.bind(QueueBinding("q", "e", "k"))
         live.publish("e", "k", b"before")
         tap = host.topic_queue("e", create=False)
         assert tap is not None
@@ -317,7 +322,7 @@ class TestTopics:
     def test_an_exchange_behind_another_is_tapped_as_well(self, live: LiveGateway) -> None:
         for name in "ab":
             live.host.declare_exchange(ExchangeDeclaration(name, "fanout"))
-        live.host.bind_exchange("b", "a", "")
+        live.host.bind(ExchangeBinding("b", "a", ""))
         tap = live.host.topic_queue("b", create=False)
         live.publish("a", "k", b"x", persistent=False)
         assert tap is not None
@@ -328,7 +333,7 @@ class TestTopics:
     ) -> None:
         live.host.declare_exchange(ExchangeDeclaration("t", "direct"))
         queue, other = [live.host.declare_queue(QueueDeclaration(name)) for name in "tq"]
-        live.host.bind_queue("q", "t", "tag")
+        live.host.bind(QueueBinding("q", "t", "tag"))
         assert live.host.topic_route("t", "tag", None).queues == (other.light,)
         live.host.delete_exchange("t")
         assert live.host.topic_route("t", "tag", None).queues == (queue.light,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.declarations import ExchangeDeclaration, QueueDeclaration
+from gateway.declarations import ExchangeDeclaration, QueueBinding, QueueDeclaration
 from gateway.errors import PreconditionFailedError
 from protocols.native.delaying import find_schedule, level_s
 from rosettamq.message import Message, property_string
@@ -74,7 +74,7 @@ def test_the_tag_routes_at_an_exchange(broker: NativeBroker, peer: Peer) -> None
     host = broker.virtual_host
     host.declare_exchange(ExchangeDeclaration("T", "direct"))
     host.declare_queue(QueueDeclaration("q"))
-    host.bind_queue("q", "T", "a")
+    host.bind(QueueBinding("q", "T", "a"))
     send(peer, b"x", DELAY="1", TAGS="a")
     broker.clock.advance(1)
     assert [delivery.message[2] for delivery in host.queues["q"].take(9)] == [b"x"]

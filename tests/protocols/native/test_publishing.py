@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.declarations import ExchangeDeclaration, QueueDeclaration
+from gateway.declarations import ExchangeDeclaration, QueueBinding, QueueDeclaration
 from rosettamq.remoting.codes import RequestCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.frames import encode_frame
@@ -75,7 +75,7 @@ def test_a_batch_to_an_exchange_goes_by_each_messages_tag(broker: NativeBroker, 
     host.declare_exchange(ExchangeDeclaration("E", "direct", durable=True))
     for name in ("A", "B"):
         host.declare_queue(QueueDeclaration(name, durable=True))
-        host.bind_queue(name, "E", name)
+        host.bind(QueueBinding(name, "E", name))
     batch = encode_batch(
         BatchedMessage(tag.encode(), f"TAGS\x01{tag}\x02".encode()) for tag in "ABAC"
     )
@@ -93,7 +93,7 @@ def test_a_remembered_route_is_forgotten_when_it_changes(broker: NativeBroker, p
     assert host.queues["T"].ready_count == 1
     host.declare_exchange(ExchangeDeclaration("T", "fanout"))
     host.declare_queue(QueueDeclaration("Q"))
-    host.bind_queue("Q", "T", "")
+    host.bind(QueueBinding("Q", "T", ""))
     peer.publish("T", b"2")
     assert (host.queues["T"].ready_count, host.queues["Q"].ready_count) == (1, 1)
 
@@ -105,7 +105,7 @@ def test_the_offset_told_is_that_of_the_topics_readers(
     host = broker.virtual_host
     host.declare_exchange(ExchangeDeclaration("E", "fanout", durable=True))
     host.declare_queue(QueueDeclaration("Q", durable=True))
-    host.bind_queue("Q", "E", "")
+    host.bind(QueueBinding("Q", "E", ""))
     peer.publish("E", b"0")
     if is_read:
         peer.call(RequestCode.PULL_MESSAGE, pull_header("G", "E", 0))

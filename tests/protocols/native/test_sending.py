@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.declarations import ExchangeDeclaration, QueueDeclaration
+from gateway.declarations import ExchangeDeclaration, QueueBinding, QueueDeclaration
 from rosettamq.remoting.codes import CommandFlag, RequestCode, ResponseCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.ids import decode_offset_message_id
@@ -128,7 +128,7 @@ def test_a_topic_that_is_an_exchange_is_published_to_by_tag(
     host = broker.virtual_host
     host.declare_exchange(ExchangeDeclaration("E", "direct", durable=True))
     host.declare_queue(QueueDeclaration("Q", durable=True))
-    host.bind_queue("Q", "E", "a")
+    host.bind(QueueBinding("Q", "E", "a"))
     peer.publish("E", b"yes", "TAGS\x01a\x02")
     unroutable = peer.call(SEND_V2, send_header("E", "TAGS\x01b\x02").to_letters(), b"no")
     assert (unroutable.code, unroutable.ext_fields["msgId"][-16:]) == (0, "F" * 16)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.declarations import QueueDeclaration
+from gateway.declarations import QueueBinding, QueueDeclaration
 from protocols.stomp.codec import Frame
 from tests.support.stomp_peer import Peer, StompBroker, encode
 
@@ -32,7 +32,7 @@ SENDS = st.tuples(
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StompBroker]:
     broker = StompBroker(tmp_path_factory.mktemp("broker"))
     broker.virtual_host.declare_queue(QueueDeclaration("a", durable=True))
-    broker.virtual_host.bind_queue("a", "amq.headers", "", {"x": "1", "x-match": "all"})
+    broker.virtual_host.bind(QueueBinding("a", "amq.headers", "", {"x": "1", "x-match": "all"}))
     yield broker
     broker.stop()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.declarations import ExchangeDeclaration
+from gateway.declarations import ExchangeDeclaration, QueueBinding
 from tests.support.stomp_peer import Peer, StompBroker
 
 
@@ -134,7 +134,7 @@ def test_a_delayed_exchange(broker: StompBroker, peer: Peer) -> None:
     broker.virtual_host.declare_exchange(
         ExchangeDeclaration("late", "x-delayed-message", arguments={"x-delayed-type": "fanout"})
     )
-    broker.virtual_host.bind_queue("q", "late", "")
+    broker.virtual_host.bind(QueueBinding("q", "late", ""))
     peer.send(b"SEND\ndestination:/exchange/late\nx-delay:500\n\nlate\0")
     peer.send(b"SEND\ndestination:/exchange/late\n\nnow\0")
     assert peer.bodies() == [b"now"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.declarations import QueueDeclaration
+from gateway.declarations import QueueBinding, QueueDeclaration
 from gateway.messages import Envelope, Header, Message, Properties
 from tests.protocols.stomp.test_connection import error
 from tests.support.stomp_peer import StompBroker, send, subscribe
@@ -105,7 +105,7 @@ class TestMessages:
                 )
 
         queue = broker.virtual_host.declare_queue(QueueDeclaration("a", durable=True))
-        broker.virtual_host.bind_queue("a", "amq.direct", "k/1")
+        broker.virtual_host.bind(QueueBinding("a", "amq.direct", "k/1"))
         header = Header(OtherLanguage(), b"raw", False)
         route = broker.virtual_host.route("amq.direct", "k/1", header)
         message = (Envelope("amq.direct", "k/1"), header, b"body")
