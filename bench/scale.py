@@ -122,6 +122,14 @@ class Loads:
         row.grown_bytes = self._server.rss_bytes() - rss
         self._print(name, row)
 
+    def _ask(
+        self, name: str, clients: Dialogues, requests: Sequence[bytes], answer: tuple[int, int]
+    ) -> None:
+        """Measure how long it takes until one connection has an answer to each."""
+        steps = ask_all(requests, answer)
+        with self._measured(name, len(requests)) as row:
+            row.told(clients.say(1, steps))
+
     def _connections(self) -> None:
         count = self._scaled(10_000)
         with Dialogues(self._server) as clients:
@@ -133,30 +141,24 @@ class Loads:
                 row.told(clients.drop())
 
     def _channels(self) -> None:
-        count = self._scaled(1_000)
-        numbers = range(2, count + 2)
-        opening = ask_all([frames.open_channel(each) for each in numbers], frames.CHANNEL_OPEN_OK)
+        opening = [frames.open_channel(2 + number) for number in range(self._scaled(1_000))]
         with Dialogues(self._server) as clients:
             clients.open(1, 1)
-            with self._measured("channels", count) as row:
-                row.told(clients.say(1, opening))
+            self._ask("channels", clients, opening, frames.CHANNEL_OPEN_OK)
             clients.say(1, CLOSE)
 
     def _queues(self) -> None:
         """Transient queues, and a binding for some of them, to one exchange."""
         count, bound_count = self._scaled(100_000), self._scaled(20_000)
         names = [f"scale-t-{number:06}" for number in range(count)]
+        declaring = [frames.declare(name) for name in names]
         binding = [frames.bind(name, "amq.topic", f"scale.{name}") for name in names[:bound_count]]
+        deleting = [frames.delete(name) for name in names]
         with Dialogues(self._server) as clients:
             clients.open(1, 1)
-            with self._measured("queues", count) as row:
-                declaring = ask_all([frames.declare(name) for name in names], frames.DECLARE_OK)
-                row.told(clients.say(1, declaring))
-            with self._measured("bindings", bound_count) as row:
-                row.told(clients.say(1, ask_all(binding, frames.BIND_OK)))
-            with self._measured("queues-deleted", count) as row:
-                deleting = ask_all([frames.delete(name) for name in names], frames.DELETE_OK)
-                row.told(clients.say(1, deleting))
+            self._ask("queues", clients, declaring, frames.DECLARE_OK)
+            self._ask("bindings", clients, binding, frames.BIND_OK)
+            self._ask("queues-deleted", clients, deleting, frames.DELETE_OK)
             clients.say(1, CLOSE)
 
     def _durable(self) -> None:
@@ -165,12 +167,11 @@ class Loads:
         names = [f"scale-d-{number:06}" for number in range(count)]
         declaring = [frames.declare(name, frames.DURABLE) for name in names]
         binding = [frames.bind(name, "amq.topic", f"scale.{name}") for name in names]
+        deleting = [frames.delete(name) for name in names]
         with Dialogues(self._server) as clients:
             clients.open(1, 1)
-            with self._measured("durable-queues", count) as row:
-                row.told(clients.say(1, ask_all(declaring, frames.DECLARE_OK)))
-            with self._measured("durable-bindings", count) as row:
-                row.told(clients.say(1, ask_all(binding, frames.BIND_OK)))
+            self._ask("durable-queues", clients, declaring, frames.DECLARE_OK)
+            self._ask("durable-bindings", clients, binding, frames.BIND_OK)
             clients.say(1, CLOSE)
         self._server.stop()
         seconds = self._server.start()
@@ -178,9 +179,7 @@ class Loads:
         self._print("restart-with-them", Row(2 * count, seconds, cpu))
         with Dialogues(self._server) as clients:
             clients.open(1, 1)
-            with self._measured("durable-deleted", count) as row:
-                deleting = ask_all([frames.delete(name) for name in names], frames.DELETE_OK)
-                row.told(clients.say(1, deleting))
+            self._ask("durable-deleted", clients, deleting, frames.DELETE_OK)
             clients.say(1, CLOSE)
 
     def _exclusive(self) -> None:
@@ -202,8 +201,7 @@ class Loads:
         with Dialogues(self._server) as clients, Dialogues(self._server) as publisher:
             publisher.open(1, 1, [*CONNECT, Step(frames.declare(queue), frames.DECLARE_OK)])
             clients.open(1, 1)
-            with self._measured("consumers", count) as row:
-                row.told(clients.say(1, ask_all(consuming, frames.CONSUME_OK)))
+            self._ask("consumers", clients, consuming, frames.CONSUME_OK)
             with self._measured("messages-for-them", messages) as row:
                 batch = frames.publish("", queue, b"body") * 100
                 saying = Step(batch + frames.declare(queue, frames.PASSIVE), frames.DECLARE_OK)
