@@ -353,7 +353,7 @@ class Broker:
 
     def queues_of_route(self, route_id: int) -> list[LightQueue]:
         """The durable queues to which a route of a logged message leads, as far as they exist."""
-        ids = self._routes.queue_ids.get(route_id, ())
+        ids = self._routes.queue_ids(route_id)
         return [self.queues[id] for id in ids if id in self.queues]
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 from core.commit_log import CommitLog
 from core.errors import CorruptRecordError
@@ -15,6 +16,9 @@ from core.record import (
     decode_header,
     decode_rows,
 )
+
+# The durable queues of each route in a row.
+QueueIds: TypeAlias = "Callable[[int], tuple[int, ...]]"
 
 _MAGIC = MAGIC.to_bytes(4, "big")
 _MAGIC_POSITION = 4  # Of the magic within a record.

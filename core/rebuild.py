@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
 from core.commit_log import CommitLog
-from core.log_rows import LogRows, equal_runs
+from core.log_rows import LogRows, QueueIds, equal_runs
 from core.stretch import Stretch
 
 
@@ -59,7 +59,7 @@ class _Search:
 
 
 def rebuild(
-    log: CommitLog, queue_ids: Mapping[int, tuple[int, ...]], lost: Mapping[int, Sequence[Stretch]]
+    log: CommitLog, queue_ids: QueueIds, lost: Mapping[int, Sequence[Stretch]]
 ) -> Iterator[tuple[int, Stretch, array[int]]]:
     """The runs of lost stretches, of which each queue's are in their order; reads the log once.
 
@@ -73,7 +73,7 @@ def rebuild(
     while rows.position <= end and rows.position < log.end:
         for log_offset, route_ids in rows.read_piece():
             for route_id, first, count in equal_runs(route_ids):
-                for id in queue_ids.get(route_id, ()):
+                for id in queue_ids(route_id):
                     waiting, left = searches.get(id), count
                     while waiting and left:
                         search = waiting[0]
@@ -85,9 +85,7 @@ def rebuild(
             yield id, search.stretch, search.runs()
 
 
-def rebuild_one(
-    log: CommitLog, queue_ids: Mapping[int, tuple[int, ...]], queue_id: int, lost: Stretch
-) -> array[int]:
+def rebuild_one(log: CommitLog, queue_ids: QueueIds, queue_id: int, lost: Stretch) -> array[int]:
     """The same of one stretch."""
     ((_, _, runs),) = rebuild(log, queue_ids, {queue_id: [lost]})
     return runs

@@ -27,11 +27,12 @@ from core.group_commit import sync_files
 from core.index_log import IndexLog
 from core.intervals import subtract
 from core.log_marks import LogMarks
-from core.log_rows import equal_runs, find_record
+from core.log_rows import QueueIds, equal_runs, find_record
 from core.progress import Entry, Kind, Progress
 from core.rebuild import rebuild
 from core.record import HEADER_SIZE, ROW_SIZE, decode, decode_header, decode_rows
 from core.record_progress import Places, RecordProgress
+from core.route import OF_ONE
 from core.stretch import Stretch, decode_stretches
 from core.stretches import Stretches
 from core.timer_record import TIMERS
@@ -110,7 +111,7 @@ class Recovery:
     def __init__(
         self,
         commit_log: CommitLog,
-        queue_ids: Mapping[int, tuple[int, ...]],
+        queue_ids: QueueIds,
         is_queue: Callable[[int], bool],
         index_log: IndexLog,
         timers: TimerRecovery,
@@ -239,7 +240,8 @@ class Recovery:
             except CorruptRecordError:
                 break
             route_ids = record.route_ids
-            self._see("route", max(route_ids, default=0))
+            for number in set(route_ids):
+                self._see("route" if number < OF_ONE else "queue", number % OF_ONE)
             if end >= self._marks.due_at:
                 self._marks.add(end)
             self._dispatch(end, route_ids)
@@ -280,7 +282,7 @@ class Recovery:
         """Append a record's runs of equal routes to their queues, as the live broker did."""
         places = self._record_progress.take(log_offset)
         for route_id, first, count in equal_runs(route_ids):
-            for id in self._queue_ids.get(route_id, ()):
+            for id in self._queue_ids(route_id):
                 if self._is_queue(id):
                     self._queue(id).append(log_offset, first, count, places)
 

@@ -11,7 +11,7 @@ memory are gone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -20,7 +20,7 @@ from core.commit_log import CommitLog
 from core.consume_queue import ConsumeQueue
 from core.index_log import IndexLog
 from core.light_queue import LightQueue
-from core.log_rows import LogRows, equal_runs
+from core.log_rows import LogRows, QueueIds, equal_runs
 from core.record import RecordHeader
 from core.stretches import Stretches
 
@@ -84,7 +84,7 @@ class Rewind:
         queues: Sequence[LightQueue],
         target: Target,
         log: CommitLog,
-        queue_ids: Mapping[int, tuple[int, ...]],
+        queue_ids: QueueIds,
         start: int,
         index_log: IndexLog,
         clock: IReactorTime,
@@ -142,7 +142,7 @@ class Rewind:
         """Note what the next piece of the log has of the queues."""
         for log_offset, route_ids in self._rows.read_piece():
             for route_id, first, count in equal_runs(route_ids):
-                for id in self._queue_ids.get(route_id, ()):
+                for id in self._queue_ids(route_id):
                     if id in self._found:
                         self._found[id].append(log_offset, first, count)
         for id, found in self._found.items():

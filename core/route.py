@@ -7,6 +7,9 @@ from typing import ClassVar
 
 from core.light_queue import LightQueue
 
+# From here on, a number says which durable queue is the only one, if the queue's id is below it.
+OF_ONE = 1 << 31
+
 
 class DependsOn(IntEnum):
     """What of a message takes part in the choice of its route, besides where it was sent."""

@@ -1,9 +1,10 @@
 """All routes: one object for each set of queues, and one number in the log for its durable ones.
 
-A number is a document of the metadata, for recovery and rewinding read it from records. When a
-queue is deleted, its routes are let go: the number at once if all its durable queues are gone; else
-when no record with it is left, for it tells which messages the others had: that is, when nobody has
-kept the route and all that the log had by then is reclaimed.
+Recovery and rewinding read numbers from records. That of one durable queue says its id; others are
+documents of the metadata. When a queue is deleted, its routes are let go: a document at once if all
+its durable queues are gone; else when no record with its number is left, for it tells which
+messages the others had: that is, when nobody has kept the route and all that the log had by then is
+reclaimed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from weakref import ref
 
 from core.light_queue import LightQueue
 from core.metadata import Metadata
-from core.route import DependsOn, Route
+from core.route import OF_ONE, DependsOn, Route
 
 _KIND = "route"
 _Key: TypeAlias = "tuple[tuple[LightQueue, ...], DependsOn]"
@@ -39,7 +40,7 @@ class Routes:
         self._keys_of: dict[LightQueue, dict[_Key, None]] = {}
         self._numbers: dict[tuple[int, ...], int] = {}  # By the ids of the durable queues.
         self._numbers_of: dict[int, dict[int, None]] = {}  # By the id of each of them.
-        self.queue_ids: dict[int, tuple[int, ...]] = {}  # By number, for recovery.
+        self._queue_ids: dict[int, tuple[int, ...]] = {}  # By number, of those with a document.
         self._leaving: dict[int, _Leaving] = {}  # Numbers that lost a queue, not all.
         # Routes that lost a queue which has no part in their number; somebody may have kept them.
         self._orphans: dict[int, list[ref[Route]]] = {}
@@ -50,6 +51,12 @@ class Routes:
             self._add(int(key), tuple(ids))
             if any(not self._is_alive(id) for id in ids):
                 self._leave(int(key), [])
+
+    def queue_ids(self, number: int) -> tuple[int, ...]:
+        """The durable queues of a route, as far as it is known; some may be deleted."""
+        if number & OF_ONE:
+            return (number ^ OF_ONE,)
+        return self._queue_ids.get(number, ())
 
     def find(self, queues: Sequence[LightQueue], depends_on: DependsOn = DependsOn.KEY) -> Route:
         """The route to these queues; written down if a durable one is among them."""
@@ -94,6 +101,8 @@ class Routes:
         ids = tuple(queue.id for queue in queues if queue.durable)
         if not ids:
             return 0
+        if len(ids) == 1 and ids[0] < OF_ONE:
+            return OF_ONE | ids[0]
         number = self._numbers.get(ids, 0)
         if not number:
             number = self._new_id()
@@ -103,21 +112,21 @@ class Routes:
 
     def _add(self, number: int, ids: tuple[int, ...]) -> None:
         self._numbers[ids] = number
-        self.queue_ids[number] = ids
+        self._queue_ids[number] = ids
         for id in ids:
             self._numbers_of.setdefault(id, {})[number] = None
 
     def _orphan(self, kept: Mapping[int, list[ref[Route]]]) -> None:
         """Remember who bears these numbers, which other routes have, too."""
         for number, routes in kept.items():
-            if number:
+            if number and not number & OF_ONE:
                 known = [each for each in self._orphans.get(number, ()) if each() is not None]
                 self._orphans[number] = known + [each for each in routes if each() is not None]
                 if not self._orphans[number]:
                     del self._orphans[number]
 
     def _leave(self, number: int, kept: list[ref[Route]]) -> None:
-        ids = self.queue_ids[number]
+        ids = self._queue_ids[number]
         if self._numbers.get(ids) == number:
             del self._numbers[ids]
         if any(self._is_alive(id) for id in ids):
@@ -128,7 +137,7 @@ class Routes:
 
     def _delete(self, number: int) -> None:
         self._metadata.delete(_KIND, str(number))
-        for id in self.queue_ids.pop(number):
+        for id in self._queue_ids.pop(number):
             numbers = self._numbers_of[id]
             del numbers[number]
             if not numbers:

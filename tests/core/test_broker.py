@@ -124,19 +124,20 @@ class TestFullDisk:
     def test_what_cannot_be_declared_is_not_there(
         self, live: LiveBroker, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        queue = live.declare()
+        queues = [live.declare(), live.declare()]
         disk = FullDisk(monkeypatch, 5)
         with pytest.raises(OSError, match="No space left"):
             live.declare()
         with pytest.raises(OSError, match="No space left"):
-            live.broker.route([queue])
-        assert list(live.broker.queues) == [queue.id]
+            live.broker.route(queues)
+        ids = [queue.id for queue in queues]
+        assert list(live.broker.queues) == ids
         disk.room = 1 << 20
-        live.append(queue, b"a")
+        live.append(live.broker.route(queues), b"a")
         other = live.declare()
         live = live.crash()
-        assert list(live.broker.queues) == [queue.id, other.id]
-        assert bodies(live.queue(queue.id)) == [b"a"]
+        assert list(live.broker.queues) == [*ids, other.id]
+        assert [bodies(live.queue(id)) for id in ids] == [[b"a"], [b"a"]]
 
     def test_what_was_settled_is_written_down_later(
         self, live: LiveBroker, monkeypatch: pytest.MonkeyPatch

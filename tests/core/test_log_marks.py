@@ -29,7 +29,8 @@ def test_a_message_before_all_marks_is_found(store: Store) -> None:
     offsets = append(store, 3)
     marks = LogMarks(store)
     marks.restore(offsets[2:])
-    assert [marks.read_message(offset + FIRST) for offset in offsets] == [(ORIGIN, MESSAGE)] * 3
+    found = [marks.read_message(offset + FIRST) for offset in offsets]
+    assert [each and each[:2] for each in found] == [(ORIGIN, MESSAGE)] * 3
     assert marks.read_message(offsets[0]) is None
     assert marks.read_message(store.commit_log.end) is None
     store.close()
@@ -42,7 +43,7 @@ def test_what_was_reclaimed_before_it_is_no_hindrance(store: Store) -> None:
     middle = store.commit_log.segments[1]
     store.commit_log.drop(middle)
     found = [marks.read_message(offset + FIRST) for offset in offsets]
-    assert found == [
+    assert [each and each[:2] for each in found] == [
         None if middle.base <= offset < middle.end else (ORIGIN, MESSAGE) for offset in offsets
     ]
     assert found[-1] is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.metadata import Metadata
-from core.route import DependsOn
+from core.route import OF_ONE, DependsOn
 from tests.support.live_broker import LiveBroker, bodies
 
 
@@ -21,19 +21,46 @@ def documents(live: LiveBroker) -> list[list[int]]:
 
 
 def test_the_same_queues_have_one_route(live: LiveBroker) -> None:
-    a, b = live.declare(), live.declare(durable=False)
+    a, b, c = live.declare(), live.declare(), live.declare(durable=False)
     route = live.broker.route
-    assert route([a, b]) is route([a, b])
-    assert route([a, b]) is not route([a, b], DependsOn.HEADER)
-    assert route([a, b]).id == route([a]).id
-    assert documents(live) == [[a.id]]
+    assert route([a, b, c]) is route([a, b, c])
+    assert route([a, b, c]) is not route([a, b, c], DependsOn.HEADER)
+    assert route([a, b, c]).id == route([a, b]).id
+    assert documents(live) == [[a.id, b.id]]
+
+
+def test_one_durable_queue_needs_no_document(live: LiveBroker) -> None:
+    a, b, reply = live.declare(), live.declare(), live.declare(durable=False)
+    route = live.broker.route
+    assert route([a]).id == route([a, reply]).id != route([b]).id
+    assert route([reply]).id == 0
+    live.append([route([a]), route([b]), route([a, reply])], b"0", b"1", b"2")
+    assert documents(live) == []
+    live = live.crash()
+    assert [bodies(live.queue(each.id)) for each in (a, b)] == [[b"0", b"2"], [b"1"]]
+    assert documents(live) == []
+
+
+def test_a_number_has_no_room_for_every_id(live: LiveBroker) -> None:
+    live.broker._metadata.put("next_id", "queue", OF_ONE - 1)
+    live.broker._ids.load()
+    queues = [live.declare(), live.declare()]
+    for queue in queues:
+        live.append(queue, b"%d" % queue.id)
+    assert documents(live) == [[OF_ONE]]
+    live = live.crash()
+    assert [bodies(live.queue(each.id)) for each in queues] == [
+        [b"%d" % (OF_ONE - 1)], [b"%d" % OF_ONE],
+    ]  # fmt: skip
 
 
 def test_a_route_goes_with_its_only_queue(live: LiveBroker) -> None:
-    queue = live.declare()
+    queue, reply = live.declare(), live.declare(durable=False)
     live.append(queue, b"x")
+    live.append(live.broker.route([queue, reply]), b"x")
+    live.broker.delete_queue(reply)
     live.broker.delete_queue(queue)
-    assert documents(live) == []
+    assert not live.broker._routes._orphans
     routes = live.broker._routes
     for left in (routes._routes, routes._keys_of, routes._numbers_of, routes._leaving):
         assert not left
@@ -51,7 +78,7 @@ def test_a_deleted_queue_leaves_those_that_shared_its_routes(live: LiveBroker) -
     routes.expire(end - 1, end)
     assert [stays.id, goes.id] in documents(live), "the log still has its record"
     routes.expire(end, end + 100)
-    assert documents(live) == [[stays.id]]
+    assert documents(live) == []
 
 
 def test_a_route_that_somebody_keeps_stays_written_down(live: LiveBroker) -> None:
@@ -81,10 +108,10 @@ def test_also_one_that_lost_a_queue_which_is_not_durable_before(live: LiveBroker
 
 
 def test_routes_to_reply_queues_leave_nothing_behind(live: LiveBroker) -> None:
-    stays = live.declare()
+    stay = [live.declare(), live.declare()]
     for _ in range(3):
         reply = live.declare(durable=False)
-        live.append(live.broker.route([stays, reply]), b"x")
+        live.append(live.broker.route([*stay, reply]), b"x")
         live.broker.delete_queue(reply)
     assert len(live.broker._routes._orphans.get(1, ())) <= 1
     assert len(documents(live)) == 1

@@ -104,7 +104,7 @@ def test_metadata_that_is_gone_after_a_crash_is_told(tmp_path: Path) -> None:
     assert said(events) == [
         f"metadata is damaged from byte 0 to {len(zeros)}: what stood there is lost; the file is"
         " kept as metadata.damaged",
-        "route 1 has messages or progress, and metadata does not know it: what it held is lost",
+        "queue 1 has messages or progress, and metadata does not know it: what it held is lost",
     ]
     assert (tmp_path / "metadata.damaged").read_bytes() == zeros
     live.kill()
