@@ -181,10 +181,9 @@ class Broker:
         if self._room_call is not None:
             self._room_call.cancel()
             self._room_call = None
-        number = self._progress.begin_next()
         self._flushing.finish()
         self.timers.stored()
-        self._checkpointing.finish(number)
+        self._checkpointing.finish()
         self._index_log.close()
         self._progress.close()
         self._metadata.close()

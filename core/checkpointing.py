@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from twisted.logger import Logger
 
 from core.checkpoint import Checkpoint, encode_checkpoint, read_checkpoint, replace_checkpoint
 from core.commit_log import CommitLog
+from core.errors import is_disk_full
 from core.group_commit import Done, GroupCommit, RunBlocking, sync_files
 from core.index_log import IndexLog
 from core.progress import Progress
@@ -84,11 +85,15 @@ class Checkpointing:
         """Write a checkpoint of this moment, unless one is being written."""
         if self._running:
             return
-        self._running = True
         waiting, self._waiting = self._waiting, []
-        number = self._progress.begin_next()
         log_offset = self._log_offset = self._commit_log.end
         self._record_count = self._commit_log.record_count
+        try:
+            number = self._progress.begin_next()
+        except OSError as error:
+            self._refused(error, waiting)
+            return
+        self._running = True
         content = encode_checkpoint(self._capture(number))
         spent = self._timer_index.spent()
         index_files, index_end = self._index_log.begin_sync()
@@ -103,10 +108,10 @@ class Checkpointing:
                 self._index_log.synced(index_end)
                 self._index_log.drop(dead)
                 self._covered(log_offset)
+                for callback in waiting:
+                    callback(None)
             else:
-                self._log.error("no checkpoint could be written: {error}", error=error)
-            for callback in waiting:
-                callback(error)
+                self._refused(error, waiting)
             if self._waiting:  # For something that this one did not know.
                 self.begin()
 
@@ -118,11 +123,23 @@ class Checkpointing:
         self._commit.when_durable(lambda: self._run_blocking(write, replaced))
         self._turn.end()  # If it is not a turn that asks, the flush begins now.
 
-    def finish(self, number: int) -> None:
-        """Write the last one, now that all is flushed. Blocks."""
-        content = encode_checkpoint(self._capture(number))
-        sync_files(self._index_log.begin_sync()[0])
-        replace_checkpoint(self._path, content)
+    def finish(self) -> None:
+        """Write the last one, now that all is flushed; on a full disk the old one stays. Blocks."""
+        try:
+            number = self._progress.begin_next()
+            content = encode_checkpoint(self._capture(number))
+            sync_files(self._progress.begin_sync() + self._index_log.begin_sync()[0])
+            replace_checkpoint(self._path, content)
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+            self._refused(error, ())
+            return
         self._progress.delete_before(number)
         self._timer_index.forget(self._timer_index.spent())
         self._index_log.drop(self._index_log.dead())
+
+    def _refused(self, error: BaseException, waiting: Iterable[Done]) -> None:
+        self._log.error("no checkpoint could be written: {error}", error=error)
+        for callback in waiting:
+            callback(error)

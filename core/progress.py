@@ -190,11 +190,15 @@ class Progress:
             self._entries.clear()
 
     def begin_next(self) -> int:
-        """Go on in a new file, for a checkpoint made now; return its number."""
+        """Go on in a new file, for a checkpoint made now; return its number.
+
+        Raises `OSError` if the disk refuses; then the old one goes on.
+        """
         self.write()
-        if self._journal is not None:
-            self._left += self._journal.leave()
+        old = self._journal
         self._begin(self.number + 1)
+        if old is not None:
+            self._left += old.leave()
         return self.number
 
     def delete_before(self, number: int) -> None:
@@ -221,8 +225,8 @@ class Progress:
             self._journal.close()
 
     def _begin(self, number: int) -> None:
-        self.number = number
         self._journal = Journal(self._path(number))
+        self.number = number
         self._is_new = True
         for _ in self._journal.replay():
             pass

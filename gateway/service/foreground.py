@@ -165,7 +165,10 @@ class _Run:
         self._service.stop().addErrback(self._on_failure).addCallback(self._end)
 
     def _on_failure(self, failure: Failure) -> None:
-        _log.failure("could not stop cleanly", failure)
+        if failure.check(OSError):
+            _log.error("could not stop cleanly: {error}", error=failure.value)
+        else:
+            _log.failure("could not stop cleanly", failure)
         self._exit_code = EXIT_FAILED
 
     def _end(self, _result: object) -> None:

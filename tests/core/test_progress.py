@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -92,6 +93,26 @@ def test_what_a_full_disk_refused_is_written_later(
     progress.settled(1, 1, 2)
     progress.close()
     assert entries(tmp_path) == [Entry(Kind.SETTLED, 1, 0, 1), Entry(Kind.SETTLED, 1, 1, 2)]
+
+
+def test_a_full_disk_refuses_a_new_file_and_the_old_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    progress, _ = opened(tmp_path)
+    progress.settled(1, 0, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        with pytest.raises(OSError, match="No space left"):
+            progress.begin_next()
+    progress.settled(1, 1, 2)
+    progress.write()
+    assert progress.begin_next() == 1
+    progress.close()
+    assert entries(tmp_path) == [Entry(Kind.SETTLED, 1, 0, 1), Entry(Kind.SETTLED, 1, 1, 2)]
+
+
+def refuse(*arguments: object) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_new_file_is_durable_with_its_name(tmp_path: Path) -> None:
