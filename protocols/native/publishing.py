@@ -7,12 +7,11 @@ before the append, as nobody else appends meanwhile; where the records lie is as
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from core.light_queue import LightQueue
-from core.route import Route
 from gateway.messages import Item
 from rosettamq.remoting.codes import RequestCode, ResponseCode
 from rosettamq.remoting.command import RemotingCommand
@@ -40,6 +39,7 @@ class _Send:
     """One request, and where its messages go: a queue that they are in, and the offset there."""
 
     request: RemotingCommand
+    levels: Mapping[LightQueue, int]  # What the topic's readers read, with the queue ids.
     places: list[Place | None]
     unique_key: str
     is_refused: bool = False  # By a queue that is full.
@@ -51,7 +51,8 @@ class _Append:
 
     items: list[Item] = field(default_factory=list)
     sends: list[_Send] = field(default_factory=list)
-    ends: dict[LightQueue, int] = field(default_factory=dict)  # The next offset of each queue.
+    starts: dict[LightQueue, int] = field(default_factory=dict)  # The first offset in each queue.
+    ends: dict[LightQueue, int] = field(default_factory=dict)  # The next one.
     responses: list[tuple[RemotingCommand, RemotingCommand]] | None = None
     is_durable: bool = False
 
@@ -67,12 +68,13 @@ class Publisher:
         """Append these when the read is handled; one request's messages stay together."""
         append = self._append
         header = items[0][1][1]
-        send = _Send(request, [], header.unique_key if isinstance(header, NativeHeader) else "")
         lanes = self._session.broker.topics.lanes(topic)
         levels = {light: level for level, light in lanes.items()}
+        unique_key = header.unique_key if isinstance(header, NativeHeader) else ""
+        send = _Send(request, levels, [], unique_key)
         for item in items:
             append.items.append(item)
-            send.places.append(_place(append, levels, item[0]))
+            send.places.append(_place(append, levels, item[0].queues))
         append.sends.append(send)
 
     def flush(self) -> None:
@@ -94,7 +96,7 @@ class Publisher:
                 session.answer(send.request, session.refuse_without_room(error))
             return
         if refused:
-            _mark_refused(append.sends, refused)
+            _count_anew(append, frozenset(refused))
         session.note_published()
         append.responses = [(send.request, self._response(send)) for send in append.sends]
         self._answer(append)
@@ -122,23 +124,33 @@ class Publisher:
                 self._session.answer(request, response)
 
 
-def _place(append: _Append, levels: Mapping[LightQueue, int], route: Route) -> Place | None:
+def _place(
+    append: _Append, levels: Mapping[LightQueue, int], queues: Iterable[LightQueue]
+) -> Place | None:
     """Count the message in all of its queues; choose the one that readers of the topic read."""
     place: Place | None = None
-    for queue in route.queues:
+    for queue in queues:
         offset = append.ends.get(queue)
         if offset is None:
-            offset = queue.max_offset
+            offset = append.starts[queue] = queue.max_offset
         append.ends[queue] = offset + 1
         if place is None or queue in levels:
             place = queue, offset, levels.get(queue, 0)
     return place
 
 
-def _mark_refused(sends: list[_Send], refused: list[int]) -> None:
-    """A request is refused if one of its messages is; the others stay where they are."""
-    start = 0
-    for send in sends:
-        end = start + len(send.places)
-        send.is_refused = any(start <= position < end for position in refused)
-        start = end
+def _count_anew(append: _Append, refused: Collection[int]) -> None:
+    """A queue that may refuse messages did: what came after these has lower offsets.
+
+    A request is refused if one of its messages is; the others are where they are.
+    """
+    append.ends = dict(append.starts)
+    position = 0
+    for send in append.sends:
+        for index in range(len(send.places)):
+            queues: Iterable[LightQueue] = append.items[position][0].queues
+            if position in refused:
+                send.is_refused = True
+                queues = [queue for queue in queues if not queue.guarded]
+            send.places[index] = _place(append, send.levels, queues)
+            position += 1

@@ -64,6 +64,18 @@ def test_a_refused_send_harms_no_other(peer: Peer) -> None:
     assert codes == {0: 0, 1: 29, 2: 0}
 
 
+def test_what_a_queue_refuses_has_no_offset_there(broker: NativeBroker, peer: Peer) -> None:
+    arguments = {"x-max-length-bytes": 250, "x-overflow": "reject-publish"}
+    broker.virtual_host.declare_queue(QueueDeclaration("T", durable=True, arguments=arguments))
+    sizes = (10, 5000, 20, 5000, 30)
+    peer.protocol.dataReceived(b"".join(send(n, "T", bytes(size)) for n, size in enumerate(sizes)))
+    answers = sorted(peer.received(), key=lambda response: response.opaque)
+    assert [answer.code for answer in answers] == [0, 2, 0, 2, 0]
+    taken = [answer.ext_fields for answer in answers if answer.code == 0]
+    assert [fields["queueOffset"] for fields in taken] == ["0", "1", "2"]
+    assert [len(looked_up(peer, fields["msgId"])) for fields in taken] == [10, 20, 30]
+
+
 def test_junk_after_a_send_does_not_undo_it(broker: NativeBroker, peer: Peer) -> None:
     peer.protocol.dataReceived(send(0, "T", b"0") + b"\x7f" * 20)
     assert peer.wire.disconnecting
