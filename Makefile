@@ -49,6 +49,7 @@ crash: setup ## Kill the broker under load, ten times; takes minutes
 fuzz: setup ## 100,000 mutated conversations in AMQP, and as many in STOMP; takes minutes
 	$(BIN)/python -m tests.fuzz.amqp $${SEED:-1} $${COUNT:-100000}
 	$(BIN)/python -m tests.fuzz.stomp $${SEED:-1} $${COUNT:-100000}
+	$(BIN)/python -m tests.fuzz.native $${SEED:-1} $${COUNT:-100000}
 fuzz-guided: setup ## The same led by coverage, with atheris; TARGET=amqp-frames RUNS=n
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	$(BIN)/python -m tests.fuzz.guided $${TARGET:-amqp-connections} $${RUNS:-100000}
