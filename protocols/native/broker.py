@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from core.errors import is_disk_full
 from gateway.gateway import Gateway
 from gateway.queues.lane import Lane
 from gateway.queues.queue import Queue
 from rosettamq.remoting.codes import ResponseCode
 from rosettamq.remoting.ids import Address, UniqueKeys
+from rosettamq.remoting.records import NO_HOST
 
 from .filters import MessageFilter, parse_filter
 from .groups import ConsumerGroups, QueueLocks
@@ -20,6 +22,7 @@ from .own_group import OwnGroup, OwnLane
 from .own_pulls import OwnPulls
 from .progress import Progress, Source, Taken
 from .replies import RequestRefusedError
+from .retry_topics import Return, publish_return
 from .rights import Rights
 from .topics import Topics
 from .windows import GroupWindow, GroupWindows
@@ -61,6 +64,7 @@ class Broker:
         self.invisible = InvisibleMessages(clock, gateway.turn)
         self.unique_keys = UniqueKeys()
         self.own_pulls = OwnPulls()
+        self.store_host = NO_HOST  # Ours, for who has no connection to ask.
         self._windows: dict[tuple[Lane, str], GroupWindow] = {}
 
     def now_ms(self) -> int:
@@ -87,10 +91,32 @@ class Broker:
             if start is None:
                 start = new_group_offset(lane, init_mode)
                 lane.commit_group_offset(group, start)  # What comes after is kept for it.
-            window = GroupWindow(lane, group, start, self.limits.in_flight_max)
+            window = GroupWindow(lane, group, start, self.limits.in_flight_max, self._bury)
             self._forget_deleted()
             self._windows[(lane, group)] = window
         return window
+
+    def _bury(self, lane: Lane, group: str, offset: int, times: int) -> bool:
+        """A message came back from a group too often: to its dead letters, if they take it."""
+        found = lane.read(offset, 1)
+        if not found or found[0][0] != offset:
+            return False  # The group's window sees that for itself.
+        back = Return(found[0][1], group, lane.location(offset).log_offset, times - 1)
+
+        def on_durable() -> None:
+            if (window := self._windows.get((lane, group))) is not None:
+                window.settle([offset])
+
+        try:
+            record = back.dead_letter(self.store_host)
+            publish_return(self.topics.virtual_host, record, on_durable)
+        except RequestRefusedError:
+            return False  # They are full, or it is too large: it comes once more.
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+            return False
+        return True
 
     def commit(self, lane: Lane, group: str, offset: int) -> None:
         """Set where another group stands; backwards is allowed."""

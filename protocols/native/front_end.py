@@ -19,6 +19,7 @@ from gateway.service.peers import peer_at
 from protocols.transport import ConnectionTransport
 from rosettamq.remoting.codes import RequestCode
 from rosettamq.remoting.ids import Address
+from rosettamq.remoting.records import NO_HOST
 
 from . import admin, heartbeats, offsets, popping, pulling, retrying, sending
 from .broker import BROKER_NAME, CLUSTER_NAME, Broker, Limits
@@ -163,6 +164,7 @@ class NativeFrontEnd:
         """Tell the name server where clients find us."""
         self._port = port
         self._store_host = _fixed_store_host(self._config.advertised_address, host, port)
+        self._broker.store_host = self._store_host or NO_HOST
         shown = f"[{host}]" if ":" in host else host
         advertised = self._config.advertised_address or f"{shown}:{port}"
         self._gateway.name_server.register(

@@ -17,7 +17,7 @@ from rosettamq.remoting.headers import GroupRequest
 from .replies import notification
 
 LOCK_LIFETIME_S = 60.0
-_ATTEMPTS_MAX = 16  # RocketMQ's retryMaxTimes.
+ATTEMPTS_MAX = 16  # RocketMQ's retryMaxTimes.
 _RETRY_PREFIX = "%RETRY%"
 _DEAD_LETTER_PREFIX = "%DLQ%"
 
@@ -44,7 +44,7 @@ def retrying_group(topic: str) -> str:
 
 def attempts_max(asked: int | None) -> int:
     """How often a message comes again before it is a dead letter; a client may say."""
-    return _ATTEMPTS_MAX if asked is None or asked < 0 else asked
+    return ATTEMPTS_MAX if asked is None or asked < 0 else asked
 
 
 class Member(Protocol):

@@ -8,10 +8,16 @@ from collections.abc import Callable, Collection, Sequence
 from gateway.queues.lane import Lane
 
 from .filters import MessageFilter
+from .groups import ATTEMPTS_MAX
 from .progress import SCAN_COUNT_MAX, Taken
 
 # So many settled offsets above the lowest that is not are kept at least before they are dropped.
 _SETTLED_MAX = 1024
+
+
+# Makes a dead letter of a message of a lane, which a group had so often, and settles it when that
+# is safe; says whether it does.
+Bury = Callable[[Lane, str, int, int], bool]
 
 
 class GroupWindow:
@@ -21,8 +27,9 @@ class GroupWindow:
     only what was not acknowledged, or above it, is delivered again.
     """
 
-    def __init__(self, lane: Lane, group: str, start: int, in_flight_max: int) -> None:
+    def __init__(self, lane: Lane, group: str, start: int, in_flight_max: int, bury: Bury) -> None:
         self.lane = lane
+        self._bury = bury
         self._group = group
         self._next = start
         self._committed = start
@@ -68,10 +75,13 @@ class GroupWindow:
         self._commit()
 
     def release(self, offsets: Collection[int]) -> None:
-        """Deliver these again, before anything new."""
+        """Deliver these again, before anything new; what came back too often dies."""
         for offset in offsets:
-            if offset in self._times:
-                self._times[offset] += 1
+            if offset not in self._times:
+                continue
+            self._times[offset] += 1
+            times = self._times[offset]
+            if times <= ATTEMPTS_MAX or not self._bury(self.lane, self._group, offset, times):
                 heapq.heappush(self._returned, offset)
         watchers, self._watchers = self._watchers, {}
         for stir in watchers:

@@ -14,6 +14,7 @@ from rosettamq.remoting.headers import (
     PopHandle,
     PopMessageRequest,
 )
+from rosettamq.remoting.properties import decode_properties
 from rosettamq.remoting.records import BatchedMessage, encode_batch
 from tests.support.native_peer import NativeBroker, Peer, bodies, pull_header, records, send_header
 
@@ -330,3 +331,43 @@ def test_an_ordered_pop_is_refused(peer: Peer) -> None:
     ext = pop_header("G").to_ext() | {"order": "true"}
     response = peer.call(POP, ext)
     assert (response.code, response.remark) == (3, "an ordered pop is not supported")
+
+
+class TestWhatComesBackTooOften:
+    """Of another group than the queue's own, as a queue has rules of its own for that."""
+
+    def come_back(self, broker: NativeBroker, times: int) -> list[int]:
+        """Pop and give back so often; return the times that each message was popped before."""
+        seen = []
+        for _ in range(times):
+            peer = broker.connect()
+            seen += [record.reconsume_times for record in records(pop(peer, "G", count=1))]
+            broker.clock.advance(61)
+            peer.lose()
+        return seen
+
+    def test_is_a_dead_letter(self, broker: NativeBroker, peer: Peer) -> None:
+        """So the group goes on: its committed offset waits for nobody who never comes."""
+        peer.publish("T", b"poison", "UNIQ_KEY\x01ID\x02")
+        peer.publish("T", b"next")
+        assert self.come_back(broker, 17) == list(range(17))
+        queue = broker.virtual_host.queues["T"]
+        assert Lane(queue).group_offset("G") == 1
+        peer = broker.connect()
+        assert bodies(pop(peer, "G")) == [b"next"]
+        (letter,) = records(peer.call(RequestCode.PULL_MESSAGE, pull_header("any", "%DLQ%G", 0)))
+        assert (letter.body, letter.reconsume_times) == (b"poison", 17)
+        assert decode_properties(letter.properties)["RETRY_TOPIC"] == "T"
+        assert (queue.ready_count, queue.unsettled_count) == (2, 0)
+
+    def test_comes_again_as_long_as_that_has_no_room(
+        self, broker: NativeBroker, peer: Peer
+    ) -> None:
+        arguments = {"x-max-length": 0, "x-overflow": "reject-publish"}
+        full = QueueDeclaration("%DLQ%G", durable=True, arguments=arguments)
+        broker.virtual_host.declare_queue(full)
+        peer.publish("T", b"poison")
+        assert self.come_back(broker, 19) == list(range(19))
+        broker.virtual_host.delete_queue("%DLQ%G")
+        assert self.come_back(broker, 2) == [19]
+        assert broker.virtual_host.queues["%DLQ%G"].ready_count == 1

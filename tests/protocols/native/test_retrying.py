@@ -121,6 +121,12 @@ def test_a_dead_letter_is_safe_before_the_message_goes(broker: NativeBroker, pee
     assert ([answer.code for answer in peer.received()], queue.unsettled_count) == ([0], 0)
 
 
+def test_properties_that_leave_no_room_are_refused(peer: Peer) -> None:
+    """A retry says where the message comes from, and when it is due."""
+    peer.publish("T", b"x", f"a\x01{'v' * 32_680}\x02UNIQ_KEY\x01ID\x02")
+    assert send_back(peer, "G", pull_one(peer, "G", "T")) == 13
+
+
 def test_what_the_retry_topic_refuses_is_not_done(broker: NativeBroker, peer: Peer) -> None:
     arguments = {"x-max-length": 0, "x-overflow": "reject-publish"}
     for topic in ("%DLQ%T", "%DLQ%G"):

@@ -11,7 +11,7 @@ def test_one_message_in_flight_does_not_make_it_remember_all_that_follow(
     peer.publish("T", b"0")
     lane = Lane(broker.virtual_host.queues["T"])
     lane.commit_group_offset("G", 0)
-    window = GroupWindow(lane, "G", 0, 10)
+    window = GroupWindow(lane, "G", 0, 10, lambda *_: False)
     window.take(1, TagFilter())
     for number in range(1, 3000):
         peer.publish("T", b"%d" % number)
