@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import msgspec
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
 from twisted.web.http import Request as HttpRequest
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
@@ -20,6 +19,7 @@ from gateway.front_end import Listener
 from gateway.messages import Language
 from protocols.http.api import Api, Request, Response
 from protocols.http.language import HTTP
+from protocols.http.transport import ApiChannel
 
 if TYPE_CHECKING:
     from gateway.gateway import Gateway
@@ -74,7 +74,7 @@ class ApiSite(Site):
 
     noisy = False
     # HTTP/1.1 only; the usual one hides its transport.
-    protocol = HTTPChannel  # type: ignore[assignment]
+    protocol = ApiChannel  # type: ignore[assignment]
 
     def __init__(self, gateway: Gateway, section: HttpConfig, clock: IReactorTime) -> None:
         root = ApiResource(gateway)
