@@ -60,6 +60,10 @@ def calling(function: Callable[..., None]) -> Callable[..., None]:
             function(Client(url, login, login_password), **options)
         except ClientError as error:
             raise click.ClickException(str(error)) from None
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise  # That of `| head`, of which Click makes an end without a word.
+            raise click.ClickException(f"cannot write: {error.strerror}") from None
 
     return command
 

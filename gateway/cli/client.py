@@ -26,7 +26,8 @@ class Client:
         if not url.startswith(("http://", "https://")):
             raise ClientError(f"a URL begins with http:// or https://, not '{url}'")
         self._url = url.rstrip("/")
-        self._authorization = "Basic " + b64encode(f"{user}:{password}".encode()).decode()
+        credentials = f"{user}:{password}".encode(errors="surrogateescape")  # As it was typed.
+        self._authorization = "Basic " + b64encode(credentials).decode()
 
     def call(
         self,
@@ -41,11 +42,14 @@ class Client:
 
         Each part of the path is quoted, so `/` may be a name.
         """
-        quoted = "/".join(quote(part, safe="") for part in path)
+        quoted = "/".join(quote(part, safe="", errors="surrogateescape") for part in path)
         if query:
             quoted += "?" + urlencode(query)
         content = None if body is None else json.dumps(body).encode()
-        request = Request(f"{self._url}/api/{quoted}", content, headers or {}, method=method)
+        try:
+            request = Request(f"{self._url}/api/{quoted}", content, headers or {}, method=method)
+        except ValueError as error:
+            raise ClientError(f"{self._url} is no URL: {error}") from None
         request.add_header("Authorization", self._authorization)
         request.add_header("Content-Type", "application/json")
         try:

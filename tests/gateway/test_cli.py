@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -117,6 +118,26 @@ def test_what_goes_wrong(run: Callable[..., Result], monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(client, "urlopen", unreachable)
     expected = "Error: cannot reach http://127.0.0.1:15672: Connection refused\n"
     assert run("users", "list", fails=True).output == expected
+
+
+def test_what_cannot_be_asked_or_written(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = run("users", "list", "--url", "http://[::1", fails=True)
+    assert refused.output == "Error: http://[::1 is no URL: Invalid IPv6 URL\n"
+    refused = run("users", "delete", "caf\udce9", fails=True)  # As no terminal writes it.
+    assert "the path is not UTF-8" in refused.output
+    assert "(401)" in run("users", "list", "--password", "\udce9", fails=True).output
+    for command in (("definitions", "export"), ("queues", "list", "--json")):
+        with monkeypatch.context() as patch:
+            patch.setattr(json, "dump", full)
+            patch.setattr("gateway.cli.output.show_rows", full)
+            refused = run(*command, fails=True)
+            assert refused.output == "Error: cannot write: No space left on device\n"
+
+
+def full(*arguments: object, **options: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_delayed_messages(run: Callable[..., Result], broker: HttpBroker) -> None:
