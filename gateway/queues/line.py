@@ -8,21 +8,28 @@ priority get what the others have no credit for.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from gateway.queues.consumer import PLAIN_TERMS, Consumer, Terms
+from gateway.queues.selective_consumers import SelectiveConsumers
+
+if TYPE_CHECKING:
+    from gateway.queues.queue import Queue
 
 
 class Line:
-    """All consumers of one queue: some in line, some held; the others choose, out of their turn.
+    """All consumers of one queue: some in line, some held; the choosers out of their turn.
 
     Nothing here takes longer because there are many of them but for those who are passed by.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
         self.consumers: dict[Consumer, int] = {}  # With their priorities, as they came.
         self.counted = 0  # Of them, those who do not only wait for one answer.
         self.members: dict[Consumer, None] = {}  # In line, in their order.
         self.held: dict[Consumer, None] = {}  # Had no credit when it was their turn.
+        self.choosers: SelectiveConsumers | None = None  # Who want only some messages.
         self.active: Consumer | None = None  # The only one to get anything, if only one may.
         self.exclusive: Consumer | None = None  # Wants to be alone.
         self._waiting: dict[Consumer, None] = {}  # To be the active one, as they came.
@@ -33,7 +40,10 @@ class Line:
         self.consumers[consumer] = terms.priority
         self.counted += consumer.counted
         self._has_priorities = self._has_priorities or terms.priority != 0
-        if not terms.chooses:
+        if terms.chooses:
+            self.choosers = self.choosers or SelectiveConsumers(self._queue)
+            self.choosers.add(consumer, terms)
+        else:
             self.members[consumer] = None
         if waits:
             self._waiting[consumer] = None
@@ -48,6 +58,9 @@ class Line:
         self.members.pop(consumer, None)
         self.held.pop(consumer, None)
         self._waiting.pop(consumer, None)
+        if self.choosers is not None:
+            self.choosers.remove(consumer)
+            self.choosers = self.choosers or None
         if self.exclusive is consumer:
             self.exclusive = None
         if self.active is not consumer:
@@ -86,7 +99,25 @@ class Line:
         own = sum(max(0, each.credit()) for each in members if not each.shares_credit)
         return own + max(0, *shared) if shared else own
 
-    def rotate(self, priority: int, takers: list[Consumer], turn: int) -> None:
+    def deal(self, takers: list[tuple[Consumer, int]], count_max: int) -> None:
+        """Give each in turn one message: as many rounds as all of them have credit for."""
+        priority = self.consumers[takers[0][0]]
+        rounds = min(credit for _, credit in takers)
+        rounds = max(1, min(rounds, count_max // len(takers)))
+        if any(consumer.shares_credit for consumer, _ in takers):
+            takers, rounds = takers[:1], 1  # Then all are asked again.
+        queue, turn = self._queue, 0
+        for first_offset, messages, redelivered in queue.take_spans(rounds * len(takers)):
+            for offset, message in enumerate(messages, first_offset):
+                consumer = takers[turn % len(takers)][0]
+                turn += 1
+                consumer.deliver(queue, offset, [message], redelivered)
+                if consumer.no_ack:
+                    queue.light.settle(offset, offset + 1)
+        if turn:
+            self._rotate(priority, [consumer for consumer, _ in takers], turn)
+
+    def _rotate(self, priority: int, takers: list[Consumer], turn: int) -> None:
         """Those who got the last `turn` messages go to the end of the line, as in RabbitMQ.
 
         They are of this priority. Whoever had no credit when it was his turn is held: he gets in

@@ -22,7 +22,6 @@ from gateway.queues.dead_letters import MAXLEN, REJECTED
 from gateway.queues.lease import Lease
 from gateway.queues.line import Line
 from gateway.queues.room import Room
-from gateway.queues.selective_consumers import SelectiveConsumers
 from gateway.queues.selectors import consumer_selector
 from gateway.queues.times_to_live import TimesToLive
 from gateway.queues.types import find_type
@@ -71,7 +70,6 @@ class Queue:
         self._turn = turn
         self._line: Line | None = None  # Of consumers; there is one once there was a consumer.
         self._watchers: Watchers | None = None  # There are some once there was one.
-        self._selective: SelectiveConsumers | None = None  # Who want only some messages.
         self._upkeep: Upkeep | None = None  # Most queues need none, and pay nothing for it.
         self._lease = Lease(virtual_host.clock, self.options.expires_ms)
         self._times_to_live = TimesToLive(self.options.message_ttl_ms, ttl_history)
@@ -207,8 +205,8 @@ class Queue:
 
     def rewound(self) -> None:
         """Messages that all were done with are ready again."""
-        if self._selective is not None:
-            self._selective.look_again()
+        if self._line is not None and self._line.choosers is not None:
+            self._line.choosers.look_again()
         if self._upkeep is not None:
             self._upkeep.stop()
             self._upkeep = None
@@ -232,8 +230,8 @@ class Queue:
     def stop(self) -> None:
         """Wait for no time any more."""
         self._lease.stop()
-        if self._selective is not None:
-            self._selective.stop()
+        if self._line is not None and self._line.choosers is not None:
+            self._line.choosers.stop()
         if self._upkeep is not None:
             self._upkeep.stop()
 
@@ -259,27 +257,15 @@ class Queue:
         if terms.selects is None:
             terms = replace(terms, selects=consumer_selector(terms.arguments, str(self)))
         is_single = self.options.single_active_consumer
-        if self._line is None:
-            self._line = Line()
-        is_taken = self.is_consumed or is_single
-        if self._line.exclusive is not None or (terms.exclusive and is_taken):
+        is_alone = self._line is not None and self._line.exclusive is not None
+        if is_alone or (terms.exclusive and (self.is_consumed or is_single)):
             raise AccessRefusedError(f"{self} in exclusive use")
-        self._line.add(consumer, terms, waits=is_single or terms.waits_in_line)
-        if terms.chooses:
-            if self._selective is None:
-                self._selective = SelectiveConsumers(self)
-            self._selective.add(consumer, terms)
-        self._lease.stop()
-        self._listen()
-        self.wake()
+        self._join(consumer, terms, waits=is_single or terms.waits_in_line)
 
     def unsubscribe(self, consumer: Consumer) -> None:
         """Remove a consumer; what it has in flight stays so. Does nothing if it is not there."""
         if self._line is None or consumer not in self._line.consumers:
             return
-        if self._selective is not None:
-            self._selective.remove(consumer)
-            self._selective = self._selective or None
         if self._line.remove(consumer):
             self.wake()
         if not self.is_consumed:
@@ -299,13 +285,17 @@ class Queue:
         if not self.begin_take():
             return []
         deliveries: list[Delivery] = []
-        while len(deliveries) < count and (spans := self._take(count - len(deliveries))):
+        while len(deliveries) < count and (spans := self.take_spans(count - len(deliveries))):
             deliveries += [
                 Delivery(offset, redelivered, message, self.light.delivery_count(offset))
                 for first_offset, messages, redelivered in spans
                 for offset, message in enumerate(messages, first_offset)
             ]
         return deliveries
+
+    def take_spans(self, count: int) -> list[Span]:
+        """The same, without asking what may be."""
+        return self.light.take(count) if self._upkeep is None else self._upkeep.take(count)
 
     def take_at(self, offset: int, message: Message) -> bool:
         """One ready message, wherever it is, goes in flight; was it delivered before?"""
@@ -375,12 +365,12 @@ class Queue:
 
     def give_back(self, offsets: Iterable[int]) -> None:
         """Messages in flight, which nobody had, are ready again."""
-        if self._selective is None:
+        if self._line is None or self._line.choosers is None:
             self.light.release(offsets)
             return
         offsets = list(offsets)
         self.light.release(offsets)
-        self._selective.returned(offsets)
+        self._line.choosers.returned(offsets)
 
     def wake(self) -> None:
         """A consumer has credit again: look at the end of the turn."""
@@ -410,8 +400,8 @@ class Queue:
         if line is not None and not self.paused:
             if line.held:
                 line.let_go()
-            if self._selective is not None:
-                self._selective.deliver(line.active)
+            if line.choosers is not None:
+                line.choosers.deliver(line.active)
             if line.members and self.light.ready_count:
                 self._deliver(line)
         if self._upkeep is not None:
@@ -436,10 +426,11 @@ class Queue:
     def deleted(self) -> None:
         """The queue is gone: tell those who waited."""
         self.stop()
-        line, self._line, self._selective = self._line, None, None
+        line, self._line = self._line, None
+        watchers, self._watchers = self._watchers, None
         for consumer in line.consumers if line is not None else ():
             consumer.cancelled()
-        for watcher in self._watchers.take_all() if self._watchers is not None else ():
+        for watcher in watchers.take_all() if watchers is not None else ():
             watcher()
 
     # The rest is private
@@ -460,6 +451,14 @@ class Queue:
         elif options.needs_upkeep or self.ttl_history:
             self.keep_up()
 
+    def _join(self, consumer: Consumer, terms: Terms = PLAIN_TERMS, *, waits: bool = False) -> None:
+        """One more consumer, which may consume."""
+        self._line = self._line or Line(self)
+        self._line.add(consumer, terms, waits=waits)
+        self._lease.stop()
+        self._listen()
+        self.wake()
+
     def _listen(self) -> None:
         """Have the core tell of new messages only if somebody waits for them."""
         waited_for = self.is_consumed or self._watchers or self._upkeep is not None
@@ -473,12 +472,9 @@ class Queue:
         line = self._line
         if line is None or len(line.consumers) != 1 or self.paused or self._watchers:
             return None
-        if self._selective is not None or self._upkeep is not None:
+        if line.choosers is not None or self._upkeep is not None:
             return None
         return next(iter(line.consumers))
-
-    def _take(self, count: int) -> list[Span]:
-        return self.light.take(count) if self._upkeep is None else self._upkeep.take(count)
 
     def _deliver(self, line: Line) -> None:
         """Hand out one helping, and come again in the next round if there is more."""
@@ -486,30 +482,14 @@ class Queue:
         if not takers:
             return
         if len(takers) > 1:
-            self._deliver_in_turn(line, takers)
+            line.deal(takers, _TAKE_COUNT_MAX)
         else:
             consumer, credit = takers[0]
             light = self.light
-            for first_offset, messages, redelivered in self._take(min(credit, _TAKE_COUNT_MAX)):
+            spans = self.take_spans(min(credit, _TAKE_COUNT_MAX))
+            for first_offset, messages, redelivered in spans:
                 consumer.deliver(self, first_offset, messages, redelivered)
                 if consumer.no_ack:
                     light.settle(first_offset, first_offset + len(messages))
         if self.light.ready_count:
             self._turn.dispatchers[self] = None
-
-    def _deliver_in_turn(self, line: Line, takers: list[tuple[Consumer, int]]) -> None:
-        priority = line.consumers[takers[0][0]]
-        rounds = min(credit for _, credit in takers)
-        rounds = max(1, min(rounds, _TAKE_COUNT_MAX // len(takers)))
-        if any(consumer.shares_credit for consumer, _ in takers):
-            takers, rounds = takers[:1], 1  # Then all are asked again.
-        turn = 0
-        for first_offset, messages, redelivered in self._take(rounds * len(takers)):
-            for offset, message in enumerate(messages, first_offset):
-                consumer = takers[turn % len(takers)][0]
-                turn += 1
-                consumer.deliver(self, offset, [message], redelivered)
-                if consumer.no_ack:
-                    self.light.settle(offset, offset + 1)
-        if turn:
-            line.rotate(priority, [consumer for consumer, _ in takers], turn)

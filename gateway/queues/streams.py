@@ -93,11 +93,7 @@ class Stream(Queue):
         filters = [each for each in asked if each is not None]
         position = self._find_start(arguments.get("x-stream-offset", "next"))
         self._readers[consumer] = _Reader(consumer, position, filters)
-        if self._line is None:
-            self._line = Line()
-        self._line.add(consumer)
-        self._listen()
-        self.wake()
+        self._join(consumer)
 
     def unsubscribe(self, consumer: Consumer) -> None:
         """Remove a reader; does nothing if it is not there."""
