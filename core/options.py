@@ -15,7 +15,7 @@ class BrokerOptions:
     sync_flush: bool = True
     async_flush_interval_s: float = 0.2
     progress_flush_interval_s: float = 1.0  # A crash of the machine forgets so much of it.
-    checkpoint_distance: int = 64 << 20
+    checkpoint_distance: int = 128 << 20  # Reading so much again takes some 0.1 s.
     unflushed_size_max: int = 64 << 20
     retention_s: float = 72 * 3600.0
     retained_size_max: int = 10 << 30

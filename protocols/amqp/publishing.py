@@ -313,7 +313,9 @@ class Publishing:
             self._resolver.expect_expiry(route)
         durable = route.keeps(header.persistent)
         channel = target.channel
-        kind = self._kinds.setdefault((channel, durable), Kind(channel, durable))
+        kind = self._kinds.get((channel, durable))
+        if kind is None:
+            kind = self._kinds[channel, durable] = Kind(channel, durable)
         entry = Entry(prefix, body_size, target, header, route, kind)
         if len(prefix) <= _REMEMBERED_SIZE_MAX:
             entry.is_remembered = self._entries.add(prefix, entry)
