@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from core.lanes import LEVEL_SHIFT, OFFSET_MASK, Lanes
-from core.light_queue import Head, LightQueue, Span
+from core.light_queue import LightQueue
+from core.readable_queue import Head, Span
 
 _LINE, _LOWER, _UPPER = -1, 0, 1
 _SHARE = 2  # So many of the upper lane, then one of the lower.

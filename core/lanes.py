@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from core.errors import OffsetOutOfRangeError
-from core.light_queue import Head, LightQueue, Span
+from core.light_queue import LightQueue
+from core.readable_queue import Head, Span
 from core.turn import Dispatcher
 
 LEVEL_SHIFT = 48

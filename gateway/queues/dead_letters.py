@@ -18,7 +18,7 @@ from gateway.messages import Item, Language, Message, Properties, writing_langua
 from gateway.values import Long, Timestamp
 
 if TYPE_CHECKING:
-    from core.light_queue import Span
+    from core.readable_queue import Span
     from gateway.queues.queue import Queue
     from gateway.vhosts.virtual_host import VirtualHost
 

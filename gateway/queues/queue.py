@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from core.broker import Broker
 from core.lanes import AnyQueue
-from core.light_queue import LightQueue, Span
+from core.light_queue import LightQueue
+from core.readable_queue import Span
 from core.turn import Turn
 from gateway.declarations import QueueDeclaration
 from gateway.errors import AccessRefusedError, PreconditionFailedError

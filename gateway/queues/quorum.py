@@ -16,7 +16,8 @@ from twisted.logger import Logger
 from core.broker import Broker
 from core.errors import is_disk_full
 from core.lanes import AnyQueue
-from core.light_queue import LightQueue, Span
+from core.light_queue import LightQueue
+from core.readable_queue import Span
 from gateway.errors import NotSupportedError, ResourceLockedError
 from gateway.exchanges.bindings import Arguments
 from gateway.messages import Value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from core.lanes import AnyQueue
-from core.light_queue import Span
+from core.readable_queue import Span
 
 _READ_COUNT = 1000
 

@@ -26,7 +26,7 @@ from gateway.queues.stream_offsets import Since, parse_stream_offset
 from gateway.values import Long
 
 if TYPE_CHECKING:
-    from core.light_queue import Span
+    from core.readable_queue import Span
 
 _READ_COUNT_MAX = 512  # Messages per reader and round; a turn goes on with the next round.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from core.errors import is_disk_full
-from core.light_queue import Span
+from core.readable_queue import Span
 from gateway.messages import Message
 
 if TYPE_CHECKING:

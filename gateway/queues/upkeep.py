@@ -23,7 +23,7 @@ from twisted.logger import Logger
 
 from core.errors import is_disk_full
 from core.lanes import AnyQueue, level_of, offset_of_lane
-from core.light_queue import Head, Span
+from core.readable_queue import Head, Span
 from gateway.messages import Header, Message
 from gateway.queues.arguments import QueueOptions
 from gateway.queues.dead_letters import EXPIRED, MAXLEN
