@@ -103,14 +103,7 @@ class StompConnection:
 
     def _work_off(self, data: bytes, now: float) -> None:
         log_end = self._gateway.broker.log_end
-        try:
-            self._reader.feed(data)
-            self._carry_out_frames(now)
-            self._flush_session()
-        except StompProtocolError as error:
-            self._violated(error)
-        except OSError as error:
-            self._await_room(error, now)
+        self._go_on(data, now)
         if self._gateway.broker.log_end != log_end and self._gateway.broker.congested:
             if self._heart_beats is not None:
                 self._heart_beats.excused = True
@@ -201,8 +194,18 @@ class StompConnection:
 
     def _try_again(self, now: float) -> None:
         """Go on where there was no room, and then with what came meanwhile."""
+        if not self._go_on(b"", now):
+            return
+        later = self._room.found()
+        if later and self.state is not State.CLOSED:
+            self._work_off(later, now)
+
+    def _go_on(self, data: bytes, now: float) -> bool:
+        """Carry out what is there, and what came; False if there is no room for it."""
         frame, self._unfinished = self._unfinished, None
         try:
+            if data:
+                self._reader.feed(data)
             if frame is not None:
                 self._handle(frame, now)
             self._carry_out_frames(now)
@@ -211,10 +214,8 @@ class StompConnection:
             self._violated(error)
         except OSError as error:
             self._await_room(error, now)
-            return
-        later = self._room.found()
-        if later and self.state is not State.CLOSED:
-            self._work_off(later, now)
+            return False
+        return True
 
     def _violated(self, error: StompProtocolError) -> None:
         """The peer speaks no STOMP any more; what it sent before is good, if there is room."""
