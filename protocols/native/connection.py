@@ -12,7 +12,6 @@ is done for it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
 from typing import Protocol
 
 from rosettamq.errors import ProtocolError
@@ -174,15 +173,13 @@ class NativeConnection:
     def _handle_requests(self, data: bytes) -> None:
         """Handle what has come, unless its answers would have no room; the rest waits."""
         assert self._session is not None
+        frames = self._frames
+        frames.receive(data)
         try:
-            with closing(self._frames.feed(data)) as commands:
-                while self.has_room:
-                    command = next(commands, None)
-                    if command is None:
-                        break
-                    # An answer to a request of ours: all of those are one-way so far.
-                    if not command.is_response:
-                        self._session.handle(command)
+            while self.has_room and (command := frames.next_command()) is not None:
+                # An answer to a request of ours: all of those are one-way so far.
+                if not command.is_response:
+                    self._session.handle(command)
         except ProtocolError:
             self.closed = True
         self._has_requests = not self.has_room

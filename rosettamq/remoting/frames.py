@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Iterator
 from struct import Struct
 
 from rosettamq.errors import ProtocolError
@@ -40,32 +40,32 @@ class FrameReader:
         self._frame_size_max = frame_size_max
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Generator[RemotingCommand, None, None]:
-        """Take in `data`, and return an iterator over the commands that are now whole.
+    def feed(self, data: bytes) -> Iterator[RemotingCommand]:
+        """Take in `data` and yield each command that is now whole."""
+        self.receive(data)
+        while (command := self.next_command()) is not None:
+            yield command
 
-        What is not asked of it comes with the next one; close it before that.
-        """
+    def receive(self, data: bytes) -> None:
+        """Take in `data`, for `next_command`."""
         self._buffer += data
-        return self._commands()
 
-    def _commands(self) -> Generator[RemotingCommand, None, None]:
+    def next_command(self) -> RemotingCommand | None:
+        """The next command, if it is whole."""
         buffer = self._buffer
-        at = 0
-        try:
-            while len(buffer) - at >= 8:
-                length, start = _START.unpack_from(buffer, at)
-                header_size = start & 0xFFFFFF
-                if not 4 <= length <= self._frame_size_max:
-                    raise ProtocolError(f"frame of {length} bytes")
-                if header_size > length - 4:
-                    raise ProtocolError("the header is longer than its frame")
-                end = at + 4 + length
-                if len(buffer) < end:
-                    break
-                body_at = at + 8 + header_size
-                header = bytes(buffer[at + 8 : body_at])
-                body = bytes(buffer[body_at:end])
-                at = end
-                yield decode_header(start >> 24, header, body)
-        finally:
-            del buffer[:at]
+        if len(buffer) < 8:
+            return None
+        length, start = _START.unpack_from(buffer)
+        header_size = start & 0xFFFFFF
+        if not 4 <= length <= self._frame_size_max:
+            raise ProtocolError(f"frame of {length} bytes")
+        if header_size > length - 4:
+            raise ProtocolError("the header is longer than its frame")
+        end = 4 + length
+        if len(buffer) < end:
+            return None
+        body_at = 8 + header_size
+        header = bytes(buffer[8:body_at])
+        body = bytes(buffer[body_at:end])
+        del buffer[:end]
+        return decode_header(start >> 24, header, body)
