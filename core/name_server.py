@@ -1,7 +1,7 @@
 """The embedded name server's table: which brokers there are, and where they listen.
 
-All topics have one queue on each broker, so that a route is the same for each: which topics exist
-is asked of the broker itself when a client asks for one.
+Which topics there are, and how many queues each has, is asked of the broker itself when a client
+asks for the route to one: whoever answers knows both.
 """
 
 from __future__ import annotations

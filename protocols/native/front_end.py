@@ -164,7 +164,7 @@ class NativeFrontEnd:
         """Tell the name server where clients find us."""
         self._port = port
         self._store_host = _fixed_store_host(self._config.advertised_address, host, port)
-        self._broker.store_host = self._store_host or NO_HOST
+        self._broker.positions.store_host = self._store_host or NO_HOST
         shown = f"[{host}]" if ":" in host else host
         advertised = self._config.advertised_address or f"{shown}:{port}"
         self._gateway.name_server.register(

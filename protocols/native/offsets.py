@@ -45,7 +45,7 @@ def update_consumer_offset(session: NativeSession, request: RemotingCommand) -> 
         if lane.queue.is_own_group(header.consumer_group):
             session.broker.own_pulls.settle_below(session, lane, header.commit_offset)
         else:
-            session.broker.commit(lane, header.consumer_group, header.commit_offset)
+            session.broker.positions.commit(lane, header.consumer_group, header.commit_offset)
     return success()
 
 

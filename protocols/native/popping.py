@@ -23,6 +23,7 @@ from rosettamq.remoting.headers import (
 )
 
 from .bodies import decode_body
+from .collecting import collect
 from .filters import MessageFilter
 from .own_group import by_lane
 from .progress import Source
@@ -55,7 +56,7 @@ def pop_message(session: NativeSession, request: RemotingCommand) -> RemotingCom
     message_filter = broker.message_filter(
         header.consumer_group, header.topic, header.exp or "*", header.exp_type
     )
-    source = broker.source(lanes[0].queue, header.consumer_group, lanes, header.init_mode)
+    source = broker.positions.source(lanes[0].queue, header.consumer_group, lanes, header.init_mode)
     attempt = _Pop(session, lanes, source, header, message_filter)
     return session.hold(request, attempt, header.poll_time / 1000)
 
@@ -184,15 +185,16 @@ class _Pop:
     def answer(self, is_last: bool) -> RemotingCommand | None:
         """Take what is there, and hide it."""
         session, header = self._session, self._header
-        if not session.broker.is_current(self._lanes[0].queue):
+        if not session.broker.positions.is_current(self._lanes[0].queue):
             raise topic_not_found(header.topic)
         self._check_in_flight()
-        taken, body = session.broker.collect(
+        taken, body = collect(
             header.topic,
             self._source,
             header.max_msg_nums,
             self._message_filter,
             session.store_host,
+            session.broker.limits.answer_size_max,
         )
         self.abandon()
         if taken:
@@ -228,7 +230,7 @@ class _Pop:
         starts, all_offsets = [], []
         for lane, offsets in taken.items():
             key = (lane, header.consumer_group)
-            progress = broker.progress(lane, header.consumer_group)
+            progress = broker.positions.progress(lane, header.consumer_group)
             broker.invisible.hide(key, progress, offsets, now_ms, header.invisible_time / 1000)
             # The "0" says that this is no retry topic.
             starts.append(f"0 {lane.level} {offsets[0]}")

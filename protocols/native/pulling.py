@@ -13,6 +13,7 @@ from rosettamq.remoting.codes import PullFlag, ResponseCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import PullMessageRequest, PullMessageResponse
 
+from .collecting import collect, record_of
 from .filters import MessageFilter
 from .holding import Attempt
 from .own_group import OwnGroup
@@ -35,7 +36,7 @@ def _pull(session: NativeSession, request: RemotingCommand) -> RemotingCommand |
     lane = broker.topics.find_lane(header.topic, header.queue_id)
     expression = header.subscription if header.sys_flag & PullFlag.SUBSCRIPTION else None
     message_filter = broker.message_filter(
-        header.consumer_group, header.topic, expression, header.expression_type
+        header.consumer_group, header.topic, expression, header.expression_type, header.sub_version
     )
     attempt: Attempt
     if lane.queue.is_own_group(header.consumer_group):
@@ -44,8 +45,8 @@ def _pull(session: NativeSession, request: RemotingCommand) -> RemotingCommand |
         attempt = _OwnPull(session, lane, header, message_filter)
     else:
         if header.sys_flag & PullFlag.COMMIT_OFFSET and header.commit_offset >= 0:
-            broker.commit(lane, header.consumer_group, header.commit_offset)
-        broker.keep_for(lane, header.consumer_group, header.queue_offset)
+            broker.positions.commit(lane, header.consumer_group, header.commit_offset)
+        broker.positions.keep_for(lane, header.consumer_group, header.queue_offset)
         attempt = _Pull(session, lane, header, message_filter)
     may_suspend = bool(header.sys_flag & PullFlag.SUSPEND)
     duration_s = header.suspend_timeout_millis / 1000 if may_suspend else 0.0
@@ -104,7 +105,7 @@ class _Pull:
         """Read what is there."""
         lane = self._lane
         offset = self._offset
-        if not self._session.broker.is_current(lane.queue):
+        if not self._session.broker.positions.is_current(lane.queue):
             raise topic_not_found(self._header.topic)
         if offset > lane.max_offset:
             return _answer(ResponseCode.PULL_OFFSET_MOVED, lane.max_offset, lane)
@@ -150,7 +151,7 @@ class _Pull:
                         return offset, b"".join(records)
                     taken = Taken(lane, entry_offset, message, 0)
                     topic, host = self._header.topic, self._session.store_host
-                    records.append(broker.record(topic, taken, host))
+                    records.append(record_of(topic, taken, host))
                     size += len(records[-1])
                 offset = entry_offset + 1
         return offset, b"".join(records)
@@ -181,7 +182,7 @@ class _OwnPull:
     def answer(self, is_last: bool) -> RemotingCommand | None:
         """Take what is ready."""
         broker, header, lane = self._session.broker, self._header, self._lane
-        if not broker.is_current(lane.queue):
+        if not broker.positions.is_current(lane.queue):
             raise topic_not_found(header.topic)
         in_flight_max = broker.limits.in_flight_max
         if len(self._pull) >= in_flight_max:
@@ -192,12 +193,13 @@ class _OwnPull:
             )
         taken: Sequence[Taken] = ()
         if not self._pull.is_over:
-            taken, body = broker.collect(
+            taken, body = collect(
                 header.topic,
                 self._source,
                 _count(self._session, header),
                 self._message_filter,
                 self._session.store_host,
+                broker.limits.answer_size_max,
             )
             self._source.give_back()
         if not taken:

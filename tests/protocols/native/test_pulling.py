@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from gateway.declarations import ExchangeDeclaration, QueueDeclaration
@@ -138,12 +140,18 @@ class TestAnotherGroup:
         peer.publish("T", b"1", "TAGS\x01b\x02")
         header = PullMessageRequest("G", "T", 0, 0, 32, 0)
         assert peer.call(PULL, header).code == 24
-        subscription = {"topic": "T", "subString": "b"}
+        subscription = {"topic": "T", "subString": "b", "subVersion": 7}
         consumer = {"groupName": "G", "subscriptionDataSet": [subscription]}
         heartbeat = {"clientID": "c", "consumerDataSet": [consumer]}
         peer.request(RequestCode.HEART_BEAT, None, heartbeat)
         peer.received()
         assert bodies(peer.call(PULL, header)) == [b"1"]
+        assert bodies(peer.call(PULL, replace(header, sub_version=7))) == [b"1"]
+        newer = peer.call(PULL, replace(header, sub_version=8))
+        assert (newer.code, newer.remark) == (
+            25,
+            "the consumer's subscription not latest: that of G for T",
+        )
 
     def test_an_answer_ends_at_its_limit_but_has_one_message_at_least(self, peer: Peer) -> None:
         for size in (300_000, 200_000, 100_000, 1):
