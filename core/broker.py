@@ -94,13 +94,11 @@ class Broker:
             flush or flush_blocking(run_blocking), options, self.turn, failed,
         )  # fmt: skip
         self._commit = self._flushing.commit
-        self._compacting = Compacting(
-            self._metadata, clock, self._commit, self.turn, run_blocking, failed
-        )
+        self._compacting = Compacting(self._metadata, clock, self._commit, run_blocking, failed)
         self._checkpointing = Checkpointing(
             directory / "checkpoint", options.checkpoint_distance, self._capture, self._covered,
             self._store.commit_log, self._progress, self._timer_index, self._index_log,
-            self._commit, self.turn, run_blocking,
+            self._commit, run_blocking,
         )  # fmt: skip
         self._rewinds: dict[Rewind, None] = {}
         self._housekeeping = Housekeeping(

@@ -14,7 +14,6 @@ from core.group_commit import Done, GroupCommit, RunBlocking, sync_files
 from core.index_log import IndexLog
 from core.progress import Progress
 from core.timer_index import TimerIndex
-from core.turn import Turn
 
 # Recovery takes as long for a record as for so many bytes of the log more, and as long for a byte
 # of the progress journal as for so many of the log.
@@ -42,7 +41,6 @@ class Checkpointing:
         timer_index: TimerIndex,
         index_log: IndexLog,
         commit: GroupCommit,
-        turn: Turn,
         run_blocking: RunBlocking,
     ) -> None:
         self._path = path
@@ -54,7 +52,6 @@ class Checkpointing:
         self._timer_index = timer_index
         self._index_log = index_log
         self._commit = commit
-        self._turn = turn
         self._run_blocking = run_blocking
         self._log_offset = 0  # Of the newest one.
         self._record_count = 0  # Of the log, when it was begun.
@@ -120,8 +117,7 @@ class Checkpointing:
             replace_checkpoint(self._path, content)
 
         # Not before the log itself is durable up to here.
-        self._commit.when_durable(lambda: self._run_blocking(write, replaced))
-        self._turn.end()  # If it is not a turn that asks, the flush begins now.
+        self._commit.flush_now(lambda: self._run_blocking(write, replaced))
 
     def finish(self) -> None:
         """Write the last one, now that all is flushed; on a full disk the old one stays. Blocks."""

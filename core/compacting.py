@@ -14,7 +14,6 @@ from twisted.logger import Logger
 
 from core.group_commit import GroupCommit, RunBlocking
 from core.metadata import Metadata
-from core.turn import Turn
 
 _DOCUMENTS_PER_ROUND = 1000
 _PAUSE_S = 0.001  # Between rounds: others come first.
@@ -30,14 +29,12 @@ class Compacting:
         metadata: Metadata,
         clock: IReactorTime,
         commit: GroupCommit,
-        turn: Turn,
         run_blocking: RunBlocking,
         disk_failed: Callable[[BaseException], None],
     ) -> None:
         self._metadata = metadata
         self._clock = clock
         self._commit = commit
-        self._turn = turn
         self._run_blocking = run_blocking
         self._disk_failed = disk_failed
         self._call: IDelayedCall | None = None
@@ -75,8 +72,7 @@ class Compacting:
         if not self._metadata.is_compacting:
             return  # A change had no room in the new file.
         if is_written:
-            self._commit.when_durable(self._replace)
-            self._turn.end()  # This is not a part of any: the flush begins now.
+            self._commit.flush_now(self._replace)
         else:
             self._call = self._clock.callLater(_PAUSE_S, self._go_on)
 

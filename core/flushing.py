@@ -34,7 +34,6 @@ class Flushing:
         failed: Callable[[BaseException], None],
     ) -> None:
         self.commit = GroupCommit(self._begin_sync, flush, turn, failed)
-        self._turn = turn
         self._log = log
         self._metadata = metadata
         self._progress = progress
@@ -87,8 +86,7 @@ class Flushing:
 
     def _flush(self) -> None:
         """Bring to the disk what nobody waits for."""
-        self.commit.when_durable(lambda: None)
-        self._turn.end()
+        self.commit.flush_now(lambda: None)
         self._call = None  # Not before: what the turn wrote is flushed with the rest.
 
     def _begin_sync(self) -> list[int]:

@@ -73,6 +73,11 @@ class GroupCommit:
         if not self._running:
             self._plan()
 
+    def flush_now(self, callback: Callable[[], None]) -> None:
+        """The same for whoever is perhaps not part of a turn, and has the flush begin at once."""
+        self.when_durable(callback)
+        self._turn.end()
+
     def stop(self) -> None:
         """Tell nobody anything any more, also not of a flush that is still running."""
         self._ended = True

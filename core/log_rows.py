@@ -30,14 +30,28 @@ class LogRows:
     """Reads the log from a position on, a piece at a time, while it grows."""
 
     def __init__(
-        self, log: CommitLog, position: int, wants: Callable[[RecordHeader], bool]
+        self,
+        log: CommitLog,
+        queue_ids: QueueIds,
+        position: int,
+        wants: Callable[[RecordHeader], bool],
     ) -> None:
         self.position = position  # All records before it were read.
         self._log = log
+        self._queue_ids = queue_ids
         self._wants = wants
 
-    def read_piece(self) -> list[tuple[int, Sequence[int]]]:
-        """The records in the next piece that are wanted: log offset, and a route id per message."""
+    def read_piece(self) -> Iterator[tuple[int, int, int, int]]:
+        """What queues got of the records in the next piece that are wanted, in order.
+
+        The id of a queue, the log offset of the record, and there the first message and how many.
+        """
+        for log_offset, route_ids in self._read_records():
+            for route_id, first, count in equal_runs(route_ids):
+                for id in self._queue_ids(route_id):
+                    yield id, log_offset, first, count
+
+    def _read_records(self) -> list[tuple[int, Sequence[int]]]:
         position, end = self.position, self._log.end
         data = self._log.read(position, _PIECE_SIZE)
         found: list[tuple[int, Sequence[int]]] = []

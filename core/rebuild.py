@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
 from core.commit_log import CommitLog
-from core.log_rows import LogRows, QueueIds, equal_runs
+from core.log_rows import LogRows, QueueIds
 from core.stretch import Stretch
 
 
@@ -68,18 +68,16 @@ def rebuild(
     searches = {id: deque(map(_Search, stretches)) for id, stretches in lost.items()}
     all_lost = [stretch for stretches in lost.values() for stretch in stretches]
     start = max(log.start, min(each.log_first for each in all_lost))
-    rows = LogRows(log, start, lambda header: True)
+    rows = LogRows(log, queue_ids, start, lambda header: True)
     end = max(each.log_last for each in all_lost)
     while rows.position <= end and rows.position < log.end:
-        for log_offset, route_ids in rows.read_piece():
-            for route_id, first, count in equal_runs(route_ids):
-                for id in queue_ids(route_id):
-                    waiting, left = searches.get(id), count
-                    while waiting and left:
-                        search = waiting[0]
-                        left = search.add(log_offset, first + count - left, left)
-                        if not search.left:
-                            yield id, search.stretch, waiting.popleft().runs()
+        for id, log_offset, first, count in rows.read_piece():
+            waiting, left = searches.get(id), count
+            while waiting and left:
+                search = waiting[0]
+                left = search.add(log_offset, first + count - left, left)
+                if not search.left:
+                    yield id, search.stretch, waiting.popleft().runs()
     for id, waiting in searches.items():
         for search in waiting:
             yield id, search.stretch, search.runs()

@@ -20,7 +20,7 @@ from core.commit_log import CommitLog
 from core.consume_queue import ConsumeQueue
 from core.index_log import IndexLog
 from core.light_queue import LightQueue
-from core.log_rows import LogRows, QueueIds, equal_runs
+from core.log_rows import LogRows, QueueIds
 from core.record import RecordHeader
 from core.stretches import Stretches
 
@@ -94,11 +94,10 @@ class Rewind:
         self._queues = queues
         self._target = target
         self._log = log
-        self._queue_ids = queue_ids
         self._index_log = index_log
         self._clock = clock
         self._done = done
-        self._rows = LogRows(log, start, target.wants)
+        self._rows = LogRows(log, queue_ids, start, target.wants)
         self._found = {queue.id: ConsumeQueue() for queue in queues}  # With offsets of their own.
         self._call: IDelayedCall | None = None
 
@@ -140,11 +139,9 @@ class Rewind:
 
     def _read_piece(self) -> None:
         """Note what the next piece of the log has of the queues."""
-        for log_offset, route_ids in self._rows.read_piece():
-            for route_id, first, count in equal_runs(route_ids):
-                for id in self._queue_ids(route_id):
-                    if id in self._found:
-                        self._found[id].append(log_offset, first, count)
+        for id, log_offset, first, count in self._rows.read_piece():
+            if id in self._found:
+                self._found[id].append(log_offset, first, count)
         for id, found in self._found.items():
             if len(found) >= _STRETCHES_COUNT_MAX * self._index_log.run_count_max:
                 found.spill(Stretches(self._index_log, id))

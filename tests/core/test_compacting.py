@@ -35,7 +35,7 @@ class Live:
 
     def compact(self) -> Compacting:
         return Compacting(
-            self.metadata, self.clock, self.commit, self.turn, self.disk.run, self.failures.append
+            self.metadata, self.clock, self.commit, self.disk.run, self.failures.append
         )
 
     def after_a_crash(self) -> dict[str, int]:
