@@ -114,10 +114,7 @@ def queue(queue: Queue) -> dict[str, Any]:
         "state": "running",
         "paused": queue.paused,
         "type": queue.type.name,
-        "policy": queue.policies.policy,
-        "operator_policy": queue.policies.operator_policy,
-        "effective_policy_definition": dict(queue.policies.definition),
-        "unequal_declaration": queue.unequal_declaration,
+        **_policies(queue),
         "messages": ready_count + unsettled_count,
         "messages_ready": ready_count,
         "messages_unacknowledged": unsettled_count,
@@ -136,11 +133,18 @@ def exchange(exchange: Exchange) -> dict[str, Any]:
         "auto_delete": exchange.auto_delete,
         "internal": exchange.internal,
         "arguments": exchange.arguments,
-        "policy": exchange.policies.policy,
-        "operator_policy": exchange.policies.operator_policy,
-        "effective_policy_definition": dict(exchange.policies.definition),
-        "unequal_declaration": exchange.unequal_declaration,
+        **_policies(exchange),
         "user_who_performed_action": "rmq-internal",
+    }
+
+
+def _policies(held_by: Queue | Exchange) -> dict[str, Any]:
+    """Which policies hold for it, and what they let pass."""
+    return {
+        "policy": held_by.policies.policy,
+        "operator_policy": held_by.policies.operator_policy,
+        "effective_policy_definition": dict(held_by.policies.definition),
+        "unequal_declaration": held_by.unequal_declaration,
     }
 
 
