@@ -17,17 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from gateway.demo.broker_process import serve_command
+
 ROOT = Path(__file__).resolve().parent.parent
 RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-# The settings for the ports of our gateway; each takes any free one.
-PORTS = (
-    "amqp.port",
-    "stomp.port",
-    "stomp.websocket_port",
-    "native.port",
-    "name_server.port",
-    "http.port",
-)
 READY_LINE = "rosettamq ready "
 READY_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 60.0
@@ -168,10 +161,7 @@ class RosettaMQ(Server):
         self._settings = settings or []
 
     def _spawn(self) -> None:
-        command = [sys.executable, "-m", "gateway", "serve", "--data-dir", str(self.data_dir)]
-        ports = [f"{port}=0" for port in PORTS]
-        for setting in [*ports, *self._settings]:
-            command += ["--set", setting]
+        command = serve_command(self.data_dir, self._settings)
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
         self._process = self._popen(command, {**os.environ, "PYTHONUNBUFFERED": "1"})
 

@@ -17,22 +17,26 @@ from gateway.service.addresses import parse_address
 READY_S = 20.0  # Includes recovery of whatever the data folder holds.
 STOP_S = 20.0
 
-_FREE_PORTS = [
-    argument
-    for port in (
-        "amqp.port",
-        "stomp.port",
-        "stomp.websocket_port",
-        "native.port",
-        "name_server.port",
-        "http.port",
-    )
-    for argument in ("--set", f"{port}=0")
-]
+_FREE_PORTS = (
+    "amqp.port=0",
+    "stomp.port=0",
+    "stomp.websocket_port=0",
+    "native.port=0",
+    "name_server.port=0",
+    "http.port=0",
+)
 
 
 class BrokerFailedError(Exception):
     """The broker did not start, or not in time; the text ends with its own words."""
+
+
+def serve_command(data_dir: Path, settings: Sequence[str]) -> list[str]:
+    """The command that starts a broker on free ports, but for what the settings say."""
+    command = [sys.executable, "-m", "gateway", "serve", "--data-dir", str(data_dir)]
+    for setting in (*_FREE_PORTS, *settings):
+        command += ["--set", setting]
+    return command
 
 
 class BrokerProcess:
@@ -41,10 +45,8 @@ class BrokerProcess:
     def __init__(self, data_dir: Path, settings: Sequence[str] = ()) -> None:
         """Start it and wait until it is ready; raises `BrokerFailedError`."""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
-        command = [sys.executable, "-m", "gateway", "serve", "--data-dir", str(data_dir)]
-        overrides = [argument for setting in settings for argument in ("--set", setting)]
         self.process = subprocess.Popen(
-            [*command, *_FREE_PORTS, *overrides],
+            serve_command(data_dir, settings),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._errors,
