@@ -21,7 +21,7 @@ from rosettamq.remoting.codes import RequestCode
 from rosettamq.remoting.ids import Address
 from rosettamq.remoting.records import NO_HOST
 
-from . import admin, heartbeats, offsets, popping, pulling, retrying, sending
+from . import acknowledging, admin, heartbeats, offsets, popping, pulling, retrying, sending
 from .broker import BROKER_NAME, CLUSTER_NAME, Broker, Limits
 from .connection import NativeConnection, Session
 from .language import NATIVE
@@ -36,9 +36,9 @@ OPERATIONS: Mapping[int, Operation] = {
     RequestCode.PULL_MESSAGE: pulling.pull_message,
     RequestCode.LITE_PULL_MESSAGE: pulling.pull_message,
     RequestCode.POP_MESSAGE: popping.pop_message,
-    RequestCode.ACK_MESSAGE: popping.ack_message,
-    RequestCode.BATCH_ACK_MESSAGE: popping.batch_ack_message,
-    RequestCode.CHANGE_MESSAGE_INVISIBLETIME: popping.change_invisible_time,
+    RequestCode.ACK_MESSAGE: acknowledging.ack_message,
+    RequestCode.BATCH_ACK_MESSAGE: acknowledging.batch_ack_message,
+    RequestCode.CHANGE_MESSAGE_INVISIBLETIME: acknowledging.change_invisible_time,
     RequestCode.QUERY_CONSUMER_OFFSET: offsets.query_consumer_offset,
     RequestCode.UPDATE_CONSUMER_OFFSET: offsets.update_consumer_offset,
     RequestCode.GET_MAX_OFFSET: offsets.get_max_offset,

@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING
 
 from core.turn import Turn
 from gateway.queues.lane import Lane
+from rosettamq.remoting.codes import ResponseCode
 
 from .progress import Progress
+from .replies import RequestRefusedError
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+_TIME_MAX_MS = 12 * 60 * 60 * 1000
 
 Key = tuple[Lane, str]  # With the group.
 
@@ -58,13 +62,16 @@ class InvisibleMessages:
 
     def settle(self, key: Key, offsets: Collection[int], pop_time_ms: int) -> int:
         """Acknowledge; return how many were still held by the pop of that time."""
-        settled = 0
+        progress: Progress | None = None  # The same for all pops of the key.
+        settled = []
         for offset in offsets:
             pop = self._take(key, offset, pop_time_ms)
             if pop is not None:
-                pop.progress.settle([offset])
-                settled += 1
-        return settled
+                progress = pop.progress
+                settled.append(offset)
+        if progress is not None:
+            progress.settle(settled)
+        return len(settled)
 
     def change(
         self, key: Key, offset: int, pop_time_ms: int, new_time_ms: int, duration_s: float
@@ -108,6 +115,14 @@ class InvisibleMessages:
             self._pops.pop(key, None)
         pop.progress.release(sorted(pop.offsets))
         self._turn.end()
+
+
+def check_invisible_time(invisible_time_ms: int) -> None:
+    """Raise `RequestRefusedError` if messages cannot be invisible for so long."""
+    if not 0 <= invisible_time_ms <= _TIME_MAX_MS:
+        raise RequestRefusedError(
+            ResponseCode.INVALID_PARAMETER, f"an invisible time of {invisible_time_ms} ms"
+        )
 
 
 def _cancel(pop: _Pop) -> None:

@@ -1,38 +1,26 @@
-"""POP_MESSAGE and what follows it: acknowledge, one or many, and change the invisible time."""
+"""POP_MESSAGE: take messages, which are invisible to the others of the group for a time.
+
+What follows a pop is in `acknowledging`.
+"""
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated
-
-import msgspec
 
 from gateway.queues.lane import Lane
-from rosettamq.errors import ProtocolError
 from rosettamq.remoting.codes import ResponseCode
 from rosettamq.remoting.command import RemotingCommand
-from rosettamq.remoting.headers import (
-    AckMessageRequest,
-    ChangeInvisibleTimeRequest,
-    ChangeInvisibleTimeResponse,
-    PopHandle,
-    PopMessageRequest,
-    PopMessageResponse,
-)
+from rosettamq.remoting.headers import PopMessageRequest, PopMessageResponse
 
-from .bodies import decode_body
 from .collecting import collect
 from .filters import MessageFilter
+from .invisible import check_invisible_time
 from .own_group import by_lane
 from .progress import Source
 from .replies import RequestRefusedError, success, topic_not_found
 from .session import NativeSession
 
 _COUNT_MAX = 32  # RocketMQ's: what one check point can mark.
-_BATCH_SIZE_MAX = 64 * 1024  # A set of bits may name eight offsets by each octet.
-_INVISIBLE_MAX_MS = 12 * 60 * 60 * 1000
 
 
 def pop_message(session: NativeSession, request: RemotingCommand) -> RemotingCommand | None:
@@ -47,7 +35,7 @@ def pop_message(session: NativeSession, request: RemotingCommand) -> RemotingCom
         raise RequestRefusedError(
             ResponseCode.REQUEST_CODE_NOT_SUPPORTED, "an ordered pop is not supported"
         )
-    _check_invisible_time(header.invisible_time)
+    check_invisible_time(header.invisible_time)
     broker = session.broker
     if header.queue_id < 0:
         lanes = Lane.all_of(broker.topics.find_queue(header.topic))
@@ -59,108 +47,6 @@ def pop_message(session: NativeSession, request: RemotingCommand) -> RemotingCom
     source = broker.positions.source(lanes[0].queue, header.consumer_group, lanes, header.init_mode)
     attempt = _Pop(session, lanes, source, header, message_filter)
     return session.hold(request, attempt, header.poll_time / 1000)
-
-
-def ack_message(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
-    """ACK_MESSAGE."""
-    header = AckMessageRequest.from_ext(request.ext_fields)
-    lane = session.broker.topics.find_lane(header.topic, header.queue_id)
-    pop_time = PopHandle.parse(header.extra_info).pop_time
-    key = (lane, header.consumer_group)
-    if not session.broker.invisible.settle(key, [header.offset], pop_time):
-        raise _not_held(header.offset)
-    return success()
-
-
-def change_invisible_time(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
-    """CHANGE_MESSAGE_INVISIBLETIME: start anew, from now."""
-    header = ChangeInvisibleTimeRequest.from_ext(request.ext_fields)
-    _check_invisible_time(header.invisible_time)
-    broker = session.broker
-    lane = broker.topics.find_lane(header.topic, header.queue_id)
-    pop_time = PopHandle.parse(header.extra_info).pop_time
-    now_ms = broker.now_ms()
-    key = (lane, header.consumer_group)
-    if not broker.invisible.change(
-        key, header.offset, pop_time, now_ms, header.invisible_time / 1000
-    ):
-        raise _not_held(header.offset)
-    return success(ChangeInvisibleTimeResponse(now_ms, header.invisible_time, 0))
-
-
-class _Ack(
-    msgspec.Struct,
-    rename={
-        "group": "c", "topic": "t", "start": "so", "time": "pt", "bits": "b", "queue_id": "q"
-    },
-):  # fmt: skip
-    """One entry of a batch: bit i of `bits`, little-endian, means offset start + i."""
-
-    group: str
-    topic: str
-    start: int
-    time: int
-    bits: str
-    queue_id: int = 0
-
-
-# Other clients write the names in full.
-_SHORT_NAMES = {
-    "consumerGroup": "c",
-    "topic": "t",
-    "startOffset": "so",
-    "popTime": "pt",
-    "bitSet": "b",
-    "queueId": "q",
-}
-
-
-class _BatchAck(msgspec.Struct):
-    acks: Annotated[list[dict[str, object]], msgspec.Meta(max_length=1024)] = []
-
-
-def batch_ack_message(session: NativeSession, request: RemotingCommand) -> RemotingCommand:
-    """BATCH_ACK_MESSAGE: what is no longer held is passed over."""
-    batch = decode_body(request.body, _BatchAck, _BATCH_SIZE_MAX)
-    try:
-        acks = [
-            msgspec.convert(
-                {_SHORT_NAMES.get(name, name): value for name, value in ack.items()},
-                _Ack,
-                strict=False,
-            )
-            for ack in batch.acks
-        ]
-    except msgspec.MsgspecError as error:
-        raise ProtocolError("the body is not a batch of acknowledgements") from error
-    for ack in acks:
-        lane = session.broker.topics.find_lane(ack.topic, ack.queue_id)
-        offsets = [ack.start + index for index in _bits(ack.bits)]
-        session.broker.invisible.settle((lane, ack.group), offsets, ack.time)
-    return success()
-
-
-def _bits(text: str) -> list[int]:
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ProtocolError("the set of bits is not base64") from error
-    return [8 * at + bit for at, octet in enumerate(data) for bit in range(8) if octet & (1 << bit)]
-
-
-def _check_invisible_time(invisible_time_ms: int) -> None:
-    if not 0 <= invisible_time_ms <= _INVISIBLE_MAX_MS:
-        raise RequestRefusedError(
-            ResponseCode.INVALID_PARAMETER, f"an invisible time of {invisible_time_ms} ms"
-        )
-
-
-def _not_held(offset: int) -> RequestRefusedError:
-    return RequestRefusedError(
-        ResponseCode.NO_MESSAGE,
-        f"offset {offset} is not in flight by this handle: its invisible time is over,"
-        " or it was acknowledged before",
-    )
 
 
 class _Pop:
