@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import chain, islice
+from math import ceil
 from operator import is_
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from core.progress import Progress
     from core.store import Store
 
-_OWED_COUNT_MAX = 1 << 14  # Messages: entering so many takes 1 ms if they are settled, else 20.
+_OWED_COUNT_MAX = 1 << 14  # Messages: counting so many that are settled takes 1 ms.
+_HANDED_COST = 4  # Each batch takes as long to enter as so many more messages.
+_SHARE = 1 / 8  # Of what is owed, if it is too much; to enter all would take 10 to 20 ms.
 _LONG_COUNT_MIN = 16  # Batches of more messages are not for us if most are in runs.
 
 
@@ -170,12 +173,9 @@ class Handing:
 
     def enter_all(self) -> None:
         """The queues get all that they are owed."""
-        if not self._owed:
-            return
-        self._enter_settled()
-        owed, self._owed, self._owed_count = self._owed, [], 0
-        for handed in owed:
-            self._enter(handed)
+        if self._owed:
+            self._enter_settled()
+            self._enter_first(len(self._owed))
 
     def forget(self, takers: Takers) -> None:
         """There are none any more."""
@@ -223,11 +223,11 @@ class Handing:
             for start, end in runs_of(handed.places):
                 note(handed.log_offset, start, end - start)
         self._owed.append(handed)
-        self._owed_count += len(handed.routes)
+        self._owed_count += len(handed.routes) + _HANDED_COST
         if self._owed_count >= _OWED_COUNT_MAX:
             self._enter_settled()
             if self._owed_count >= _OWED_COUNT_MAX:
-                self.enter_all()
+                self._enter_first(ceil(len(self._owed) * _SHARE))
         return True
 
     def _takers_at(self, route: Route, is_transient: bool) -> Takers | None:
@@ -257,13 +257,20 @@ class Handing:
             done += 1
         batches, self._owed = owed[:done], owed[done:]
         counts = Counter(chain.from_iterable(handed.routes for handed in batches))
-        self._owed_count -= counts.total()
+        self._owed_count -= counts.total() + _HANDED_COST * done
         if all(route.queues[0].is_caught_up for route in counts):
             for route, count in counts.items():
                 route.queues[0].pass_by(count)
         else:
             for handed in batches:
                 self._enter(handed)
+
+    def _enter_first(self, count: int) -> None:
+        """The oldest so many batches, settled or not."""
+        batches, self._owed = self._owed[:count], self._owed[count:]
+        for handed in batches:
+            self._owed_count -= len(handed.routes) + _HANDED_COST
+            self._enter(handed)
 
     def _enter(self, handed: Handed) -> None:
         """Each message gets its offset, and its place in the index and the window of its queue."""

@@ -163,7 +163,7 @@ class BrokerMachine(RuleBasedStateMachine):
         distance=st.sampled_from([1 << 11, 1 << 30]),
         runs_in_memory=st.sampled_from([0, 4, 1 << 18]),
         stretch_run_count=st.sampled_from([1, 3]),
-        owed_count_max=st.sampled_from([5, 1 << 14]),
+        owed_count_max=st.sampled_from([20, 1 << 14]),
     )
     def begin(
         self,

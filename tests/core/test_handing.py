@@ -194,15 +194,18 @@ def test_what_other_groups_read_is_kept_for_them(live: LiveBroker) -> None:
 def test_no_more_is_owed_than_can_be_entered_in_a_moment(
     live: LiveBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handing, "_OWED_COUNT_MAX", 4)
+    monkeypatch.setattr(handing, "_OWED_COUNT_MAX", 12)
     a, b = live.declare(), live.declare()
     receiver = Receiver(a, b)
-    for _ in range(5):
+    publish(live, (a, b"a"), (b, b"b"))
+    assert not receiver.offsets
+    for _ in range(4):
         publish(live, (a, b"a"), (b, b"b"))
     assert (len(receiver.batches), receiver.offsets) == (1, [0, 0, 1, 1, 2, 2, 3, 3])
     for position in range(4):
         a.settle(position, position + 1)
-    assert a.max_offset == 5
-    live.broker.handing.enter_all()
+    live.broker.handing.settle(receiver.batches[0], 2)
     publish(live, (a, b"a"), (b, b"b"))
-    assert live.broker.handing._owed_count == 2
+    assert len(receiver.batches) == 1
+    assert (a.min_offset, a.max_offset, b.in_flight_count) == (5, 6, 5)
+    assert live.broker.handing._owed_count == 0
