@@ -167,23 +167,26 @@ class NativeConnection:
     def connection_lost(self) -> None:
         """The socket is gone."""
         self.closed = True
-        if self._session is not None:
-            self._session.lost()
+        # It knows us; a circle would keep what has come until the garbage collector does.
+        session, self._session = self._session, None
+        if session is not None:
+            session.lost()
 
     def _handle_requests(self, data: bytes) -> None:
         """Handle what has come, unless its answers would have no room; the rest waits."""
-        assert self._session is not None
+        session = self._session
+        assert session is not None
         frames = self._frames
         frames.receive(data)
         try:
             while self.has_room and (command := frames.next_command()) is not None:
                 # An answer to a request of ours: all of those are one-way so far.
                 if not command.is_response:
-                    self._session.handle(command)
+                    session.handle(command)
         except ProtocolError:
             self.closed = True
         self._has_requests = not self.has_room
-        self._session.finish_read()
+        session.finish_read()
 
     def _queue(self, command: RemotingCommand) -> None:
         frame = encode_frame(command)

@@ -58,17 +58,22 @@ class _Append:
 
 
 class Publisher:
-    """The sends of one session that are not appended yet."""
+    """The sends of one session that are not appended yet.
 
-    def __init__(self, session: NativeSession) -> None:
-        self._session = session
+    It does not know the session, which knows it: a circle would keep both, and all that the client
+    has sent, until the garbage collector comes.
+    """
+
+    def __init__(self) -> None:
         self._append = _Append()
 
-    def add(self, request: RemotingCommand, topic: str, items: list[Item]) -> None:
+    def add(
+        self, session: NativeSession, request: RemotingCommand, topic: str, items: list[Item]
+    ) -> None:
         """Append these when the read is handled; one request's messages stay together."""
         append = self._append
         header = items[0][1][1]
-        lanes = self._session.broker.topics.lanes(topic)
+        lanes = session.broker.topics.lanes(topic)
         levels = {light: level for level, light in lanes.items()}
         unique_key = header.unique_key if isinstance(header, NativeHeader) else ""
         send = _Send(request, levels, [], unique_key)
@@ -77,17 +82,16 @@ class Publisher:
             send.places.append(_place(append, levels, item[0].queues))
         append.sends.append(send)
 
-    def flush(self) -> None:
+    def flush(self, session: NativeSession) -> None:
         """Append what was added."""
         append = self._append
         if not append.items:
             return
         self._append = _Append()
-        session = self._session
 
         def on_durable() -> None:
             append.is_durable = True
-            self._answer(append)
+            _answer(session, append)
 
         try:
             refused = session.broker.topics.virtual_host.intake.publish(append.items, on_durable)
@@ -98,30 +102,32 @@ class Publisher:
         if refused:
             _count_anew(append, frozenset(refused))
         session.note_published()
-        append.responses = [(send.request, self._response(send)) for send in append.sends]
-        self._answer(append)
+        append.responses = [(send.request, _response(session, send)) for send in append.sends]
+        _answer(session, append)
 
-    def _response(self, send: _Send) -> RemotingCommand:
-        if send.is_refused:
-            return refusal(RequestRefusedError(ResponseCode.SYSTEM_BUSY, "the queue is full"))
-        store_host = self._session.store_host
-        ids = []
-        for place in send.places:
-            log_offset = _NOWHERE
-            if place is not None and place[1] < place[0].max_offset:
-                log_offset = place[0].location(place[1])[0]
-            ids.append(encode_offset_message_id(store_host, log_offset))
-        first = send.places[0]
-        queue_offset, queue_id = (0, 0) if first is None else first[1:]
-        header = SendMessageResponse(",".join(ids), queue_id, queue_offset, send.unique_key)
-        response = success(header)
-        response.ext_fields |= _REGION
-        return response
 
-    def _answer(self, append: _Append) -> None:
-        if append.is_durable and append.responses is not None:
-            for request, response in append.responses:
-                self._session.answer(request, response)
+def _response(session: NativeSession, send: _Send) -> RemotingCommand:
+    if send.is_refused:
+        return refusal(RequestRefusedError(ResponseCode.SYSTEM_BUSY, "the queue is full"))
+    store_host = session.store_host
+    ids = []
+    for place in send.places:
+        log_offset = _NOWHERE
+        if place is not None and place[1] < place[0].max_offset:
+            log_offset = place[0].location(place[1])[0]
+        ids.append(encode_offset_message_id(store_host, log_offset))
+    first = send.places[0]
+    queue_offset, queue_id = (0, 0) if first is None else first[1:]
+    header = SendMessageResponse(",".join(ids), queue_id, queue_offset, send.unique_key)
+    response = success(header)
+    response.ext_fields |= _REGION
+    return response
+
+
+def _answer(session: NativeSession, append: _Append) -> None:
+    if append.is_durable and append.responses is not None:
+        for request, response in append.responses:
+            session.answer(request, response)
 
 
 def _place(

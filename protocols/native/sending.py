@@ -56,7 +56,7 @@ def send_message(session: NativeSession, request: RemotingCommand) -> RemotingCo
             f" the limit is {session.broker.limits.message_size_max}",
         )
     items = [_item(session, header, message) for message in _messages(request, header)]
-    session.publisher.add(request, header.topic, items)
+    session.publisher.add(session, request, header.topic, items)
     return None
 
 

@@ -38,7 +38,7 @@ class NativeSession:
         self._throttle = throttle
         self._is_admitted = False
         self._is_refusing = False  # For want of room, which is reported once.
-        self.publisher = Publisher(self)
+        self.publisher = Publisher()
         self._held = HeldRequests(connection.wake)
 
     @property
@@ -49,7 +49,7 @@ class NativeSession:
     def handle(self, request: RemotingCommand) -> None:
         """Answer a request, or refuse it."""
         if request.code not in SEND_CODES:
-            self.publisher.flush()  # What was sent before is there to be read.
+            self.publisher.flush(self)  # What was sent before is there to be read.
         operation = self._operations.get(request.code)
         if operation is None:
             self.answer(request, not_supported(request.code))
@@ -72,7 +72,7 @@ class NativeSession:
 
     def finish_read(self) -> None:
         """Append what this read has sent."""
-        self.publisher.flush()
+        self.publisher.flush(self)
 
     def answer(self, request: RemotingCommand, response: RemotingCommand) -> None:
         """Send an answer that was not ready when the request came."""

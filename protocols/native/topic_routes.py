@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeAlias
 
 from core.name_server import BrokerEntry
 from gateway.gateway import Gateway
@@ -40,21 +41,16 @@ class NameServerSession:
         self._connection = connection
         self._peer_host = peer_host
         self._local_host = local_host  # How the client reached us.
-        self._operations: dict[int, Callable[[RemotingCommand], RemotingCommand]] = {
-            RequestCode.GET_ROUTEINFO_BY_TOPIC: self._get_route,
-            RequestCode.GET_BROKER_CLUSTER_INFO: self._get_cluster_info,
-            RequestCode.GET_ALL_TOPIC_LIST_FROM_NAMESERVER: self._get_topics,
-        }
 
     def handle(self, request: RemotingCommand) -> None:
         """Answer a request, or refuse it."""
-        operation = self._operations.get(request.code)
+        operation = _OPERATIONS.get(request.code)
         if operation is None:
             response = not_supported(request.code)
         else:
             try:
                 self._rights.admit(self._peer_host)
-                response = operation(request)
+                response = operation(self, request)
             except RefusalError as error:
                 response = refusal(error)
         self._connection.answer(request, response)
@@ -127,6 +123,14 @@ class NameServerSession:
             )
             for broker in self._gateway.name_server.brokers
         ]
+
+
+_Operation: TypeAlias = "Callable[[NameServerSession, RemotingCommand], RemotingCommand]"
+_OPERATIONS: dict[int, _Operation] = {
+    RequestCode.GET_ROUTEINFO_BY_TOPIC: NameServerSession._get_route,
+    RequestCode.GET_BROKER_CLUSTER_INFO: NameServerSession._get_cluster_info,
+    RequestCode.GET_ALL_TOPIC_LIST_FROM_NAMESERVER: NameServerSession._get_topics,
+}
 
 
 def _reachable(address: str, local_host: str) -> str:
