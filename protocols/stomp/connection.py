@@ -160,6 +160,8 @@ class StompConnection:
     def connection_lost(self) -> None:
         """The socket is gone: give back what was in flight, forget the rest."""
         self._close()
+        # It knows us; a circle would keep what has come until the garbage collector does.
+        self._session = None
 
     def shut_down(self) -> None:
         """The broker stops: say so, as RabbitMQ does, and hang up."""

@@ -48,6 +48,7 @@ class Session:
         is_activemq = config.personality == "activemq"
         self.identifier = "session-" + secrets.token_urlsafe(16)
         self._virtual_host = virtual_host
+        self._owner = object()  # Of exclusive queues. Not us, whom those who know it do not know.
         self._version = version
         self._outbox = outbox
         self._unsettled = Unsettled(covers_all=not is_activemq)
@@ -56,7 +57,7 @@ class Session:
         )
         self._subscriptions = Subscriptions(
             virtual_host,
-            self,
+            self._owner,
             facts,
             outbox,
             self._unsettled,
@@ -81,19 +82,6 @@ class Session:
             config, self._publisher, self._acknowledger, self._unsettled, self._receipts
         )
         self._closed = False
-        self._commands = self._make_commands()
-
-    def _make_commands(self) -> dict[str, Callable[[Frame], None]]:
-        """What has no way of its own: all but SEND, COMMIT and DISCONNECT."""
-        subscriptions, transactions = self._subscriptions, self._transactions
-        return {
-            "SUBSCRIBE": lambda frame: subscriptions.subscribe(frame.headers),
-            "UNSUBSCRIBE": lambda frame: subscriptions.unsubscribe(frame.headers),
-            "ACK": self._acknowledge,
-            "NACK": self._acknowledge,
-            "BEGIN": transactions.begin,
-            "ABORT": transactions.abort,
-        }
 
     def take_known(self, reader: FrameReader) -> None:
         """Consume what needs no parsing at the reader's position."""
@@ -130,10 +118,10 @@ class Session:
         if command == "COMMIT":
             self._transactions.commit(frame)
             return
-        carry_out = self._commands.get(command)
+        carry_out = _COMMANDS.get(command)
         if carry_out is None:
             raise RequestRefusedError("Bad command", f'Could not interpret command "{command}"\n')
-        carry_out(frame)
+        carry_out(self, frame)
         if (receipt := frame.headers.get("receipt")) is not None:
             self._outbox.add(encode_receipt(receipt))
 
@@ -161,7 +149,8 @@ class Session:
         self._unsettled.release_all()
         for subscription in subscriptions:
             subscription.end()
-        self._virtual_host.release_owner(self)
+        self._subscriptions.queues.close()
+        self._virtual_host.release_owner(self._owner)
 
     def wake_queues(self) -> None:
         """There is room for deliveries again."""
@@ -199,3 +188,14 @@ class Session:
         assert transaction is not None
         send = self._publisher.resolve(frame)
         transaction.send(self._publisher.item(send, frame), send.receipt)
+
+
+# What has no way of its own: all but SEND, COMMIT and DISCONNECT.
+_COMMANDS: dict[str, Callable[[Session, Frame], None]] = {
+    "SUBSCRIBE": lambda session, frame: session._subscriptions.subscribe(frame.headers),
+    "UNSUBSCRIBE": lambda session, frame: session._subscriptions.unsubscribe(frame.headers),
+    "ACK": Session._acknowledge,
+    "NACK": Session._acknowledge,
+    "BEGIN": lambda session, frame: session._transactions.begin(frame),
+    "ABORT": lambda session, frame: session._transactions.abort(frame),
+}

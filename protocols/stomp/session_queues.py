@@ -33,6 +33,10 @@ class SessionQueues:
         self._declared: set[str] = set()
         self._temp_queues: dict[str, Queue] = {}
 
+    def close(self) -> None:
+        """The session is over: know nobody who knows us."""
+        self._on_temp_queue = _forget
+
     def ensure_target(
         self, destination: Destination, headers: Mapping[str, str], text: str
     ) -> None:
@@ -145,6 +149,10 @@ def has_durable_header(headers: Mapping[str, str]) -> bool:
 def is_temp_queue(text: str) -> bool:
     """Whether a `reply-to`, or a subscription's id, names a temporary queue."""
     return text.startswith(TEMP_QUEUE_PREFIX)
+
+
+def _forget(reply_to: str, queue: Queue) -> None:
+    """Nobody subscribes to a temporary queue any more."""
 
 
 def _not_valid_for(text: str, command: str) -> RequestRefusedError:

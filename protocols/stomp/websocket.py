@@ -7,7 +7,9 @@ frame is a message of its own, and so is every heart-beat.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum, auto
+from weakref import ref
 
 from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
@@ -41,6 +43,7 @@ class WebSocketConnection:
         self.closed = False
         self._stomp = stomp
         self._text = config.websocket_frame == "text"
+        self._max_message_size = _max_message_size(stomp)
         self._handshake = Handshake(config, self._max_message_size)
         self._wire = self._handshake.wire
         self._broken = False  # The peer speaks no WebSocket: there is nothing to understand.
@@ -190,5 +193,16 @@ class WebSocketConnection:
                 pass  # A binary body; a browser would hang up on it as text.
         return self._wire.send(BytesMessage(frame))
 
-    def _max_message_size(self) -> int:
-        return self._stomp.max_frame_size + _END_SIZE
+
+def _max_message_size(stomp: StompConnection) -> Callable[[], int]:
+    """Tells it for as long as there is the connection.
+
+    wsproto goes in circles: what it knew would stay until the garbage collector comes.
+    """
+    known = ref(stomp)
+
+    def tell() -> int:
+        stomp = known()
+        return 0 if stomp is None else stomp.max_frame_size + _END_SIZE
+
+    return tell
