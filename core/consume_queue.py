@@ -17,6 +17,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from struct import Struct, pack
 from typing import TYPE_CHECKING, TypeAlias
@@ -66,6 +67,12 @@ def without_transient(runs: array[int]) -> array[int]:
         if runs[position + 1] < VOLATILE_BASE and not runs[position + 2] & TRANSIENT:
             kept.extend(runs[position : position + RUN_WIDTH])
     return kept
+
+
+@lru_cache(maxsize=8)  # Of many queues that take turns, most ask for the same.
+def _ordinals(start: int, count: int) -> array[int]:
+    """So many numbers from `start` on; not to be changed."""
+    return array("q", pack(f"={count}q", *range(start, start + count)))  # Faster than one by one.
 
 
 class ConsumeQueue:
@@ -121,15 +128,16 @@ class ConsumeQueue:
 
         `are_singles` says that each is of one message.
         """
-        start, count = self.max_offset, len(places)
-        starts: Sequence[int]
+        count = len(places)
         if are_singles:
-            starts = range(start, start + count)
-            self.max_offset = start + count
+            starts = _ordinals(self.max_offset, count)
+            self.max_offset += count
         else:
-            *starts, self.max_offset = accumulate(map(message_count, places), initial=start)
+            ends = accumulate(map(message_count, places), initial=self.max_offset)
+            *numbers, self.max_offset = ends
+            starts = array("q", numbers)
         runs = array("q", bytes(RUN_SIZE * count))
-        runs[0::RUN_WIDTH] = array("q", pack(f"={count}q", *starts))  # Faster than one by one.
+        runs[0::RUN_WIDTH] = starts
         runs[1::RUN_WIDTH] = log_offsets
         runs[2::RUN_WIDTH] = places
         self._runs += runs
