@@ -12,10 +12,11 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import ServerFactory
 
 from core.name_server import MASTER_ID, BrokerEntry
+from gateway.connections import Ends
 from gateway.front_end import Listener
 from gateway.gateway import Gateway
 from gateway.messages import Language
-from gateway.service.peers import peer_at
+from gateway.service.peers import Peer, peer_at
 from protocols.transport import ConnectionTransport
 from rosettamq.remoting.codes import RequestCode
 from rosettamq.remoting.ids import Address
@@ -103,7 +104,7 @@ class RemotingFactory(ServerFactory):
         clock: IReactorTime,
         idle_timeout_s: float,
         frame_size_max: int,
-        make_session: Callable[[NativeConnection, ConnectionTransport, Address], Session],
+        make_session: Callable[[NativeConnection, ConnectionTransport, Peer], Session],
     ) -> None:
         self._gateway = gateway
         self._clock = clock
@@ -121,10 +122,7 @@ class RemotingFactory(ServerFactory):
             self._idle_timeout_s,
             self._frame_size_max,
         )
-        peer = peer_at(addr)
-        connection.attach(
-            self._make_session(connection, transport, (peer.host or "0.0.0.0", peer.port))
-        )
+        connection.attach(self._make_session(connection, transport, peer_at(addr)))
         transport.attach(connection, lost=lambda: self._connections.pop(connection, None))
         self._connections[connection] = None
         return transport
@@ -148,7 +146,7 @@ class NativeFrontEnd:
         self._config = section
         rights = Rights(gateway, section.user)
         self._broker = Broker(gateway, clock, rights, section.limits())
-        self._port = section.port
+        self._host, self._port = "", section.port  # Where we listen.
         self._store_host: Address | None = None  # Unknown if the port is open on all interfaces.
         self._factory = RemotingFactory(
             gateway, clock, section.idle_timeout_s, section.frame_size_max, self._make_session
@@ -162,7 +160,7 @@ class NativeFrontEnd:
 
     def listening(self, name: str, host: str, port: int) -> None:
         """Tell the name server where clients find us."""
-        self._port = port
+        self._host, self._port = host, port
         self._store_host = _fixed_store_host(self._config.advertised_address, host, port)
         self._broker.positions.store_host = self._store_host or NO_HOST
         shown = f"[{host}]" if ":" in host else host
@@ -178,13 +176,14 @@ class NativeFrontEnd:
         self._broker.invisible.stop()
 
     def _make_session(
-        self, connection: NativeConnection, transport: ConnectionTransport, peer: Address
+        self, connection: NativeConnection, transport: ConnectionTransport, peer: Peer
     ) -> NativeSession:
         def store_host() -> Address:
             return self._store_host or (_local_host(transport), self._port)
 
+        ends = Ends(peer.host, peer.port, self._host, self._port, peer.tls)
         return NativeSession(
-            self._broker, connection, OPERATIONS, peer, store_host, transport.throttle
+            self._broker, connection, OPERATIONS, ends, store_host, transport.throttle
         )
 
 

@@ -12,8 +12,8 @@ from twisted.internet.interfaces import IReactorTime
 from gateway.front_end import Listener
 from gateway.gateway import Gateway
 from gateway.messages import Language
+from gateway.service.peers import Peer
 from protocols.transport import ConnectionTransport
-from rosettamq.remoting.ids import Address
 
 from .connection import NativeConnection
 from .front_end import RemotingFactory
@@ -65,10 +65,10 @@ class NameServerFrontEnd:
         self._factory.close_connections()
 
     def _make_session(
-        self, connection: NativeConnection, transport: ConnectionTransport, peer: Address
+        self, connection: NativeConnection, transport: ConnectionTransport, peer: Peer
     ) -> NameServerSession:
         def local_host() -> str:
             local = transport.transport.getHost() if transport.transport is not None else None
             return str(getattr(local, "host", "127.0.0.1"))
 
-        return NameServerSession(self._gateway, self._rights, connection, peer[0], local_host)
+        return NameServerSession(self._gateway, self._rights, connection, peer.host, local_host)

@@ -10,6 +10,7 @@ letter topics that the broker fills for a group need no right to write.
 
 from __future__ import annotations
 
+from gateway.connections import Connection
 from gateway.gateway import Gateway
 from gateway.queues.queue import Queue
 from gateway.security.access import UserVirtualHost
@@ -28,6 +29,20 @@ class Rights:
     def admit(self, peer_host: str) -> None:
         """May a client come from there? Raises `LoginRefusedError`."""
         self._gateway.login_external(self._user, peer_host)
+
+    def open(self, connection: Connection, peer_host: str) -> None:
+        """The same for a connection that is to be listed, and for which there may be limits.
+
+        Also raises `NotAllowedError`.
+        """
+        self.admit(peer_host)
+        host = self._gateway.default_virtual_host.name
+        self._gateway.open_virtual_host(self._user, host)
+        self._gateway.connections.add(connection, self._user, host)
+
+    def close(self, connection: Connection) -> None:
+        """The connection is gone; it may not have been listed."""
+        self._gateway.connections.remove(connection)
 
     def enter(self) -> UserVirtualHost:
         """The default virtual host as clients may use it. Raises `NotAllowedError`."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from core.errors import is_disk_full
+from gateway.connections import Ends
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.ids import Address
 
 from .broker import Broker
 from .connection import NativeConnection
 from .holding import Attempt, HeldRequest, HeldRequests
+from .presence import Presence
 from .publishing import SEND_CODES, Publisher
 from .replies import RefusalError, disk_full, not_supported, refusal
 
@@ -26,19 +28,19 @@ class NativeSession:
         broker: Broker,
         connection: NativeConnection,
         operations: Mapping[int, Operation],
-        peer_host: Address,
+        ends: Ends,
         store_host: Callable[[], Address],
         throttle: Callable[[], None],
     ) -> None:
         self.broker = broker
-        self.peer_host = peer_host
+        self.peer_host: Address = (ends.peer_host or "0.0.0.0", ends.peer_port)
         self._connection = connection
         self._operations = operations
         self._store_host = store_host
         self._throttle = throttle
-        self._is_admitted = False
         self._is_refusing = False  # For want of room, which is reported once.
         self.publisher = Publisher()
+        self._presence = Presence(broker.rights, ends, broker.clock.seconds(), connection.close)
         self._held = HeldRequests(connection.wake)
 
     @property
@@ -55,7 +57,7 @@ class NativeSession:
             self.answer(request, not_supported(request.code))
             return
         try:
-            self._admit()
+            self._presence.enter(request)
             response = operation(self, request)
         except RefusalError as error:
             response = refusal(error)
@@ -63,12 +65,6 @@ class NativeSession:
             response = self.refuse_without_room(error)
         if response is not None:
             self.answer(request, response)
-
-    def _admit(self) -> None:
-        """May the client do anything at all? Raises `LoginRefusedError`."""
-        if not self._is_admitted:
-            self.broker.rights.admit(self.peer_host[0])
-            self._is_admitted = True
 
     def finish_read(self) -> None:
         """Append what this read has sent."""
@@ -142,6 +138,7 @@ class NativeSession:
 
     def lost(self) -> None:
         """The client is gone."""
+        self._presence.leave()
         self._held.abandon()
         self.broker.own_pulls.leave_all(self)
         self.broker.groups.leave_all(self)

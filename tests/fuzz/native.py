@@ -14,6 +14,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from pathlib import Path
 
+from gateway.connections import Ends
 from gateway.declarations import ExchangeDeclaration
 from protocols.native.broker import Broker, Limits
 from protocols.native.connection import NativeConnection
@@ -118,9 +119,10 @@ class NativeFuzzer(Fuzzer):
     def connect(self) -> Client:
         """A client of the broker."""
         client = Client(do_nothing, self.host.clock.seconds(), frame_size_max=FRAME_SIZE_MAX)
-        address = ("127.0.0.1", 1)
+        ends = Ends("127.0.0.1", 1)
+        store_host = ("127.0.0.1", 2)
         client.attach(
-            NativeSession(self.broker, client, OPERATIONS, address, lambda: address, do_nothing)
+            NativeSession(self.broker, client, OPERATIONS, ends, lambda: store_host, do_nothing)
         )
         return client
 

@@ -183,3 +183,37 @@ def test_the_name_server_tells_of_what_may_be_used(tmp_path: Path) -> None:
     broker.gateway.permissions.put(Permission("guest", "/", "", "^amq.default$", ""))
     assert [peer.call(ROUTE, TopicRequest(name)).code for name in names] == [0, 16, 0, 16, 0]
     broker.stop()
+
+
+class TestTheListOfConnections:
+    def test_a_client_is_there_from_its_first_request_on(self, broker: NativeBroker) -> None:
+        peer = broker.connect()
+        assert list(broker.gateway.connections) == []
+        peer.request(RequestCode.GET_BROKER_CONFIG)
+        (entry,) = broker.gateway.connections
+        facts = entry.connection.facts()
+        assert (entry.user, entry.virtual_host, facts.protocol) == (USER, "/", "RocketMQ")
+        assert str(facts.ends) == "10.0.0.1:40000 -> 10.0.0.2:10911"
+        assert (facts.client_properties["platform"], facts.auth_mechanism) == ("PYTHON", "")
+        assert list(entry.connection.channel_facts()) == []
+        peer.lose()
+        assert list(broker.gateway.connections) == []
+
+    def test_it_can_be_closed(self, broker: NativeBroker, peer: Peer) -> None:
+        """As those of a user are who is deleted."""
+        peer.request(RequestCode.GET_BROKER_CONFIG)
+        broker.gateway.delete_user(USER)
+        broker.gateway.turn.end()
+        assert peer.wire.disconnecting
+
+    def test_there_may_be_a_limit(self, broker: NativeBroker, peer: Peer) -> None:
+        broker.gateway.users.set_limit(USER, "max-connections", 1)
+        assert peer.call(RequestCode.GET_BROKER_CONFIG).code == 0
+        other = broker.connect()
+        refused = other.call(RequestCode.GET_BROKER_CONFIG)
+        assert (refused.code, refused.remark) == (
+            16,
+            "connection refused for user 'rocketmq': user connection limit (1) is reached",
+        )
+        peer.lose()
+        assert other.call(RequestCode.GET_BROKER_CONFIG).code == 0
