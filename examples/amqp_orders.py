@@ -35,7 +35,10 @@ def receive(channel):
         channel.basic_ack(method.delivery_tag)
 
 
+action = {("send",): send, ("receive",): receive}.get(tuple(sys.argv[1:]))
+if action is None:
+    sys.exit(__doc__)
 with pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", 5672)) as connection:
     channel = connection.channel()
     channel.queue_declare("orders", durable=True)
-    {"send": send, "receive": receive}[sys.argv[1]](channel)
+    action(channel)

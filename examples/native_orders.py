@@ -35,4 +35,7 @@ def receive():
                 consumer.ack(message)
 
 
-{"send": send, "receive": receive}[sys.argv[1]]()
+action = {("send",): send, ("receive",): receive}.get(tuple(sys.argv[1:]))
+if action is None:
+    sys.exit(__doc__)
+action()

@@ -52,9 +52,12 @@ def receive(connection, inbox):
         connection.ack(headers["ack"])
 
 
+action = {("send",): send, ("receive",): receive}.get(tuple(sys.argv[1:]))
+if action is None:
+    sys.exit(__doc__)
 inbox = Inbox()
 connection = stomp.Connection12([("127.0.0.1", 61613)], vhost="/")
 connection.set_listener("inbox", inbox)
 connection.connect("guest", "guest", wait=True)
-{"send": send, "receive": receive}[sys.argv[1]](connection, inbox)
+action(connection, inbox)
 connection.disconnect()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,14 @@ def test_what_one_example_sends_the_next_receives() -> None:
                 "{'order': 2",
                 "{'order': 3",
             ]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: str(path.name))
+def test_an_example_says_what_it_wants(example: Path) -> None:
+    command = [sys.executable, str(example)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 1
+    assert run.stderr == example.read_text().split('"""')[1] + "\n"
 
 
 def fast(example: Path) -> str:
