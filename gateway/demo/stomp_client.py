@@ -9,6 +9,7 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 
 import stomp
+from stomp.exception import ConnectFailedException
 from stomp.utils import Frame
 
 from gateway.demo.sample import (
@@ -21,6 +22,7 @@ from gateway.demo.sample import (
     sample_from_texts,
     sample_to_texts,
 )
+from gateway.service.addresses import format_address
 
 _NAMES = {
     "content_type": "content-type",
@@ -86,7 +88,11 @@ class StompClient:
         connection = stomp.Connection12([self._address], vhost="/", auto_decode=False)
         inbox = _Inbox()
         connection.set_listener("inbox", inbox)
-        connection.connect("guest", "guest", wait=True)
+        try:
+            connection.connect("guest", "guest", wait=True)
+        except ConnectFailedException:
+            where = format_address(*self._address)
+            raise ClientError(f"no STOMP connection to {where}") from None
         try:
             yield connection, inbox
             # The receipt says that everything before it, every ACK too, was seen.

@@ -4,11 +4,14 @@ import sys
 from collections import defaultdict, deque
 
 import pytest
+import stomp
 from rich.console import Console
+from stomp.exception import ConnectFailedException
 
 from gateway.demo import command
 from gateway.demo.command import LANGUAGES, run_demo, travel
-from gateway.demo.sample import Received, Sample
+from gateway.demo.sample import ClientError, Received, Sample
+from gateway.demo.stomp_client import StompClient
 
 QUEUES: defaultdict[str, deque[Sample]] = defaultdict(deque)
 
@@ -40,6 +43,15 @@ def test_the_table_names_both_languages_and_the_order() -> None:
     line = next(line for line in console.export_text().splitlines() if "order 3" in line)
     for word in ("stomp.py", "pika", "from-stomp", "yes"):
         assert word in line
+
+
+def test_a_broker_without_stomp_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise ConnectFailedException
+
+    monkeypatch.setattr(stomp.Connection12, "connect", refuse)
+    with pytest.raises(ClientError, match=r"no STOMP connection to mq\.example:61613"):
+        StompClient(("mq.example", 61613)).consume("q", 1)
 
 
 @pytest.mark.parametrize(
