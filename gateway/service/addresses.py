@@ -11,6 +11,6 @@ def format_address(host: str, port: int) -> str:
 def parse_address(text: str) -> tuple[str, int]:
     """Read an address; raises `ValueError`."""
     host, colon, port = text.rpartition(":")
-    if not (colon and host):
-        raise ValueError(f"{text} is not HOST:PORT")
+    if not (colon and host and port.isdecimal() and int(port) < 1 << 16):
+        raise ValueError(f"{text!r} is not HOST:PORT")
     return host.removeprefix("[").removesuffix("]"), int(port)

@@ -16,6 +16,7 @@ from gateway.connections import Ends
 from gateway.front_end import Listener
 from gateway.gateway import Gateway
 from gateway.messages import Language
+from gateway.service.addresses import parse_address
 from gateway.service.peers import Peer, peer_at
 from protocols.transport import ConnectionTransport
 from rosettamq.remoting.codes import RequestCode
@@ -81,6 +82,13 @@ class NativeConfig:
     held_requests_max: Annotated[int, msgspec.Meta(ge=0)] = 1024
     # Popped messages of one group on one queue that are not acknowledged.
     in_flight_max: Annotated[int, msgspec.Meta(ge=1)] = 10_000
+
+    def __post_init__(self) -> None:
+        if self.advertised_address:
+            try:
+                parse_address(self.advertised_address)
+            except ValueError as error:
+                raise ValueError(f"advertised_address: {error}") from None
 
     def limits(self) -> Limits:
         """What one client may ask for."""

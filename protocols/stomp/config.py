@@ -64,6 +64,8 @@ class StompConfig:
     max_handshake_size: Annotated[int, _AT_LEAST_1] = 8 * 1024
 
     def __post_init__(self) -> None:
+        if not self.server_name.isprintable() or ":" in self.server_name:
+            raise ValueError(f"server_name: {self.server_name!r} cannot stand in a header")
         for origin in self.websocket_origins:
             if not _ORIGIN.fullmatch(origin):
                 raise ValueError(

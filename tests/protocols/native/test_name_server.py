@@ -2,7 +2,9 @@ import json
 
 import pytest
 
+from gateway.config import ConfigError, load_config
 from gateway.declarations import ExchangeDeclaration, QueueDeclaration
+from protocols.native.front_end import NativeConfig
 from rosettamq.remoting.codes import RequestCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import TopicRequest
@@ -89,3 +91,9 @@ def test_what_tools_ask_of_a_broker(peer: Peer) -> None:
     config = peer.call(RequestCode.GET_BROKER_CONFIG)
     assert b"brokerName=broker-a\n" in config.body
     assert json.loads(config.ext_fields["version"])["counter"] == 1
+
+
+@pytest.mark.parametrize("address", ["mq.example", "mq.example:", ":5", "mq:65536"])
+def test_where_no_client_can_connect_is_nothing_to_advertise(address: str) -> None:
+    with pytest.raises(ConfigError, match=r"^native: advertised_address: '.*' is not HOST:PORT$"):
+        load_config(None, [f"native.advertised_address={address}"], {"native": NativeConfig})

@@ -169,6 +169,12 @@ def test_what_no_browser_would_send_is_no_setting(origin: str) -> None:
         load_config(None, [f'stomp.websocket_origins=["{origin}"]'], {"stomp": StompConfig})
 
 
+@pytest.mark.parametrize("name", ["two\nlines", "a:b", "\0"])
+def test_what_cannot_stand_in_a_header_is_no_name(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"^stomp: server_name: .* cannot stand in a header$"):
+        load_config(None, [f"stomp.server_name={name}"], {"stomp": StompConfig})
+
+
 class TestBasic:
     GUEST = [(b"Authorization", b"basic " + b64encode(b"guest:guest"))]
     NOBODY = [(b"Authorization", b"Basic " + b64encode(b"nobody:pass:word"))]
