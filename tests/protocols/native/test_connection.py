@@ -1,8 +1,12 @@
+import gc
+
 import pytest
 
+from protocols.native.session import NativeSession
 from rosettamq.remoting.codes import CommandFlag, RequestCode
 from rosettamq.remoting.command import HeaderForm, RemotingCommand
-from tests.support.native_peer import NativeBroker, Peer
+from rosettamq.remoting.headers import PopMessageRequest
+from tests.support.native_peer import NativeBroker, Peer, bodies, pull_header
 
 
 def test_an_unknown_code_is_refused_in_javas_words(peer: Peer) -> None:
@@ -53,3 +57,35 @@ def test_a_silent_client_is_hung_up_on(broker: NativeBroker, peer: Peer) -> None
 def test_stopping_hangs_up(broker: NativeBroker, peer: Peer) -> None:
     broker.front_end.stop()
     assert peer.wire.disconnecting
+
+
+def test_a_lost_connection_goes_at_once_whatever_was_going_on(broker: NativeBroker) -> None:
+    """With all that its client has sent: the garbage collector comes seldom."""
+
+    def sessions() -> int:
+        return sum(isinstance(each, NativeSession) for each in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = sessions()
+        peer = broker.connect()
+        consumers = [{"groupName": "G", "subscriptionDataSet": [{"topic": "T"}]}]
+        heartbeat = {"clientID": "c", "consumerDataSet": consumers}
+        peer.request(RequestCode.HEART_BEAT, None, heartbeat)
+        peer.received()
+        for _ in range(3):
+            peer.publish("T", b"x")
+        pull, pop = RequestCode.PULL_MESSAGE, RequestCode.POP_MESSAGE
+        assert bodies(peer.call(pull, pull_header("T", "T", 0, count=1))) == [b"x"]
+        assert bodies(peer.call(pop, PopMessageRequest("G", "T", -1, 32, 60_000))) == [b"x"] * 3
+        for group in ("G", "T"):
+            peer.request(pull, pull_header(group, "T", 3, suspend_ms=5000))
+            peer.request(pop, PopMessageRequest(group, "T", -1, 32, 60_000, 5000))
+        peer.protocol.dataReceived(b"\0\0\x10\0")
+        assert sessions() == before + 1
+        peer.lose()
+        del peer
+        assert sessions() == before
+    finally:
+        gc.enable()
