@@ -133,7 +133,11 @@ class ApiResource(Resource):
         self._api = Api(gateway)
 
     def render(self, request: Any) -> int:
-        """Twisted: a request is there. It is answered when what it changed is durable."""
+        """Twisted: a request is there. It is answered when what it changed is durable.
+
+        And not at once, but when others had their turn: the next request of a client that does not
+        wait for answers, which may be the first of a thousand in one read, is looked at then.
+        """
         gateway = self._gateway
         gone: list[Failure] = []
         request.notifyFinish().addErrback(gone.append)
@@ -149,12 +153,15 @@ class ApiResource(Resource):
             if not gone:
                 _send(request, response)
 
+        def send_soon() -> None:
+            gateway.clock.callLater(0, send, responses[0])
+
         if not responses:  # It takes a while.
             respond = send
         elif request.method in (b"GET", b"HEAD"):
-            send(responses[0])
+            send_soon()
         else:
-            gateway.broker.when_durable(lambda: send(responses[0]))
+            gateway.broker.when_durable(send_soon)
             gateway.turn.end()
         return NOT_DONE_YET
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from twisted.python.failure import Failure
 
 from gateway.declarations import QueueDeclaration
 from gateway.security.permissions import Permission
+from protocols.http.api import Api, Request, Response
 from protocols.http.front_end import HttpConfig
 from tests.support.http_peer import HttpBroker, parse_reply
 
@@ -124,7 +126,26 @@ class TestRequests:
         )
         assert not wire.value()
         broker.disk.release()
+        broker.clock.advance(0)
         assert parse_reply(wire.value()).status == 201
+
+    @pytest.mark.parametrize("method", [b"GET", b"POST"])
+    def test_many_requests_at_once_leave_others_their_turn(
+        self, broker: HttpBroker, monkeypatch: pytest.MonkeyPatch, method: bytes
+    ) -> None:
+        asked: list[Request] = []
+        answer = Api.answer
+
+        def note(api: Api, request: Request, respond: Callable[[Response], None]) -> None:
+            asked.append(request)
+            answer(api, request, respond)
+
+        monkeypatch.setattr(Api, "answer", note)
+        channel, wire = broker.open()
+        channel.dataReceived(3 * (method + b" /api/whoami HTTP/1.1\r\nContent-Length: 0\r\n\r\n"))
+        assert len(asked) == 1
+        broker.clock.advance(0)
+        assert len(asked) == wire.value().count(b"HTTP/1.1 40") == 3
 
     def test_a_peer_that_does_not_wait(self, broker: HttpBroker) -> None:
         broker.disk.held = True
