@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 from pathlib import Path
+from weakref import ref
 
 import pytest
 from hypothesis import given, settings
@@ -190,3 +192,19 @@ class TestReading:
         assert Lane(queue).group_offset("another") is None
         assert [o for o, _ in queue.read(Lane(queue).group_offset("reader") or 0, 9)] == [1, 2]
         assert queue.ready_count == 0
+
+
+def test_one_that_is_deleted_needs_no_garbage_collector(live: LiveGateway) -> None:
+    queue = live.host.declare_queue(QueueDeclaration("q"))
+    queue.subscribe(Taker())
+    queue.subscribe(Taker(), Terms(selects=lambda message: True))
+    queue.watch(lambda: None)
+    gone = ref(queue)
+    gc.disable()
+    try:
+        live.host.delete_queue("q")
+        live.gateway.turn.end()
+        del queue
+        assert gone() is None
+    finally:
+        gc.enable()
