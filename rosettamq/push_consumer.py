@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from rosettamq import requests
 from rosettamq.errors import ResponseError, RosettaMQError, SubscriptionError, TopicNotFoundError
-from rosettamq.message import MessageQueue
+from rosettamq.message import MessageQueue, ReceivedMessage
 from rosettamq.network import DEFAULT_NAME_SERVER, Client, Network
 from rosettamq.queue_pull import RETRY_PAUSE_S, Callback, QueuePull
 from rosettamq.remoting.codes import RequestCode
@@ -26,6 +26,7 @@ from rosettamq.subscriptions import TAG, Sql, Subscription, allocate_averagely, 
 
 _log = logging.getLogger("rosettamq")
 
+_RETRY_PREFIX = "%RETRY%"
 _REBALANCE_INTERVAL_S = 20.0
 _COMMIT_INTERVAL_S = 5.0
 
@@ -37,6 +38,10 @@ class PushConsumer(Client):
     takes, and the committed offset waits for it: a message is delivered at least once. A new group
     starts at the queue's first message, or with `from_end` at those that come from now on (but a
     queue that never lost a message yet is read from its first, as RocketMQ does).
+
+    With `attempts` the broker sees to it: the message comes again after 10 s, 30 s, 1 to 10
+    minutes, 20, 30, an hour, two, while those behind it go on; after so many attempts it is in
+    the topic `%DLQ%<group>`.
     """
 
     def __init__(
@@ -45,12 +50,15 @@ class PushConsumer(Client):
         name_server: str = DEFAULT_NAME_SERVER,
         threads: int = 4,
         from_end: bool = False,
+        attempts: int | None = None,
     ) -> None:
         super().__init__(name_server)
         self._group = group
         self._threads = threads
         self._from_end = from_end
+        self._attempts = attempts
         self._subscriptions: dict[str, tuple[Subscription, Callback]] = {}
+        self._wanted = self._subscriptions  # And the retry topic.
         self._pulls: dict[MessageQueue, QueuePull] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._wake = threading.Event()  # For the thread that keeps everything going.
@@ -86,10 +94,14 @@ class PushConsumer(Client):
 
     def _connect(self) -> Network:
         network = Network(self._name_server, self._on_request)
+        self._wanted = dict(self._subscriptions)
+        if self._attempts is not None:
+            topic = _RETRY_PREFIX + self._group
+            self._wanted[topic] = Subscription(topic), self._call_again
         version = int(time.time() * 1000)
 
         def heartbeat() -> RemotingCommand:
-            subscriptions = [subscription for subscription, _ in self._subscriptions.values()]
+            subscriptions = [subscription for subscription, _ in self._wanted.values()]
             return requests.heartbeat_request(
                 network.client_id, (), self._group, subscriptions, version=version
             )
@@ -149,6 +161,15 @@ class PushConsumer(Client):
     def _note_worker(self) -> None:
         self._local.is_worker = True  # It cannot wait for the end of all workers.
 
+    def _call_again(self, message: ReceivedMessage) -> None:
+        """A message that was sent back: it is of the topic that it came from at first."""
+        message.topic = message.properties.pop("RETRY_TOPIC", message.topic)
+        subscription = self._subscriptions.get(message.topic)
+        if subscription is None:
+            _log.warning("no one subscribes to %s any more", message.topic)
+        else:
+            subscription[1](message)
+
     def _on_request(self, command: RemotingCommand) -> None:
         if command.code == RequestCode.NOTIFY_CONSUMER_IDS_CHANGED:
             self._is_changed = True
@@ -190,7 +211,7 @@ class PushConsumer(Client):
     def _rebalance(self, network: Network) -> bool:
         """Take and give up queues; return whether every topic could be shared out."""
         is_complete = True
-        for topic, (subscription, callback) in self._subscriptions.items():
+        for topic, (subscription, callback) in self._wanted.items():
             try:
                 wanted = self._allocate(network, topic)
             except TopicNotFoundError:
@@ -236,5 +257,6 @@ class PushConsumer(Client):
                     callback,
                     self._pool,
                     self._retry_later,
-                    self._from_end,
+                    self._from_end and not queue.topic.startswith(_RETRY_PREFIX),
+                    self._attempts,
                 )

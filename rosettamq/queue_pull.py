@@ -40,6 +40,7 @@ class QueuePull:
         pool: ThreadPoolExecutor,
         retry_later: Callable[[Callable[[], None]], None],
         from_end: bool,
+        attempts: int | None,
     ) -> None:
         self._network = network
         self._group = group
@@ -49,6 +50,7 @@ class QueuePull:
         self._pool = pool
         self._retry_later = retry_later
         self._from_end = from_end
+        self._attempts = attempts
         self._lock = threading.Lock()
         self._progress: QueueProgress | None = None  # Unknown until the broker has told.
         self._stopping = threading.Event()
@@ -144,19 +146,32 @@ class QueuePull:
             raise ClosedError("the consumer is shut down") from error
 
     def _consume(self, message: ReceivedMessage) -> None:
-        """Call back; if that fails try again later, unless the queue is not ours any more."""
+        """Call back; if that fails have it come again, unless the queue is not ours any more."""
         if self._stopping.is_set():
             return
         try:
             self._callback(message)
         except Exception:
             _log.exception("the callback failed for message %s", message.message_id)
-            self._retry_later(lambda: self._consume(message))
-            return
+            if not self._send_back(message):
+                self._retry_later(lambda: self._consume(message))
+                return
         with self._room:
             if self._progress is not None:
                 self._progress.finish(message.queue_offset)
             self._room.notify_all()
+
+    def _send_back(self, message: ReceivedMessage) -> bool:
+        """Leave it to the broker when it comes again, if that is wanted and works."""
+        if self._attempts is None:
+            return False
+        try:
+            command = requests.send_back_request(self._group, message, self._attempts)
+            requests.check(self._network.call(self._queue, command))
+        except RosettaMQError as error:
+            _log.warning("cannot send message %s back: %s", message.message_id, error)
+            return False
+        return True
 
 
 def _has_room(progress: QueueProgress) -> bool:

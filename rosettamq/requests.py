@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 
 from rosettamq.errors import ProtocolError, ResponseError
-from rosettamq.message import MessageQueue
+from rosettamq.message import MessageQueue, ReceivedMessage
 from rosettamq.remoting.codes import RequestCode, ResponseCode
 from rosettamq.remoting.command import RemotingCommand
 from rosettamq.remoting.headers import (
@@ -17,10 +17,12 @@ from rosettamq.remoting.headers import (
     GroupRequest,
     OffsetResponse,
     QueueRequest,
+    SendBackRequest,
     TopicRequest,
     UnregisterClientRequest,
     UpdateConsumerOffsetRequest,
 )
+from rosettamq.remoting.ids import decode_offset_message_id
 from rosettamq.subscriptions import Subscription
 
 
@@ -137,6 +139,15 @@ def edge_offset_request(queue: MessageQueue, at_end: bool) -> RemotingCommand:
     """Ask for the first offset of a queue, or the one that its next message gets."""
     code = RequestCode.GET_MAX_OFFSET if at_end else RequestCode.GET_MIN_OFFSET
     return RemotingCommand(code, QueueRequest(queue.topic, queue.queue_id).to_ext())
+
+
+def send_back_request(group: str, message: ReceivedMessage, attempts: int) -> RemotingCommand:
+    """Have a message come again later, or die if it was tried so often; raises `ProtocolError`."""
+    _, log_offset = decode_offset_message_id(message.offset_message_id)
+    header = SendBackRequest(
+        log_offset, group, 0, message.message_id, message.topic, max(0, attempts - 1)
+    )
+    return RemotingCommand(RequestCode.CONSUMER_SEND_MSG_BACK, header.to_ext())
 
 
 def offset(response: RemotingCommand) -> int:

@@ -135,6 +135,35 @@ def test_push_as_the_queues_own_group_shares_with_pop(producer: Producer, name_s
     assert sorted(got, key=int) == [b"%d" % index for index in range(20)]
 
 
+def test_a_message_is_tried_so_often_and_then_dead(producer: Producer, name_server: str) -> None:
+    """Those behind it go on meanwhile."""
+    for body in (b"poison", b"next"):
+        producer.send(Message("tried", body))
+    got = threading.Event()
+
+    def callback(message: ReceivedMessage) -> None:
+        if message.body == b"poison":
+            raise ValueError("cannot be consumed")
+        got.set()
+
+    consumer = PushConsumer("tried-group", name_server, attempts=1)
+    consumer.subscribe("tried", "*", callback)
+    with consumer, SimpleConsumer("any", name_server, {"%DLQ%tried-group": "*"}) as looking:
+        assert got.wait(10)
+        dead: list[ReceivedMessage] = []
+
+        def is_dead() -> bool:
+            try:
+                dead.extend(looking.receive(wait_s=1))
+            except rosettamq.TopicNotFoundError:
+                return False
+            return bool(dead)
+
+        wait_until(is_dead)
+        (letter,) = dead
+        assert (letter.body, letter.properties["RETRY_TOPIC"]) == (b"poison", "tried")
+
+
 def test_a_callback_may_shut_its_consumer_down(producer: Producer, name_server: str) -> None:
     producer.send(Message("enough", b"x"))
     down = threading.Event()

@@ -2,10 +2,16 @@ import json
 
 import pytest
 
-from rosettamq import ResponseError
+from rosettamq import ReceivedMessage, ResponseError
 from rosettamq.errors import ProtocolError
 from rosettamq.remoting.command import RemotingCommand
-from rosettamq.requests import committed_offset, consumer_list, heartbeat_request
+from rosettamq.remoting.ids import encode_offset_message_id
+from rosettamq.requests import (
+    committed_offset,
+    consumer_list,
+    heartbeat_request,
+    send_back_request,
+)
 from rosettamq.subscriptions import Subscription
 
 
@@ -27,3 +33,19 @@ def test_answers_to_questions() -> None:
     for body in (b"", b"[]", b"{}"):
         with pytest.raises(ProtocolError):
             consumer_list(RemotingCommand(0, body=body))
+
+
+def test_a_message_that_is_sent_back() -> None:
+    message = ReceivedMessage(
+        "T", b"x", message_id="ID", offset_message_id=encode_offset_message_id(("10.0.0.2", 1), 64)
+    )
+    sent = [send_back_request("G", message, attempts).ext_fields for attempts in (16, 1, 0)]
+    assert sent[0] == {
+        "offset": "64",
+        "group": "G",
+        "delayLevel": "0",
+        "originMsgId": "ID",
+        "originTopic": "T",
+        "maxReconsumeTimes": "15",
+    }
+    assert [ext["maxReconsumeTimes"] for ext in sent[1:]] == ["0", "0"]
