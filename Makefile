@@ -46,7 +46,7 @@ differential: setup ## The same in AMQP and STOMP on RabbitMQ and on us; EXAMPLE
 	DIFFERENTIAL_EXAMPLES=$${EXAMPLES:-500} $(BIN)/pytest tests/differential
 crash: setup ## Kill the broker under load, ten times; takes minutes
 	CRASH_ROUNDS=10 CRASH_MESSAGES=200000 $(BIN)/pytest -s tests/crash
-fuzz: setup ## 100,000 mutated conversations in AMQP, and as many in STOMP; takes minutes
+fuzz: setup ## 100,000 mutated conversations in each of AMQP, STOMP and RocketMQ's protocol; takes minutes
 	$(BIN)/python -m tests.fuzz.amqp $${SEED:-1} $${COUNT:-100000}
 	$(BIN)/python -m tests.fuzz.stomp $${SEED:-1} $${COUNT:-100000}
 	$(BIN)/python -m tests.fuzz.native $${SEED:-1} $${COUNT:-100000}
