@@ -435,14 +435,17 @@ class Broker:
             if not queue.durable:
                 continue
             window = queue.window
+            settled = window.settled
+            intervals, bitmaps = settled.pack() if settled else ([], {})
             queues[id] = QueueCheckpoint(
                 queue.max_offset,
                 window.floor,
                 window.delivered_end,
-                window.settled.in_order(),
+                intervals,
                 queue.index.to_bytes(),
                 window.delivery_counts if queue.counts_returns else {},
                 queue.index.stretches_to_bytes(),
+                bitmaps,
             )
             for group, offset in queue.group_offsets.items():
                 group_offsets[self._group_ids[id][group]] = offset

@@ -5,12 +5,12 @@ Nothing changes by it: no message counts as delivered, and nobody waits.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from core.lanes import AnyQueue, level_of, offset_of_lane
 from core.light_queue import LightQueue
+from core.offset_set import OffsetSet
 
 _READ_COUNT = 256
 
@@ -41,22 +41,16 @@ def browse(queue: AnyQueue, offset: int) -> Iterator[Browsed]:
 
 def _browse_lane(light: LightQueue, position: int) -> Iterator[Browsed]:
     """All of one light queue, from a position on."""
-    settled = light.window.settled.in_order()
+    settled = light.window.settled or OffsetSet()
     in_flight = light.window.in_flight()
     position = max(position, light.window.floor)
     while position < light.max_offset:
-        position = _end_around(settled, position) or position
+        position = settled.hole_from(position)
         entries = light.read(position, _READ_COUNT)
         if not entries:
             break
         for offset, message in entries:
-            if not _end_around(settled, offset):
-                is_in_flight = bool(_end_around(in_flight, offset))
-                yield Browsed(offset, message, is_in_flight, light.location(offset)[1])
+            if not settled.holds(offset):
+                stored_ms = light.location(offset)[1]
+                yield Browsed(offset, message, in_flight.holds(offset), stored_ms)
         position = entries[-1][0] + 1
-
-
-def _end_around(intervals: list[tuple[int, int]], offset: int) -> int:
-    """Where the interval ends in which the offset lies; 0 if it lies in none."""
-    at = bisect_right(intervals, (offset, float("inf"))) - 1
-    return intervals[at][1] if at >= 0 and offset < intervals[at][1] else 0

@@ -17,7 +17,8 @@ from core.journal import decode_events, encode_event
 from core.metadata import sync_directory
 from core.timer_index import TimersCheckpoint
 
-# Version 1 knew no stretches; before version 3, journals said nothing of places in the log.
+# Version 1 knew no stretches, version 2 no bitmaps; before version 3, journals said nothing of
+# places in the log.
 VERSION = 3
 
 
@@ -31,6 +32,7 @@ class QueueCheckpoint(msgspec.Struct, array_like=True):
     runs: bytes
     return_counts: dict[int, int] = msgspec.field(default_factory=dict)
     stretches: bytes = b""  # What of the index is in files: see `stretch`.
+    settled_bitmaps: dict[int, bytes] = msgspec.field(default_factory=dict)  # As `pack` gives them.
 
 
 class Checkpoint(msgspec.Struct, array_like=True):

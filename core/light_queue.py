@@ -10,13 +10,12 @@ This is on the hot path: work is done per run of messages, not per message.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from core.consume_queue import VOLATILE_BASE, ConsumeQueue, unpack_place
 from core.index_log import IndexLog
-from core.intervals import join
+from core.offset_set import OffsetSet
 from core.progress import Progress
 from core.readable_queue import TAKE_SIZE_MAX, Head, ReadableQueue, Span
 from core.store import Store
@@ -460,11 +459,10 @@ class LightQueue(ReadableQueue):
 
         Returns how many messages that were.
         """
-        count = 0
         max_offset = self.max_offset
-        for start, stop in self.window.purge(max_offset if end is None else end):
-            count += stop - start
-            if self.durable:
+        count, intervals = self.window.purge(max_offset if end is None else end)
+        if self.durable:
+            for start, stop in intervals:
                 self._progress.settled(self.id, start, stop)
         self._ready_count -= count
         self._trim()
@@ -517,21 +515,22 @@ class LightQueue(ReadableQueue):
         index: ConsumeQueue,
         floor: int,
         delivered_below: int,
-        settled: list[tuple[int, int]],
+        settled: OffsetSet,
         durable_end: int,
         return_counts: dict[int, int],
     ) -> None:
         """Begin after a restart with what the checkpoint, the log and the journal know."""
         self._index = index
         self._window = Window(floor)
-        settled = [(max(start, floor), end) for start, end in settled if end > floor]
-        settled = join([*settled, *index.gaps(floor)])
-        self.window.restore(settled, delivered_below)
+        settled.discard(0, floor)
+        for start, end in index.gaps(floor):
+            settled.add(start, end)
         self.window.delivery_counts = {
             offset: count
             for offset, count in return_counts.items()
-            if offset >= floor and not _covers(settled, offset)
+            if offset >= floor and not settled.holds(offset)
         }
+        self.window.restore(settled, delivered_below)
         self._durable_end = durable_end
         self._count_ready()
         self._trim()
@@ -547,8 +546,7 @@ class LightQueue(ReadableQueue):
         index, window = self.index, self.window
         for each in older:
             index.prepend(each)
-        passing = list(index.passing(start))
-        window.rewind(start, [*index.gaps(start), *window.settled_in(passing)])
+        window.rewind(start, OffsetSet(index.gaps(start)), OffsetSet(index.passing(start)))
         self._count_ready()
         if self.dispatcher is not None:
             self._turn.dispatchers[self.dispatcher] = None
@@ -573,9 +571,9 @@ class LightQueue(ReadableQueue):
 
     def _count_ready(self) -> None:
         window = self._window
-        settled_count = sum(end - start for start, end in window.settled.items())
-        self._ready_count = self._index.max_offset - window.floor - settled_count
-        self._ready_count -= window.in_flight_count
+        self._ready_count = self._index.max_offset - window.floor - window.in_flight_count
+        if window.settled is not None:
+            self._ready_count -= window.settled.count()
 
     def _note_return(self, offset: int) -> None:
         if self.durable and offset < self._durable_end:
@@ -589,9 +587,3 @@ class LightQueue(ReadableQueue):
         for log_offset in self._index.drop_before(floor):
             if log_offset >= VOLATILE_BASE:
                 self._store.release(log_offset)
-
-
-def _covers(intervals: list[tuple[int, int]], offset: int) -> bool:
-    """Is this offset in one of these intervals, which are sorted and disjoint?"""
-    position = bisect_right(intervals, offset, key=lambda interval: interval[0]) - 1
-    return position >= 0 and offset < intervals[position][1]

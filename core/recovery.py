@@ -25,9 +25,9 @@ from core.consume_queue import ConsumeQueue
 from core.errors import CorruptRecordError
 from core.group_commit import sync_files
 from core.index_log import IndexLog
-from core.intervals import subtract
 from core.log_marks import LogMarks
 from core.log_rows import QueueIds, equal_runs, find_record
+from core.offset_set import OffsetSet
 from core.progress import Entry, Kind, Progress
 from core.rebuild import rebuild
 from core.record import HEADER_SIZE, ROW_SIZE, decode, decode_header, decode_rows
@@ -51,7 +51,7 @@ class RecoveredQueue:
     floor: int = 0
     delivered_below: int = 0
     durable_end: int = 0
-    settled: list[tuple[int, int]] = field(default_factory=list)
+    settled: OffsetSet = field(default_factory=OffsetSet)
     gaps: deque[tuple[int, int]] = field(default_factory=deque)
     return_counts: dict[int, int] = field(default_factory=dict)
 
@@ -63,7 +63,7 @@ class RecoveredQueue:
             saved.floor,
             saved.delivered_below,
             saved.max_offset,
-            list(saved.settled),
+            OffsetSet.unpack(saved.settled, saved.settled_bitmaps),
             return_counts=dict(saved.return_counts),
         )
 
@@ -76,15 +76,15 @@ class RecoveredQueue:
             return
         for place in range(first, first + count):
             if place in places.settled:
-                self.settled.append((ahead + place, ahead + place + 1))
+                self.settled.add(ahead + place, ahead + place + 1)
             if place in places.delivered:
                 self.delivered_below = max(self.delivered_below, ahead + place + 1)
 
     @property
     def known_end(self) -> int:
         """Behind the last offset that anything was said about."""
-        ends = [end for _, end in self.settled] + [end for _, end in self.gaps]
-        return max(self.index.max_offset, self.delivered_below, *ends)
+        gaps_end = max((end for _, end in self.gaps), default=0)
+        return max(self.index.max_offset, self.delivered_below, self.settled.end, gaps_end)
 
     def skip_gaps(self) -> None:
         """Move the end over the gaps that begin there."""
@@ -180,7 +180,7 @@ class Recovery:
             queue.index.replace(stretch, runs)
             if stretch.has_gaps:
                 # Nobody knows which of the offsets were settled: rather twice than never.
-                queue.settled = subtract(queue.settled, [(stretch.start, stretch.end)])
+                queue.settled.discard(stretch.start, stretch.end)
 
     def _skip_lost(self, progress: Progress) -> None:
         """Leave out the offsets of messages that the log does not have any more, for ever."""
@@ -219,7 +219,7 @@ class Recovery:
             return
         queue = self._queue(entry.id)
         if entry.kind == Kind.SETTLED:
-            queue.settled.append((entry.a, entry.b))
+            queue.settled.add(entry.a, entry.b)
         elif entry.kind == Kind.DELIVERED:
             queue.delivered_below = max(queue.delivered_below, entry.a)
         elif entry.kind == Kind.GAP:

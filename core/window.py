@@ -4,10 +4,10 @@
       |  settled, in flight,   |   never delivered        |
       |  or returned           |                          |
 
-Below `floor` everything is settled. Between `floor` and `next` an offset is settled (one of the
-intervals), returned (waiting to be delivered again, at its own place), or else in flight; who has
-it, the member itself remembers. Every operation is O(1), or O(log n) for returned offsets,
-whatever the order in which offsets are settled.
+Below `floor` everything is settled. Between `floor` and `next` an offset is settled (one of a set),
+returned (waiting to be delivered again, at its own place), or else in flight; who has it, the
+member itself remembers. Every operation is O(1), or O(log n) for returned offsets, whatever the
+order in which offsets are settled; and it takes some bits each to remember them.
 
 Somebody choosy takes offsets ahead of `next`: those are skips, which `next` jumps over when it gets
 there. What returns of them waits among the returned ones. (So `floor` may be ahead of `next`, by
@@ -16,10 +16,9 @@ what is a skip.)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 
-from core.intervals import Intervals, OrderedIntervals, join, subtract
+from core.offset_set import OffsetSet
 
 _STALE_COUNT_MAX = 64  # Offsets that are kept in the heap for nothing.
 
@@ -44,7 +43,8 @@ class Window:
     def __init__(self, floor: int = 0) -> None:
         self.floor = floor
         self.next_offset = floor
-        self.settled = Intervals()
+        # Above the floor; none before anything is settled out of order, which is rare.
+        self.settled: OffsetSet | None = None
         self.in_flight_count = 0
         self.delivery_counts: dict[int, int] = {}
         self.redelivered_below = floor  # Below it, all was delivered before a restart.
@@ -52,25 +52,26 @@ class Window:
         # changed by others.
         self.returned: dict[int, None] = {}
         self._returned_heap: list[int] = []  # The same, and others that were taken since.
-        self._skips: OrderedIntervals | None = None  # From `next` on, what is not ready there.
+        self._skips: OffsetSet | None = None  # From `next` on, what is not ready there.
         self.rewind_count = 0  # Whoever has looked ahead has to begin again after each.
         self._ahead_end = floor  # Behind it, nothing was taken ahead.
 
-    def restore(self, settled: list[tuple[int, int]], delivered_below: int) -> None:
-        """Begin after a restart: what was in flight is ready again, at its own place."""
-        for start, end in settled:
-            self.settle(start, end)
-        self.in_flight_count = 0
+    def restore(self, settled: OffsetSet, delivered_below: int) -> None:
+        """Begin after a restart: what was in flight is ready again, at its own place.
+
+        The set is the window's own from now on; nothing in it is below the floor.
+        """
+        self.floor = settled.pop_at(self.floor)
         self.next_offset = self.floor
         self.redelivered_below = delivered_below
-        self._skips = OrderedIntervals(self.settled.in_order()) if self.settled else None
+        if settled:
+            self.settled, self._skips = settled, settled.copy()
 
     def begin_run(self) -> int:
         """The next offset to deliver, behind what was settled before a restart, or taken ahead."""
         skips = self._skips
         if skips is not None:  # Mostly there is none, and this is asked for every run.
-            while skips and skips.first_start <= self.next_offset:
-                self.next_offset = max(self.next_offset, skips.pop_first())
+            self.next_offset = skips.pop_at(self.next_offset)
             if not skips:
                 self._skips = None
         return self.next_offset
@@ -108,11 +109,11 @@ class Window:
     def ahead(self, count: int) -> int:
         """How many of `count` offsets `take` would give.
 
-        A run ends where a settled interval begins, or where redelivery ends.
+        A run ends where something settled begins, or where redelivery ends.
         """
         next_offset = self.next_offset
-        if self._skips is not None:
-            count = min(count, self._skips.first_start - next_offset)
+        if self._skips is not None and (skip := self._skips.first_from(next_offset)) is not None:
+            count = min(count, skip - next_offset)
         if next_offset < self.redelivered_below:
             count = min(count, self.redelivered_below - next_offset)
         return count
@@ -136,7 +137,10 @@ class Window:
         Returns where it begins, and where it ends if it does not go on to the end of the queue.
         """
         position = max(position, self.begin_run())
-        return (position, None) if self._skips is None else self._skips.hole_at(position)
+        if self._skips is None:
+            return position, None
+        position = self._skips.hole_from(position)
+        return position, self._skips.first_from(position)
 
     def is_returned(self, offset: int) -> bool:
         """Does this offset wait to be delivered again?"""
@@ -155,7 +159,7 @@ class Window:
             self.next_offset += 1
         else:
             if self._skips is None:
-                self._skips = OrderedIntervals()
+                self._skips = OffsetSet()
             self._skips.add(offset, offset + 1)
             self._ahead_end = max(self._ahead_end, offset + 1)
 
@@ -165,10 +169,12 @@ class Window:
         if self.delivery_counts:
             for offset in range(start, end):
                 self.delivery_counts.pop(offset, None)
-        if start == self.floor and not self.settled:
-            self.floor = end
+        if start == self.floor:
+            self.floor = self.settled.pop_at(end) if self.settled else end
+        elif self.settled is None:
+            self.settled = OffsetSet([(start, end)])
         else:
-            self._settle(start, end)
+            self.settled.add(start, end)
 
     def release(self, offset: int) -> None:
         """An offset in flight goes back to its place, to be delivered again."""
@@ -187,58 +193,84 @@ class Window:
         """Was this offset, in flight now, delivered before?"""
         return offset < self.redelivered_below or offset in self.delivery_counts
 
-    def purge(self, end: int) -> list[tuple[int, int]]:
+    def purge(self, end: int) -> tuple[int, list[tuple[int, int]]]:
         """Settle everything that is ready, up to `end`; what is in flight stays so.
 
-        Returns the settled intervals.
+        Returns how much that is, and intervals that cover it, in which all is settled now.
         """
-        intervals = [(offset, offset + 1) for offset in self.returned]
+        ready = OffsetSet()
+        if self.begin_run() < end:
+            ready.add(self.next_offset, end)
+            if self._skips is not None:
+                ready.discard_all(self._skips)
+                self._skips.discard(0, end)
+            self.next_offset = end
+            self.begin_run()
+        for offset in self.returned:
+            ready.add(offset, offset + 1)
         self.returned.clear()
         self._returned_heap.clear()
-        self.in_flight_count += len(intervals)
-        while (start := self.begin_run()) < end:
-            intervals.append((start, start + self.take(end - start)))
-        for start, stop in intervals:
-            self.settle(start, stop)
-        return intervals
+        if self.delivery_counts:
+            counts = self.delivery_counts.items()
+            self.delivery_counts = {at: count for at, count in counts if not ready.holds(at)}
+        settled = self.settled or OffsetSet()
+        settled.add_all(ready)
+        self.floor = settled.pop_at(self.floor)
+        self.settled = settled or None
+        intervals = []
+        start = ready.first_from(0)
+        while start is not None:
+            stop = settled.hole_from(start) if start >= self.floor else self.floor
+            intervals.append((start, stop))
+            start = ready.first_from(stop)
+        return ready.count(), intervals
 
-    def in_flight(self) -> list[tuple[int, int]]:
-        """The offsets in flight, as intervals, lowest first."""
-        floor = self.floor
-        ahead = self._skips.in_order() if self._skips is not None else []
-        passed = [(floor, self.next_offset), *ahead]
-        done = [*self.settled.in_order(), *((each, each + 1) for each in self.returned)]
-        return subtract(((max(start, floor), end) for start, end in passed), done)
+    def in_flight(self) -> OffsetSet:
+        """The offsets in flight."""
+        offsets = OffsetSet() if self._skips is None else self._skips.copy()
+        offsets.discard(0, self.floor)
+        offsets.add(self.floor, self.next_offset)
+        if self.settled is not None:
+            offsets.discard_all(self.settled)
+        for offset in self.returned:
+            offsets.discard(offset, offset + 1)
+        return offsets
 
-    def rewind(self, start: int, gaps: Iterable[tuple[int, int]]) -> None:
+    def rewind(self, start: int, gaps: OffsetSet, passing: OffsetSet) -> None:
         """All from `start` on that is not in flight is ready, in order; also what was settled.
 
-        But for `gaps`, in which nothing is held. What was ever delivered counts as redelivered.
+        But for `gaps`, in which nothing is held, and for what is settled of what is `passing`. What
+        was ever delivered counts as redelivered.
         """
         self.rewind_count += 1
         in_flight = self.in_flight()
-        settled = [(first, min(end, start)) for first, end in self.settled.items() if first < start]
+        settled = OffsetSet() if self.settled is None else self.settled
+        settled.add(0, self.floor)
+        unsettled = passing.copy()
+        unsettled.discard_all(settled)
+        passing.discard_all(unsettled)
+        self.floor = min(self.floor, start)
+        settled.discard(0, self.floor)
+        settled.discard(start, settled.end)
+        settled.add_all(gaps)
+        settled.add_all(passing)
         self.redelivered_below = self.delivered_end
         self.next_offset = min(self.next_offset, start)
         self.returned = {offset: None for offset in self.returned if offset < start}
         self._returned_heap = sorted(self.returned)
-        self.floor = min(self.floor, start)
-        self.settled = Intervals()
-        gone = join([*settled, *gaps])
-        for first, end in gone:
-            self._settle(first, end)
-        skipped = [*gone, *in_flight, *((each, each + 1) for each in self.returned)]
-        self._skips = OrderedIntervals(
-            join((max(first, self.next_offset), end) for first, end in skipped)
-        )
-
-    def settled_in(self, intervals: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """The part of these intervals that is settled."""
-        return subtract(intervals, subtract(intervals, [(0, self.floor), *self.settled.items()]))
+        skips = settled.copy()
+        skips.add_all(in_flight)
+        for offset in self.returned:
+            skips.add(offset, offset + 1)
+        skips.discard(0, self.next_offset)
+        self._skips = skips or None
+        self.floor = settled.pop_at(self.floor)
+        self.settled = settled or None
 
     def _settle(self, start: int, end: int) -> None:
         if start == self.floor:
-            following = self.settled.pop_at(end)
-            self.floor = end if following is None else following
+            self.floor = self.settled.pop_at(end) if self.settled else end
         else:
+            if self.settled is None:
+                self.settled = OffsetSet()
             self.settled.add(start, end)

@@ -15,7 +15,10 @@ from core.checkpoint import (
 from core.errors import StoreFormatError
 from core.journal import encode_event
 
-SAVED = Checkpoint(1, 4096, 2, {3: QueueCheckpoint(9, 1, 7, [(2, 4)], b"r" * 24)}, {5: 6}, [0])
+BITMAPS = {1: b"\x55" * 128}
+SAVED = Checkpoint(
+    3, 4096, 2, {3: QueueCheckpoint(9, 1, 7, [(2, 4)], b"r" * 24, {}, b"", BITMAPS)}, {5: 6}, [0]
+)
 
 
 def test_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -25,6 +28,30 @@ def test_comes_back_as_it_was_written(tmp_path: Path) -> None:
         replace_checkpoint(path, encode_checkpoint(checkpoint))
         assert read_checkpoint(path) == checkpoint
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint"]
+
+
+@pytest.mark.parametrize(
+    ("version", "queue", "expected"),
+    [
+        (
+            1,
+            [9, 1, 7, [[2, 4]], b"r" * 24, {2: 1}],
+            QueueCheckpoint(9, 1, 7, [(2, 4)], b"r" * 24, {2: 1}),
+        ),
+        (
+            2,
+            [9, 1, 7, [[2, 4]], b"", {}, b"s" * 72],
+            QueueCheckpoint(9, 1, 7, [(2, 4)], b"", {}, b"s" * 72),
+        ),
+    ],
+)
+def test_older_versions_are_read(
+    tmp_path: Path, version: int, queue: list[object], expected: QueueCheckpoint
+) -> None:
+    event = msgspec.msgpack.encode([version, 4096, 2, {3: queue}, {5: 6}, [0]])
+    (tmp_path / "checkpoint").write_bytes(encode_event(event))
+    checkpoint = read_checkpoint(tmp_path / "checkpoint")
+    assert checkpoint == Checkpoint(version, 4096, 2, {3: expected}, {5: 6}, [0])
 
 
 @given(data=st.data())

@@ -73,6 +73,7 @@ class BrokerMachine(RuleBasedStateMachine):
     def begin(self, take_size: int) -> None:
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr("core.light_queue.TAKE_SIZE_MAX", take_size)
+        self.patch.setattr("core.offset_set._PACKED_RUNS_MAX", 1)
         self.patch.setattr("os.fsync", lambda descriptor: None)
         self.patch.setattr("os.fdatasync", lambda descriptor: None)
         self.live = LiveBroker(self.folder / "data", SMALL, **self.options)

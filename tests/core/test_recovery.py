@@ -260,3 +260,27 @@ def test_ids_are_never_used_again(live: LiveBroker) -> None:
     later = live.declare()
     assert later.id > new.id
     assert live.broker.route([later]).id > new_route.id
+
+
+@pytest.mark.parametrize("has_checkpoint", [False, True])
+def test_what_was_settled_here_and_there_stays_so(live: LiveBroker, has_checkpoint: bool) -> None:
+    """Whether the journal says it, or the checkpoint: there, it takes a bit for each message."""
+    queue = live.declare()
+    live.append(queue, *(b"%d" % number for number in range(5000)))
+    take_all(queue)
+    for offset in range(1, 5000, 2):
+        queue.settle(offset, offset + 1)
+    queue.settle(2000, 2001)
+    if has_checkpoint:
+        live = live.restart()
+        assert (live.directory / "checkpoint").stat().st_size < 1000
+    live = live.crash()
+    queue = live.queue(queue.id)
+    assert queue.ready_count == 2499
+    expected = [offset for offset in range(0, 5000, 2) if offset != 2000]
+    assert [(o, bytes(m)) for o, m, _ in take_all(queue)] == [(o, b"%d" % o) for o in expected]
+    queue.release(expected[1:])
+    assert queue.purge() == 2498
+    live = live.crash()
+    assert bodies(live.queue(queue.id)) == [b"0"]
+    live.kill()

@@ -17,7 +17,7 @@ from core import index_log
 from core.consume_queue import VOLATILE_BASE, ConsumeQueue, Run
 from core.group_commit import sync_files
 from core.index_log import IndexLog
-from core.intervals import join
+from core.offset_set import OffsetSet
 from core.stretch import Stretch, decode_stretches, describe
 from core.stretches import Stretches
 
@@ -84,8 +84,8 @@ class SpilledMachine(RuleBasedStateMachine):
     def look(self, ahead: int) -> None:
         offset = self.twin.min_offset + ahead
         assert self.index.run_at(offset) == self.twin.run_at(offset)
-        assert join(self.index.gaps(offset)) == join(self.twin.gaps(offset))
-        assert join(self.index.passing(offset)) == join(self.twin.passing(offset))
+        assert OffsetSet(self.index.gaps(offset)) == OffsetSet(self.twin.gaps(offset))
+        assert OffsetSet(self.index.passing(offset)) == OffsetSet(self.twin.passing(offset))
 
     @rule(start=st.integers(0, 3000))
     def refers(self, start: int) -> None:

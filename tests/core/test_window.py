@@ -3,6 +3,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from core.offset_set import OffsetSet
 from core.window import Window
 
 END = 1 << 40
@@ -112,18 +113,19 @@ class WindowMachine(RuleBasedStateMachine):
     def purge(self, ahead: int) -> None:
         end = self.window.begin_run() + ahead
         ready = self.returned | (set(range(self.next_offset, end)) - self.touched)
-        purged = [range(start, stop) for start, stop in self.window.purge(end)]
-        offsets = [offset for run in purged for offset in run]
-        assert len(offsets) == len(set(offsets))
-        assert set(offsets) == ready
+        count, intervals = self.window.purge(end)
+        purged = [offset for interval in intervals for offset in range(*interval)]
+        assert count == len(ready)
+        assert len(purged) == len(set(purged))
         self.settled |= ready
+        assert ready <= set(purged) <= self.settled
         self.returned.clear()
         self.next_offset = max(end, self.next_offset)
 
     @rule()
     def restart(self) -> None:
         """What was in flight is ready again, and known to have been delivered."""
-        settled = [(offset, offset + 1) for offset in sorted(self.settled)]
+        settled = OffsetSet((offset, offset + 1) for offset in self.settled)
         below = max(self.delivered, default=-1) + 1
         assert below <= self.window.delivered_end
         self.window = Window()
@@ -138,10 +140,11 @@ class WindowMachine(RuleBasedStateMachine):
         window = self.window
         floor = next(offset for offset in range(END) if offset not in self.settled)
         assert window.floor == floor
-        intervals = window.settled.in_order()
+        intervals = window.settled.runs() if window.settled else ()
         above = {offset for start, end in intervals for offset in range(start, end)}
         assert above == {offset for offset in self.settled if offset >= floor}
-        assert window.in_flight_count == len(self.in_flight)
+        assert window.in_flight_count == len(self.in_flight) == window.in_flight().count()
+        assert all(map(window.in_flight().holds, self.in_flight))
         assert window.returned.keys() == self.returned
         is_next = min(self.returned, default=END) < self.first_ready(self.next_offset)
         assert window.is_return_next() is is_next
@@ -178,7 +181,7 @@ def test_what_is_not_held_is_passed_over() -> None:
 @pytest.mark.parametrize("delivered_below", [0, 2, 9])
 def test_a_run_has_been_delivered_before_or_not(delivered_below: int) -> None:
     window = Window()
-    window.restore([], delivered_below)
+    window.restore(OffsetSet(), delivered_below)
     window.begin_run()
     assert window.take(4) == {0: 4, 2: 2, 9: 4}[delivered_below]
 
