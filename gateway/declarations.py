@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from types import MappingProxyType
+from typing import ClassVar, NamedTuple
+
+_NO_ARGUMENTS: Mapping[str, object] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class QueueDeclaration:
+class QueueDeclaration(NamedTuple):
     """A queue as somebody wants it; one without a name gets one.
 
     One that is `exclusive` belongs to whoever declares it, and is gone with him.
@@ -22,11 +24,10 @@ class QueueDeclaration:
     durable: bool = False
     exclusive: bool = False
     auto_delete: bool = False
-    arguments: Mapping[str, object] = field(default_factory=dict)
+    arguments: Mapping[str, object] = _NO_ARGUMENTS
 
 
-@dataclass(frozen=True, slots=True)
-class ExchangeDeclaration:
+class ExchangeDeclaration(NamedTuple):
     """An exchange as somebody wants it. To one that is `internal` nobody can publish."""
 
     name: str
@@ -34,7 +35,7 @@ class ExchangeDeclaration:
     durable: bool = False
     auto_delete: bool = False
     internal: bool = False
-    arguments: Mapping[str, object] = field(default_factory=dict)
+    arguments: Mapping[str, object] = _NO_ARGUMENTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ that only other types know is refused; one that none knows is kept, and means no
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 
 from gateway.declarations import QueueDeclaration
@@ -120,7 +120,7 @@ def with_default_type(wanted: QueueDeclaration, name: str) -> QueueDeclaration:
     lasts = wanted.durable and not wanted.exclusive and not wanted.auto_delete
     if "x-queue-type" in wanted.arguments or type is CLASSIC or (type.must_last and not lasts):
         return wanted
-    return replace(wanted, arguments={**wanted.arguments, "x-queue-type": type.name})
+    return wanted._replace(arguments={**wanted.arguments, "x-queue-type": type.name})
 
 
 def check_named(type: QueueType, name: str) -> None:

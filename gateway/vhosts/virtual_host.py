@@ -7,7 +7,6 @@ of the errors are RabbitMQ's (spec: the failure table of AMQP 0-9-1 as RabbitMQ 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -107,7 +106,7 @@ class VirtualHost:
         Raises `AccessRefusedError` or `PreconditionFailedError`.
         """
         refuse_unknown_type(wanted.type)
-        wanted = replace(wanted, name=clean_name(wanted.name))
+        wanted = wanted._replace(name=clean_name(wanted.name))
         if not wanted.name:
             raise AccessRefusedError("operation not permitted on the default exchange")
         existing = self.exchanges.get(wanted.name)
@@ -182,14 +181,14 @@ class VirtualHost:
         assert owner is not None or not wanted.exclusive, "what is exclusive is somebody's"
         name, durable = clean_name(wanted.name), wanted.durable and not wanted.exclusive
         wanted = with_default_type(
-            replace(wanted, name=name, durable=durable), self.default_queue_type
+            wanted._replace(name=name, durable=durable), self.default_queue_type
         )
         type = find_type(wanted.arguments)
         check_named(type, name)
         if not imported:
             refuse_reserved(name)
         if not name:
-            wanted = replace(wanted, name="amq.gen-" + random_name())
+            wanted = wanted._replace(name="amq.gen-" + random_name())
         existing = self.queues.get(wanted.name)
         if existing is not None:
             if existing.exclusive != wanted.exclusive:

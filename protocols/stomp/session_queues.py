@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway.declarations import QueueBinding, QueueDeclaration
@@ -48,7 +47,7 @@ class SessionQueues:
         asked = {name: value for name, value in headers.items() if name != "persistent"}
         wanted = queue_declaration(Kind.QUEUE, asked)
         if destination.kind is Kind.QUEUE and not self._is_declared(destination.routing_key):
-            self._declare(replace(wanted, name=destination.routing_key))
+            self._declare(wanted._replace(name=destination.routing_key))
             self._declared.add(destination.routing_key)
 
     def source(
@@ -63,7 +62,7 @@ class SessionQueues:
                 name = destination.routing_key
                 if self._is_declared(name):
                     return self._virtual_host.find_queue(name, self._owner)
-                queue = self._declare(replace(wanted, name=name))
+                queue = self._declare(wanted._replace(name=name))
                 self._declared.add(name)
                 return queue
             case Kind.AMQ_QUEUE:
@@ -120,7 +119,7 @@ class SessionQueues:
     ) -> Queue:
         exchange = self._virtual_host.find_exchange(destination.exchange)
         name = subscription_queue_name(destination, headers, durable=has_durable_header(headers))
-        queue = self._declare(replace(wanted, name=name))
+        queue = self._declare(wanted._replace(name=name))
         self._bind(queue, exchange, destination)
         return queue
 

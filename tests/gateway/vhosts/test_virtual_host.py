@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +66,7 @@ class TestExchanges:
         first = ExchangeDeclaration("x", "topic", durable=True)
         host.declare_exchange(first)
         with pytest.raises(PreconditionFailedError, match="inequivalent arg " + text):
-            host.declare_exchange(replace(first, **changes))
+            host.declare_exchange(first._replace(**changes))
 
     def test_names_that_are_not_to_be_had(self, host: VirtualHost) -> None:
         with refused(AccessRefusedError, "exchange name 'amq.x' contains reserved prefix 'amq.*'"):
@@ -145,7 +144,7 @@ class TestQueues:
         first = QueueDeclaration("q", durable=True, arguments={"x-max-length": 5})
         host.declare_queue(first)
         with pytest.raises(PreconditionFailedError, match="inequivalent arg " + text):
-            host.declare_queue(replace(first, **changes))
+            host.declare_queue(first._replace(**changes))
 
     def test_an_exclusive_one_is_its_owners(self, host: VirtualHost) -> None:
         owner, other = object(), object()
