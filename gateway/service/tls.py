@@ -19,7 +19,9 @@ from twisted.internet.interfaces import (
     IProtocolFactory,
     IReactorTime,
 )
+from twisted.internet.protocol import connectionDone
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gateway.config import ConfigError, TlsConfig
@@ -67,9 +69,27 @@ class Tls:
         return None if certificate is None else user_of(certificate, self._config.user_from)
 
 
+class _TlsTransport(TLSMemoryBIOProtocol):
+    """Not Twisted's buffering one: a connection's output comes in one piece a turn already.
+
+    And Twisted's go in circles when they are lost: all that the peer has sent would be kept until
+    the garbage collector comes, which it seldom does.
+    """
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802
+        """Twisted: the socket is closed."""
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+        self._producer = None  # It knows us.
+
+    def _tlsShutdownFinished(self, reason: Failure | None) -> None:  # noqa: N802
+        """Twisted: TLS is over; `reason` is why, where the peer did not say goodbye."""
+        super()._tlsShutdownFinished(reason)  # type: ignore[no-untyped-call]
+        if reason is not None:
+            reason.cleanFailure()  # It knows the call that made it, which knows it.
+
+
 class _TlsFactory(TLSMemoryBIOFactory):
-    # Not Twisted's buffering one: a connection's output comes in one piece a turn already.
-    protocol = TLSMemoryBIOProtocol
+    protocol = _TlsTransport
 
 
 def _make_context(config: TlsConfig) -> SSL.Context:

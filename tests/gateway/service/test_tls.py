@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import pytest
 from cryptography.x509.oid import NameOID
 from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.internet.testing import MemoryReactorClock
@@ -23,6 +25,7 @@ from gateway.service.peers import Peer, peer_at
 from gateway.service.service import Service
 from gateway.service.tls import Tls
 from tests.support.certificates import Authority, make_name
+from tests.support.garbage import no_garbage_collector
 from tests.support.wire import SlowSocket, TlsClient, client_context
 
 ADDRESS = IPv4Address("TCP", "127.0.0.1", 40_000)
@@ -123,6 +126,32 @@ def hello(context: ssl.SSLContext) -> bytes:
 
 def test_no_tls_port_without_certificates() -> None:
     assert Port().reactor.tcpServers == []
+
+
+@pytest.mark.parametrize("says_goodbye", [True, False])
+def test_a_lost_connection_needs_no_garbage_collector(
+    authority: Authority, config: TlsConfig, monkeypatch: pytest.MonkeyPatch, says_goodbye: bool
+) -> None:
+    def produce(echo: Echo) -> None:
+        assert echo.transport is not None
+        echo.transport.registerProducer(echo, True)
+
+    monkeypatch.setattr(Echo, "connectionMade", produce)
+    port = Port("only", config)
+
+    def come_and_go() -> list[ref[Any]]:
+        connection = port.connect()
+        client = TlsClient(connection, client_context(authority.path))
+        client.shake_hands()
+        known = [ref(connection), ref(port.echoes.made.pop())]
+        if says_goodbye:
+            client.say_goodbye()
+        connection.connectionLost(Failure(ConnectionLost()))
+        connection.transport = None  # A real one lets go of the connection.
+        return known
+
+    with no_garbage_collector():
+        assert [known() for known in come_and_go()] == [None, None]
 
 
 @pytest.mark.parametrize("tls", ["only", "too"])
