@@ -157,13 +157,14 @@ class OffsetSet(dict[int, int]):
         """How many offsets are in the set."""
         return sum(bits.bit_count() if bits > 0 else -bits << _SHIFT for bits in self.values())
 
-    def runs(self) -> Iterator[tuple[int, int]]:
-        """All of it as disjoint, never touching intervals, lowest first."""
-        start = self.first_from(0)
-        while start is not None:
-            end = self.hole_from(start)
-            yield start, end
-            start = self.first_from(end)
+    def runs(self, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
+        """What is between `start` and `end`, as disjoint intervals that do not touch, in order."""
+        end = self.end if end is None else end
+        first = self.first_from(start)
+        while first is not None and first < end:
+            behind = self.hole_from(first)
+            yield first, min(behind, end)
+            first = self.first_from(behind)
 
     # All of another set
 

@@ -3,53 +3,38 @@
 That is said of records behind the checkpoint only. If power loss took more of the log than of the
 journal, what is said of the records that are gone must not be believed of those that get their
 places; so that is written down (`Kind.VOID`).
+
+A record is longer than its messages are many. So the sum of its log offset and a message's place in
+it is no other message's: what was said is two sets of these, however much was said.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from typing import NamedTuple
-
+from core.offset_set import OffsetSet
 from core.progress import Entry, Kind, Progress
 
 
-class Places(NamedTuple):
-    """Messages of one record, by their places in it."""
-
-    delivered: set[int]
-    settled: set[int]
-
-
 class RecordProgress:
-    """Collects it from the journal, and gives it to whoever reads the log."""
+    """Collects it from the journal: `delivered`, and `settled`, are sets of such sums."""
 
     KINDS = (Kind.DELIVERED_IN_RECORD, Kind.SETTLED_IN_RECORD)
 
     def __init__(self) -> None:
-        self._entries: defaultdict[int, list[Entry]] = defaultdict(list)  # By log offset.
+        self.delivered = OffsetSet()
+        self.settled = OffsetSet()
 
     def apply(self, entry: Entry) -> None:
         """What the journal says: an entry of these kinds."""
-        self._entries[entry.id].append(entry)
-
-    def take(self, log_offset: int) -> Places | None:
-        """What was said of a record; None if nothing was."""
-        entries = self._entries.pop(log_offset, None)
-        if entries is None:
-            return None
-        places = Places(set(), set())
-        for entry in entries:
-            is_settled = entry.kind == Kind.SETTLED_IN_RECORD
-            of_kind = places.settled if is_settled else places.delivered
-            of_kind.update(range(entry.a, entry.a + entry.b))
-        return places
+        of_kind = self.settled if entry.kind == Kind.SETTLED_IN_RECORD else self.delivered
+        start = entry.id + entry.a
+        of_kind.add(start, start + entry.b)
 
     def void(self, log_end: int) -> bool:
         """Forget what was said of records behind this end of the log; was there any?"""
-        gone = [log_offset for log_offset in self._entries if log_offset >= log_end]
-        for log_offset in gone:
-            del self._entries[log_offset]
-        return bool(gone)
+        end = max(self.delivered.end, self.settled.end)
+        self.delivered.discard(log_end, end)
+        self.settled.discard(log_end, end)
+        return log_end < end
 
     def finish(self, log_end: int, progress: Progress) -> None:
         """The log is read, and ends here."""

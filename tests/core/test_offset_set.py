@@ -97,6 +97,9 @@ class OffsetSetMachine(RuleBasedStateMachine):
         assert self.offsets.hole_from(position) == hole
         assert self.offsets.first_from(position) == next(ahead, None)
         assert self.offsets.holds(position) is (position in self.numbers)
+        end = position + 1500
+        between = {number for number in self.numbers if position <= number < end}
+        assert list(self.offsets.runs(position, end)) == runs_of(between)
         if position not in self.numbers:
             assert self.offsets.pop_at(position) == position
 
