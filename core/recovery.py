@@ -12,7 +12,6 @@ later message may get them, for they are settled.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from struct import unpack_from
@@ -52,7 +51,7 @@ class RecoveredQueue:
     delivered_below: int = 0
     durable_end: int = 0
     settled: OffsetSet = field(default_factory=OffsetSet)
-    gaps: deque[tuple[int, int]] = field(default_factory=deque)
+    gaps: OffsetSet = field(default_factory=OffsetSet)
     return_counts: dict[int, int] = field(default_factory=dict)
 
     @classmethod
@@ -83,14 +82,13 @@ class RecoveredQueue:
     @property
     def known_end(self) -> int:
         """Behind the last offset that anything was said about."""
-        gaps_end = max((end for _, end in self.gaps), default=0)
-        return max(self.index.max_offset, self.delivered_below, self.settled.end, gaps_end)
+        return max(self.index.max_offset, self.delivered_below, self.settled.end, self.gaps.end)
 
     def skip_gaps(self) -> None:
-        """Move the end over the gaps that begin there."""
-        while self.gaps and self.gaps[0][0] <= self.index.max_offset:
-            end = self.gaps.popleft()[1]
-            self.index.skip(max(0, end - self.index.max_offset))
+        """Move the end over the gap that begins there."""
+        if self.gaps:
+            end = self.index.max_offset
+            self.index.skip(self.gaps.hole_from(end) - end)
 
 
 @dataclass
@@ -143,8 +141,6 @@ class Recovery:
                 {id: decode_stretches(saved.stretches) for id, saved in queues.items()}
             )
         )
-        for queue in self._queues.values():
-            queue.gaps = deque(sorted(queue.gaps))
         end = max(checkpoint.log_offset, self._commit_log.start)
         if self._commit_log.end < end:
             _log.error(
@@ -223,7 +219,7 @@ class Recovery:
         elif entry.kind == Kind.DELIVERED:
             queue.delivered_below = max(queue.delivered_below, entry.a)
         elif entry.kind == Kind.GAP:
-            queue.gaps.append((entry.a, entry.b))
+            queue.gaps.add(entry.a, entry.b)
         elif entry.kind == Kind.RETURNED:
             queue.return_counts[entry.a] = entry.b
 
