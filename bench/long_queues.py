@@ -3,6 +3,7 @@
 `python -m bench.long_queues --messages 10000000`, `... --queues 1000`. It runs the core alone, each
 step in a process of its own: what is measured is the index of the queues, not a protocol. Each
 message is a record of the log of its own, so each takes an entry of an index. Flushing blocks.
+With `--half` every second message is acknowledged before the crash, and the rest is drained.
 """
 
 from __future__ import annotations
@@ -89,8 +90,8 @@ def started(directory: Path) -> Iterator[TimedBroker]:
     )
 
 
-def fill(directory: Path, messages: int, queues: int, size: int, durable: bool) -> None:
-    """Append messages round robin, and die."""
+def fill(directory: Path, messages: int, queues: int, size: int, durable: bool, half: bool) -> None:
+    """Append messages round robin, settle every second one of each queue if `half`, and die."""
     with started(directory) as broker:
         routes = [broker.route([broker.declare_queue([n])]) for n in range(queues)]
         if not durable:
@@ -102,16 +103,31 @@ def fill(directory: Path, messages: int, queues: int, size: int, durable: bool) 
             if number % _TURN_COUNT == _TURN_COUNT - 1:
                 progress.end_turn(_TURN_COUNT)
         print(f"longest turn {progress.longest_s * 1000:.0f} ms of CPU")
+        if half:
+            settle_half(broker, messages)
         if not durable:
-            drain(broker, messages, size)
+            drain(broker, messages, half)
     sys.stdout.flush()
     os._exit(0)  # As a kill does: nothing is stopped.
 
 
-def drain_and_stop(directory: Path, messages: int, size: int) -> None:
+def settle_half(broker: Broker, messages: int) -> None:
+    """Take everything, and settle every second message of each queue; the rest is in flight."""
+    progress = Progress("taken", messages, broker.turn.end)
+    for queue in broker.queues.values():
+        while spans := queue.take(_TAKE_COUNT):
+            for start, bodies, _ in spans:
+                end = start + len(bodies)
+                for offset in range(start + start % 2, end, 2):
+                    queue.settle(offset, offset + 1)
+                progress.end_turn(len(bodies))
+    print(f"longest turn {progress.longest_s * 1000:.0f} ms of CPU")
+
+
+def drain_and_stop(directory: Path, messages: int, half: bool) -> None:
     """Start again, take all, stop."""
     with started(directory) as broker:
-        drain(broker, messages, size)
+        drain(broker, messages, half)
         begun = time.perf_counter()
         broker.stop()
         print(f"stopped in {time.perf_counter() - begun:.2f} s")
@@ -119,16 +135,20 @@ def drain_and_stop(directory: Path, messages: int, size: int) -> None:
     print(f"index files left: {left:,} bytes")
 
 
-def drain(broker: Broker, messages: int, size: int) -> None:
+def drain(broker: Broker, messages: int, half: bool) -> None:
     """Take and settle everything, from all queues in turn; check the order."""
     queues = [broker.queues[id] for id in sorted(broker.queues)]
     expected = list(range(len(queues)))
+    step = len(queues)
+    if half:
+        expected = [first + step for first in expected]
+        step, messages = 2 * step, sum(queue.ready_count for queue in queues)
     progress = Progress("drained", messages, broker.turn.end)
     done = 0
     while done < messages:
         before = done
         for index, queue in enumerate(queues):
-            done += _take(queue, index, expected, len(queues))
+            done += _take(queue, index, expected, step)
             if index % _TURN_COUNT == _TURN_COUNT - 1 or index == len(queues) - 1:
                 progress.end_turn(done - before)
                 before = done
@@ -155,15 +175,25 @@ def main() -> int:
     parser.add_argument("--queues", type=int, default=1, metavar="N")
     parser.add_argument("--size", type=int, default=20, metavar="BYTES", help="of a body")
     parser.add_argument("--transient", action="store_true", help="no restart; drained at once")
+    parser.add_argument("--half", action="store_true", help="every second one is done with before")
     parser.add_argument("--data-root", type=Path, metavar="DIR", help="where to keep the data")
     options = parser.parse_args()
+    if options.half and options.transient:
+        parser.error("--half shows what a restart brings back: not with --transient")
     with tempfile.TemporaryDirectory(dir=options.data_root) as folder:
         directory = Path(folder) / "data"
         durable = not options.transient
-        arguments = (directory, options.messages, options.queues, options.size, durable)
+        arguments = (
+            directory,
+            options.messages,
+            options.queues,
+            options.size,
+            durable,
+            options.half,
+        )
         steps: list[tuple[Callable[..., None], tuple[object, ...]]] = [(fill, arguments)]
         if durable:
-            steps.append((drain_and_stop, (directory, options.messages, options.size)))
+            steps.append((drain_and_stop, (directory, options.messages, options.half)))
         for step, values in steps:
             process = get_context("spawn").Process(target=step, args=values)
             process.start()
