@@ -23,7 +23,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import chain, islice
 from math import ceil
-from operator import is_
+from operator import attrgetter, is_
 from typing import TYPE_CHECKING, Any, Protocol
 
 from core.intervals import runs_of
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from core.progress import Progress
     from core.store import Store
 
+_takers_of = attrgetter("takers")
 _OWED_COUNT_MAX = 1 << 14  # Messages: counting so many that are settled takes 1 ms.
 _HANDED_COST = 4  # Each batch takes as long to enter as so many more messages.
 _SHARE = 1 / 8  # Of what is owed, if it is too much; to enter all would take 10 to 20 ms.
@@ -106,13 +107,12 @@ class Takers:
     def __init__(self, handing: Handing, receiver: Receiver, are_durable: bool) -> None:
         self.receiver = receiver
         self.are_durable = are_durable
-        self.by_route: dict[Route, Taker] = {}
         self._handing = handing
         self._routes_to: defaultdict[LightQueue, list[Route]] = defaultdict(list)
 
     def add(self, route: Route, queue: LightQueue, taker: Taker) -> None:
         """Whatever takes this route is for him."""
-        self.by_route[route] = taker
+        route.taker, route.takers = taker, self
         self._routes_to[queue].append(route)
         queue.takers = self
 
@@ -121,8 +121,8 @@ class Takers:
         self._handing.enter_all()
         queue.takers = None
         for route in self._routes_to.pop(queue):
-            del self.by_route[route]
-        if not self.by_route:
+            route.taker = route.takers = None
+        if not self._routes_to:
             self._handing.forget(self)
 
 
@@ -148,12 +148,9 @@ class Handing:
         if len(routes) > _LONG_COUNT_MIN and _are_mostly_runs(routes):
             return 0, every
         takers = self._takers_at(routes[0], is_transient)
-        try:
-            by_route = {} if takers is None else takers.by_route
-            taking = [by_route[route] for route in routes]
-        except KeyError:
+        if takers is None or set(map(_takers_of, routes)) != {takers}:
             return self._hand_over_sorted(log_offset, routes, messages, is_transient)
-        assert takers is not None
+        taking = [route.taker for route in routes]
         handed = Handed(log_offset, every, routes, taking, takers.receiver, is_transient)
         if not self._give(handed, messages):
             return 0, every
@@ -204,7 +201,7 @@ class Handing:
             if takers is None:
                 continue
             wanted = [routes[place] for place in places]
-            taking = [takers.by_route[route] for route in wanted]
+            taking = [route.taker for route in wanted]
             handed = Handed(log_offset, places, wanted, taking, takers.receiver, is_transient)
             if not self._give(handed, [messages[place] for place in places]):
                 left += places
@@ -245,7 +242,7 @@ class Handing:
             takers = self._takers.get(key)
             if takers is None:
                 takers = self._takers[key] = Takers(self, *key)
-        if route not in takers.by_route:
+        if route.takers is None:
             takers.add(route, queue, taker)
         return takers
 

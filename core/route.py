@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from core.light_queue import LightQueue
+from core.light_queue import LightQueue, Taker
+
+if TYPE_CHECKING:
+    from core.handing import Takers
 
 # From here on, a number says which durable queue is the only one, if the queue's id is below it.
 OF_ONE = 1 << 31
@@ -38,6 +41,8 @@ class Route:
         "id",
         "is_unroutable",
         "queues",
+        "taker",
+        "takers",
     )
 
     def __init__(
@@ -52,6 +57,9 @@ class Route:
         # Is a publisher to be told, who wants to be, that the message goes nowhere?
         self.is_unroutable = not any(queue.is_target for queue in queues)
         self._without_restart: Route | None = None
+        # Who takes what comes this way, as long as it goes past the queue; see `handing`.
+        self.taker: Taker | None = None
+        self.takers: Takers | None = None
 
     @property
     def guarded(self) -> bool:

@@ -67,6 +67,19 @@ def content_header(header: Header, body_size: int) -> bytes:
 class Subscription:
     """A consumer of one channel; a member of its queue's group."""
 
+    __slots__ = (
+        "_encoded_tag",
+        "arguments",
+        "channel",
+        "in_flight_count",
+        "kept",
+        "no_ack",
+        "prefetch",
+        "queue",
+        "receiver",
+        "tag",
+    )
+
     counted = True
 
     def __init__(
