@@ -40,6 +40,7 @@ _HEAD_READ_SIZE = 4096  # The header and the rows of most records.
 _MESSAGE_OVERHEAD = 200  # What a message costs in memory beside its bytes, about.
 _BATCH_OVERHEAD = 400  # The same of a batch: many are of one message.
 _VERIFIED_COUNT_MAX = 1 << 16
+_ALONE_COST = 32  # Reading a message alone takes as long as parsing so many of its record.
 _SPILL_SEGMENT_SIZE = 64 << 20
 # The log offset of a transient batch that was spilled is this and its place in the spill files.
 _SPILLED_BASE = VOLATILE_BASE | 1 << 61
@@ -92,6 +93,8 @@ class Store:
         self._read_ends: deque[int] = deque(maxlen=_READERS_COUNT_MAX)  # Where reading may go on.
         self._ahead: set[int] = set()  # The MiB of the log that were read ahead.
         self._verified: set[int] = set()  # Records whose checksum was right, of which some is read.
+        self._alone_at = -1  # Of this record of the log, the last reads were of a part alone,
+        self._alone_count = 0  # so many one after the other.
         self._volatile: dict[int, Batch] = {}
         self._volatile_next = VOLATILE_BASE
         self._volatile_size = 0
@@ -242,7 +245,7 @@ class Store:
         """Read messages back: with all that follows if most of it is wanted, else alone.
 
         So both a queue that is drained and one of a thousand that share the log read little more
-        than they need.
+        than they need. Who takes a record piece by piece gets all of it when that had been cheaper.
         """
         try:
             head = log.read(position, _HEAD_READ_SIZE)
@@ -251,9 +254,13 @@ class Store:
                 raise CorruptRecordError(f"no record at log offset {position}")
             if count * 2 >= header.message_count and self._is_ahead_wanted(log, header):
                 batch = self._read_ahead(log, header)
-                size = batch.size * count // header.message_count
-                return batch.messages[first : first + count], size
-            return self._read_alone(log, header, head, first, count)
+            elif log is self.commit_log and self._is_in_pieces(header):
+                batch = self._parse(log.read(position, header.size), 0, header)
+                self._remember(batch)
+            else:
+                return self._read_alone(log, header, head, first, count)
+            size = batch.size * count // header.message_count
+            return batch.messages[first : first + count], size
         except CorruptRecordError as error:
             self._log.error("skipping messages: {error}", error=error)
             return (), 0
@@ -272,6 +279,13 @@ class Store:
         else:
             ends.append(start + header.size)
         return is_wanted
+
+    def _is_in_pieces(self, header: RecordHeader) -> bool:
+        """Were so many parts of this record read alone that all of it had been read as soon?"""
+        if header.log_offset != self._alone_at:
+            self._alone_at, self._alone_count = header.log_offset, 0
+        self._alone_count += 1
+        return self._alone_count * _ALONE_COST > header.message_count + _ALONE_COST
 
     def _read_alone(
         self, log: CommitLog, header: RecordHeader, head: bytes, first: int, count: int

