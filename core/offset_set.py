@@ -2,7 +2,7 @@
 
 It is made of chunks of 1,024 offsets. One that is partly in the set is an int with a bit for each,
 the lowest first; neighbouring ones that are wholly in it are one entry together. So a run of
-millions takes as much as a single offset, and every second one of ten million takes 3 MB.
+millions takes as much as a single offset, and every second one of ten million takes 2 MB.
 
 A change within a chunk costs a look-up and a new int of at most 160 bytes. Only where a chunk comes
 or goes its place among the others is searched for.
@@ -17,7 +17,7 @@ _SHIFT = 10
 _SIZE = 1 << _SHIFT  # Of a chunk; also of a bitmap on the disk.
 _MASK = _SIZE - 1
 _FULL = (1 << _SIZE) - 1
-_BITS = [1 << place for place in range(_SIZE)]
+_BITS = [1 << place for place in range(_SIZE)]  # To shift takes five times as long.
 _PACKED_RUNS_MAX = 8  # With more of them, a chunk is packed as a bitmap.
 
 
@@ -84,10 +84,13 @@ class OffsetSet(dict[int, int]):
         bits = self.get(number)
         if bits is None:
             return start
-        if bits < 0:
+        bit = _BITS[at]
+        if bits == bit:  # Nothing else is there, as where two changed places.
+            left, end = 0, at + 1
+        elif bits < 0:
             left, end = 0, -bits << _SHIFT
-        elif bits & _BITS[at]:
-            carried = bits + _BITS[at]  # It carries through the run, to the first bit behind it.
+        elif bits & bit:
+            carried = bits + bit  # It carries through the run, to the first bit behind it.
             left, end = bits & carried, (bits ^ carried).bit_length() - 1
         else:
             return start
@@ -239,6 +242,8 @@ class OffsetSet(dict[int, int]):
                 return
             if bits != _FULL:
                 numbers.insert(index, number)
+                self[number] = bits
+                return
         elif known < 0:
             return
         else:
