@@ -27,6 +27,7 @@ from core.rewind import SinceOffset
 from core.route import Route
 from core.timer_record import Timer
 from core.timers import DueTimer
+from tests.support.chunks import use_small_chunks
 from tests.support.live_broker import ORIGIN, LiveBroker
 
 _LEVEL_MAX = 2
@@ -175,6 +176,7 @@ class BrokerMachine(RuleBasedStateMachine):
     ) -> None:
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(handing, "_OWED_COUNT_MAX", owed_count_max)
+        use_small_chunks(self.patch)
         self.folder = Path(tempfile.mkdtemp())
         self.reclaims = reclaims
         self.live = LiveBroker(
@@ -193,8 +195,10 @@ class BrokerMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "folder"):
-            self.patch.undo()
-            self.counts_are_right()
+            try:
+                self.counts_are_right()
+            finally:
+                self.patch.undo()
             self.live.kill()
             shutil.rmtree(self.folder)
 

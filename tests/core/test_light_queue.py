@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from core.light_queue import LightQueue
+from tests.support.chunks import use_small_chunks
 from tests.support.live_broker import SMALL, LiveBroker, take_all
 
 
@@ -73,7 +74,7 @@ class BrokerMachine(RuleBasedStateMachine):
     def begin(self, take_size: int) -> None:
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr("core.light_queue.TAKE_SIZE_MAX", take_size)
-        self.patch.setattr("core.offset_set._PACKED_RUNS_MAX", 1)
+        use_small_chunks(self.patch)
         self.patch.setattr("os.fsync", lambda descriptor: None)
         self.patch.setattr("os.fdatasync", lambda descriptor: None)
         self.live = LiveBroker(self.folder / "data", SMALL, **self.options)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from core.light_queue import LightQueue
 from core.rewind import SinceOffset, SinceTime, Target
+from tests.support.chunks import use_small_chunks
 from tests.support.live_broker import LiveBroker, bodies, take_all
 
 
@@ -302,7 +303,13 @@ class Model:
 def test_is_what_a_list_would_do(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, bool | None]]
 ) -> None:
-    folder = tmp_path_factory.mktemp("rewind")
+    with pytest.MonkeyPatch.context() as patch:
+        use_small_chunks(patch)
+        compare(tmp_path_factory.mktemp("rewind"), steps)
+
+
+def compare(folder: Path, steps: list[tuple[str, int, bool | None]]) -> None:
+    """Take these steps with a queue and with the model."""
     live = LiveBroker(folder / "data")
     queue = live.declare()
     model = Model()

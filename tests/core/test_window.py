@@ -5,6 +5,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from core.offset_set import OffsetSet
 from core.window import Window
+from tests.support.chunks import use_small_chunks
 
 END = 1 << 40
 
@@ -14,12 +15,17 @@ class WindowMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        use_small_chunks(self.patch)
         self.window = Window()
         self.next_offset = 0
         self.in_flight: set[int] = set()
         self.returned: set[int] = set()
         self.settled: set[int] = set()
         self.delivered: set[int] = set()  # At least once, in this life or an earlier one.
+
+    def teardown(self) -> None:
+        self.patch.undo()
 
     @property
     def touched(self) -> set[int]:
