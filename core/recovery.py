@@ -30,7 +30,7 @@ from core.offset_set import OffsetSet
 from core.progress import Entry, Kind, Progress
 from core.rebuild import rebuild
 from core.record import HEADER_SIZE, ROW_SIZE, decode, decode_header, decode_rows
-from core.record_progress import RecordProgress
+from core.record_progress import Places, RecordProgress
 from core.route import OF_ONE
 from core.stretch import Stretch, decode_stretches
 from core.stretches import Stretches
@@ -66,18 +66,18 @@ class RecoveredQueue:
             return_counts=dict(saved.return_counts),
         )
 
-    def append(self, log_offset: int, first: int, count: int, said: RecordProgress) -> None:
+    def append(self, log_offset: int, first: int, count: int, places: Places | None) -> None:
         """A run of durable messages, in log order, and what was said of messages of its record."""
         self.skip_gaps()
-        place = log_offset + first
-        ahead = self.index.append(log_offset, first, count) - place
+        ahead = self.index.append(log_offset, first, count) - first
         self.durable_end = self.index.max_offset
-        if said.settled:
-            for start, end in said.settled.runs(place, place + count):
-                self.settled.add(ahead + start, ahead + end)
-        if said.delivered:
-            for _, end in said.delivered.runs(place, place + count):
-                self.delivered_below = max(self.delivered_below, ahead + end)
+        if places is None:
+            return
+        for place in range(first, first + count):
+            if place in places.settled:
+                self.settled.add(ahead + place, ahead + place + 1)
+            if place in places.delivered:
+                self.delivered_below = max(self.delivered_below, ahead + place + 1)
 
     @property
     def known_end(self) -> int:
@@ -276,10 +276,11 @@ class Recovery:
 
     def _dispatch(self, log_offset: int, route_ids: tuple[int, ...]) -> None:
         """Append a record's runs of equal routes to their queues, as the live broker did."""
+        places = self._record_progress.find(log_offset, len(route_ids))
         for route_id, first, count in equal_runs(route_ids):
             for id in self._queue_ids(route_id):
                 if self._is_queue(id):
-                    self._queue(id).append(log_offset, first, count, self._record_progress)
+                    self._queue(id).append(log_offset, first, count, places)
 
 
 def _rows_that_fill(data: bytes, size: int) -> tuple[int, ...]:

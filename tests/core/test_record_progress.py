@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from core.progress import Entry, Kind
 from core.record import HEADER_SIZE, ROW_SIZE
-from core.record_progress import RecordProgress
+from core.record_progress import Places, RecordProgress
 
 KINDS = (Kind.DELIVERED_IN_RECORD, Kind.SETTLED_IN_RECORD)
 
@@ -31,13 +31,10 @@ def test_knows_of_each_message_what_was_said(
         progress.apply(entry)
     end = records[-gone][0] if 0 < gone <= len(records) else 1 << 40
     assert progress.void(end) is any(entry.id >= end for entry in entries)
-    for kind, found in zip(KINDS, (progress.delivered, progress.settled), strict=True):
-        told = {
-            (entry.id, place)
-            for entry in entries
-            for place in range(entry.a, entry.a + entry.b)
-            if entry.kind == kind and entry.id < end
-        }
-        for at, count in records:
-            for place in range(count):
-                assert found.holds(at + place) is ((at, place) in told)
+    for at, count in records:
+        told = Places(set(), set())
+        for entry in entries:
+            if entry.id == at < end:
+                of_kind = told[KINDS.index(Kind(entry.kind))]
+                of_kind.update(range(entry.a, entry.a + entry.b))
+        assert progress.find(at, count) == (told if any(told) else None)
