@@ -764,8 +764,10 @@ static void run_load(uint64_t ready)
                (options.mode == MODE_BOTH && state.consumed < copies(state.sent)))
             turn();
     }
-    if (options.mode == MODE_PUBLISH)
+    if (options.mode == MODE_PUBLISH && !options.window)
         wait_until_held(publisher, copies(state.sent));
+    else if (options.mode == MODE_PUBLISH) /* What the broker put off until somebody looks counts. */
+        declare_queues(publisher, options.queues - 1, 1, true);
     else if (options.prefetch)
         declare_queues(consumer, options.queues - 1, 1, true); /* The channel took the acks. */
 }
