@@ -39,7 +39,7 @@ class Channel:
         self.frame_max = connection.frame_max
         self.body_size_max = self.frame_max - FRAME_OVERHEAD if self.frame_max else 1 << 62
         self.subscriptions: dict[str, Subscription] = {}
-        self.unacknowledged: dict[int, Outstanding] = {}  # By delivery tag, in their order.
+        self.unacknowledged: dict[int, Outstanding] = {}  # By delivery tag; see `Settling.enter`.
         self.delivery_tag = 0
         self.in_flight_count = 0  # Of subscriptions; what basic.get took does not count.
         self.prefetch = 0  # Shared by all subscriptions; 0 is unlimited.

@@ -28,7 +28,7 @@ def find_overdue(
 ) -> Iterator[tuple[Channel, AmqpError]]:
     """The channels that have kept a delivery for too long, and what they are told."""
     for channel in channels:
-        channel.batches.enter()
+        channel.settling.enter()
         timeout_ms = channel.marks.exceeded_ms(channel.unacknowledged, default_ms, now)
         channel.marks.note(channel.unacknowledged, channel.delivery_tag, now)
         if timeout_ms is not None:

@@ -147,16 +147,31 @@ class Batches:
         """Settle for the basic.ack frames at `position` that come in order; where do they end?"""
         while self._outstanding:
             oldest = self._outstanding[0]
-            count = min(oldest.left_count, (len(data) - position) // ACK_FRAME.size)
-            expected = self._acks(oldest.number + oldest.settled_count, count)
-            while not data.startswith(expected, position):
-                count //= 2
-                expected = expected[: count * ACK_FRAME.size]
+            count = self._count_acks(data, position, self.next_tag, oldest.left_count)
             if not count:
                 break
-            position += len(expected)
+            position += count * ACK_FRAME.size
             self._handing.settle(oldest, count)
         return position
+
+    def _count_acks(self, data: bytes, position: int, tag: int, count_max: int) -> int:
+        """How many basic.ack frames, at most, stand here for one tag after the other?
+
+        The steps grow: behind the first one may be one for another channel.
+        """
+        size = ACK_FRAME.size
+        count, step = 0, 1
+        count_max = min(count_max, (len(data) - position) // size)
+        while count < count_max and data.startswith(self._ack_prefix, position):
+            step = min(step, count_max - count)
+            if data.startswith(self._acks(tag + count, step), position):
+                position += step * size
+                count += step
+                step *= 2
+            else:
+                count_max = count + step - 1
+                step //= 2
+        return count
 
     def _acks(self, tag: int, count: int) -> bytes:
         """So many basic.ack frames, from this tag on."""

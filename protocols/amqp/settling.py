@@ -34,7 +34,7 @@ Outstanding: TypeAlias = "tuple[Holder, int]"  # Who has the delivery, and its q
 class Settling:
     """Settles what a channel has outstanding, by delivery tags."""
 
-    __slots__ = ("_ack_prefix", "_channel", "_unacknowledged")
+    __slots__ = ("_ack_prefix", "_channel", "_is_sorted", "_unacknowledged")
 
     _channel: Channel
 
@@ -42,6 +42,7 @@ class Settling:
         # It has us; a circle would keep a closed connection until the garbage collector comes.
         self._channel = proxy(channel)
         self._unacknowledged = channel.unacknowledged
+        self._is_sorted = True  # Is it, by the tags?
         self._ack_prefix = ack_prefix(channel.number)
 
     def is_ack(self, data: bytes, position: int) -> bool:
@@ -92,10 +93,9 @@ class Settling:
     def add(self, first_tag: int, deliveries: Iterable[Outstanding]) -> None:
         """These deliveries, whose tags are consecutive, are outstanding."""
         unacknowledged = self._unacknowledged
-        last_tag = next(reversed(unacknowledged), 0)
+        if next(reversed(unacknowledged), 0) > first_tag:
+            self._is_sorted = False  # Many may come like this; it is sorted when that matters.
         unacknowledged.update(enumerate(deliveries, first_tag))
-        if last_tag > first_tag:
-            self._sort()
 
     def acknowledge(self, tag: int, multiple: bool) -> None:
         """basic.ack. Raises `AmqpError` for a tag that is not outstanding."""
@@ -107,16 +107,24 @@ class Settling:
 
     def recover(self) -> None:
         """Requeue everything that is outstanding."""
-        self._channel.batches.enter()
+        self.enter()
         outstanding = list(self._unacknowledged.values())
         self._unacknowledged.clear()
         self.settle(outstanding, True)
 
     def restore(self, outstanding: dict[int, Outstanding]) -> None:
         """What a transaction had settled is outstanding again."""
-        self._channel.batches.enter()
         self._unacknowledged.update(outstanding)
-        self._sort()
+        self._is_sorted = False
+
+    def enter(self) -> None:
+        """All that is outstanding is so one by one from now on, in the order of the tags."""
+        self._channel.batches.enter()
+        if not self._is_sorted:
+            every = sorted(self._unacknowledged.items())
+            self._unacknowledged.clear()
+            self._unacknowledged.update(every)
+            self._is_sorted = True
 
     def settle(self, outstanding: Iterable[Outstanding], requeue: bool | None) -> None:
         """Acknowledge (`requeue` is None) or reject. Raises `OSError` as `Queue.reject` does."""
@@ -145,23 +153,17 @@ class Settling:
         else:
             self._channel.transaction.settle(taken, requeue)
 
-    def _sort(self) -> None:
-        """By their tags, as it was always."""
-        every = sorted(self._unacknowledged.items())
-        self._unacknowledged.clear()
-        self._unacknowledged.update(every)
-
     def _pop(self, tag: int, multiple: bool, method: int) -> dict[int, Outstanding]:
-        self._channel.batches.enter()
         unacknowledged = self._unacknowledged
         if not multiple:
+            self._channel.batches.enter()
             outstanding = unacknowledged.pop(tag, None)
             if outstanding is None:
                 raise _unknown_tag(tag, method)
             return {tag: outstanding}
+        self.enter()
         if tag and tag not in unacknowledged:
             raise _unknown_tag(tag, method)
-        # Tags are given out in order, so the dict is sorted by them.
         tags = list(
             takewhile(lambda known: known <= tag, unacknowledged) if tag else unacknowledged
         )

@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from pamqp import commands
 
+from protocols.amqp import settling
+from protocols.amqp.receiving import Batches
+from protocols.amqp.settling import Outstanding
 from tests.support.amqp_peer import (
     PERSISTENT,
     TRANSIENT,
@@ -147,6 +150,72 @@ def test_other_orders_are_as_good(
         consumer.send(frame)
     consumer.lose()
     assert left(broker) == expected
+
+
+def test_acknowledgements_of_two_channels_may_alternate(
+    broker: AmqpBroker,
+    durable: bool,
+    publish: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    peer = broker.connect()
+    peer.open_channel(2)
+    for queue in QUEUES:
+        peer.declare(queue, durable=durable)
+    for channel, queue in enumerate("ab", 1):
+        peer.method(channel, commands.Basic.Consume(queue=queue))
+        peer.receive_all()
+    publish("ab" * 200)
+    assert len(peer.deliveries()) == 400
+    compared: list[int] = []
+    encode = Batches._acks
+
+    def encode_acks(batches: Batches, tag: int, count: int) -> bytes:
+        compared.append(count)
+        return encode(batches, tag, count)
+
+    monkeypatch.setattr(Batches, "_acks", encode_acks)
+    peer.send(
+        b"".join(
+            method_frame(channel, commands.Basic.Ack(delivery_tag=tag))
+            for tag in range(1, 200)
+            for channel in (1, 2)
+        )
+    )
+    assert sum(compared) < 2 * 400, "it takes ever longer the more have come at once"
+    assert not peer.receive_all()
+    peer.lose()
+    assert left(broker) == "a398! b399!"
+
+
+def test_batches_are_in_their_places_among_what_is_outstanding_one_by_one(
+    broker: AmqpBroker,
+    consumer: AmqpPeer,
+    publish: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sorts_count = 0
+
+    def counting_sorted(
+        entries: Iterable[tuple[int, Outstanding]],
+    ) -> list[tuple[int, Outstanding]]:
+        nonlocal sorts_count
+        sorts_count += 1
+        return sorted(entries)
+
+    monkeypatch.setattr(settling, "sorted", counting_sorted, raising=False)
+    for _ in range(10):
+        publish("ab")
+        publish("c" * 20)  # That is a run, which goes through its queue.
+    assert len(consumer.deliveries()) == 220
+    assert broker.virtual_host.queues["a"].unsettled_count == 10
+    assert not sorts_count, "as if all were looked through for each batch"
+    consumer.method(1, commands.Basic.Ack(delivery_tag=22 * 9 + 1, multiple=True))
+    assert sorts_count == 1
+    consumer.lose()
+    queues = left(broker).split()
+    assert queues[0] == "b199!"
+    assert len(queues) == 1 + 20
 
 
 def test_an_unknown_tag_is_an_error_of_the_channel(
