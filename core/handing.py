@@ -27,7 +27,7 @@ from operator import attrgetter, is_
 from typing import TYPE_CHECKING, Any, Protocol
 
 from core.intervals import runs_of
-from core.light_queue import LightQueue, Taker
+from core.light_queue import LightQueue
 from core.route import Route
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ _takers_of = attrgetter("takers")
 _OWED_COUNT_MAX = 1 << 14  # Messages: counting so many that are settled takes 1 ms.
 _HANDED_COST = 4  # Each batch takes as long to enter as so many more messages.
 _SHARE = 1 / 8  # Of what is owed, if it is too much; to enter all would take 10 to 20 ms.
+_COUNT_MIN = 4  # Fewer messages are not worth it, unless the like of them is owed already.
 _LONG_COUNT_MIN = 16  # Batches of more messages are not for us if most are in runs.
 
 
@@ -110,9 +111,9 @@ class Takers:
         self._handing = handing
         self._routes_to: defaultdict[LightQueue, list[Route]] = defaultdict(list)
 
-    def add(self, route: Route, queue: LightQueue, taker: Taker) -> None:
-        """Whatever takes this route is for him."""
-        route.taker, route.takers = taker, self
+    def add(self, route: Route, queue: LightQueue) -> None:
+        """Whatever takes this route is for the queue's taker."""
+        route.taker, route.takers = queue.taker, self
         self._routes_to[queue].append(route)
         queue.takers = self
 
@@ -145,10 +146,13 @@ class Handing:
         what nobody took.
         """
         every = range(len(routes))
+        takers = routes[0].takers
+        if takers is None and len(routes) < _COUNT_MIN:
+            return 0, every
         if len(routes) > _LONG_COUNT_MIN and _are_mostly_runs(routes):
             return 0, every
-        takers = self._takers_at(routes[0], is_transient)
-        if takers is None or set(map(_takers_of, routes)) != {takers}:
+        is_for_one = takers is not None and set(map(_takers_of, routes)) == {takers}
+        if takers is None or not is_for_one or takers.are_durable is is_transient:
             return self._hand_over_sorted(log_offset, routes, messages, is_transient)
         taking = [route.taker for route in routes]
         handed = Handed(log_offset, every, routes, taking, takers.receiver, is_transient)
@@ -184,28 +188,31 @@ class Handing:
         self, log_offset: int, routes: Sequence[Route], messages: Sequence[Any], is_transient: bool
     ) -> tuple[int, Sequence[int]]:
         """The same, for several receivers, or where not all is taken."""
-        takers_of = {route: self._takers_at(route, is_transient) for route in set(routes)}
+        receivers = {route: _receiver_at(route, is_transient) for route in set(routes)}
         # What does not only come for takers keeps its turn among what does.
         queues = {
-            queue for route in takers_of if takers_of[route] is None for queue in route.queues
+            queue for route in receivers if receivers[route] is None for queue in route.queues
         }
-        for route in takers_of:
+        for route in receivers:
             if not queues.isdisjoint(route.queues):
-                takers_of[route] = None
-        places_of: defaultdict[Takers | None, list[int]] = defaultdict(list)
+                receivers[route] = None
+        places_of: defaultdict[Receiver | None, list[int]] = defaultdict(list)
         for place, route in enumerate(routes):
-            places_of[takers_of[route]].append(place)
+            places_of[receivers[route]].append(place)
         left = places_of.pop(None, [])
         references_count = 0
-        for takers, places in places_of.items():
-            if takers is None:
+        for receiver, places in places_of.items():
+            if receiver is None:
                 continue
             wanted = [routes[place] for place in places]
-            taking = [route.taker for route in wanted]
-            handed = Handed(log_offset, places, wanted, taking, takers.receiver, is_transient)
+            if len(wanted) < _COUNT_MIN and not any(map(_takers_of, wanted)):
+                left += places
+                continue
+            taking = [route.queues[0].taker for route in wanted]
+            handed = Handed(log_offset, places, wanted, taking, receiver, is_transient)
             if not self._give(handed, [messages[place] for place in places]):
                 left += places
-            elif not takers.receiver.settles:
+            elif not receiver.settles:
                 references_count += 1
         return references_count, sorted(left)
 
@@ -214,6 +221,9 @@ class Handing:
         receiver = handed.receiver
         if not receiver.take_all(handed, messages):
             return False
+        for route in handed.routes:
+            if route.takers is None:
+                self._add_taker(route, receiver)
         if not handed.is_transient:
             progress = self._progress
             note = progress.settled_in_record if receiver.settles else progress.delivered_in_record
@@ -227,24 +237,16 @@ class Handing:
                 self._enter_first(ceil(len(self._owed) * _SHARE))
         return True
 
-    def _takers_at(self, route: Route, is_transient: bool) -> Takers | None:
-        """The takers among whom is the one for all that takes this route, if there is one."""
-        if len(route.queues) != 1:
-            return None
+    def _add_taker(self, route: Route, receiver: Receiver) -> None:
+        """Whatever takes this route is for him from now on."""
         (queue,) = route.queues
-        taker, takers = queue.taker, queue.takers
-        if taker is None or queue.durable is is_transient or (queue.durable and not route.durable):
-            return None
+        takers = queue.takers
         if takers is None:
-            if not queue.may_be_owed:
-                return None
-            key = taker.receiver, queue.durable
+            key = receiver, queue.durable
             takers = self._takers.get(key)
             if takers is None:
                 takers = self._takers[key] = Takers(self, *key)
-        if route.takers is None:
-            takers.add(route, queue, taker)
-        return takers
+        takers.add(route, queue)
 
     def _enter_settled(self) -> None:
         """Of the oldest, those that are settled wholly: mostly, they are but counted."""
@@ -282,6 +284,19 @@ class Handing:
             if handed.is_transient:
                 self._store.refer(log_offset, handed.left_count)
             handed.receiver.entered(handed, offsets[settled_count:])
+
+
+def _receiver_at(route: Route, is_transient: bool) -> Receiver | None:
+    """To whom all could go past its queue that takes this route, if there is somebody."""
+    if len(route.queues) != 1:
+        return None
+    (queue,) = route.queues
+    taker = queue.taker
+    if taker is None or queue.durable is is_transient or (queue.durable and not route.durable):
+        return None
+    if queue.takers is None and not queue.may_be_owed:
+        return None
+    return taker.receiver
 
 
 def _are_mostly_runs(routes: Sequence[Route]) -> bool:

@@ -218,7 +218,8 @@ class LightQueue(ReadableQueue):
         taker = self.taker
         if taker is None or (self.durable and not is_kept) or not self.may_be_owed:
             return None
-        offset = self.max_offset
+        self._leave_takers()
+        offset = self._index.max_offset
         if not taker.take_one(offset, message):
             return None
         if not taker.receiver.settles:

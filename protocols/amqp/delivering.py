@@ -196,7 +196,19 @@ class Subscription:
         """Take one message that has just come, as in `deliver`, if there is credit for it."""
         if not self.receiver.is_open or (self.in_flight_count >= self.prefetch and self.prefetch):
             return False
-        self.deliver(self.queue, offset, [message], False)
+        envelope, header, body = message
+        kept_envelope, kept_header, size, start, middle = self.kept
+        if envelope is not kept_envelope or header is not kept_header or len(body) != size:
+            self.deliver(self.queue, offset, [message], False)
+            return True
+        channel = self.channel
+        channel.wake()
+        tag = channel.delivery_tag = channel.delivery_tag + 1
+        channel.output += (start, pack_tag(tag), middle, body, END)
+        if not self.no_ack:
+            self.in_flight_count += 1
+            channel.in_flight_count += 1
+            channel.unacknowledged[tag] = (self, offset)
         return True
 
     @property

@@ -90,6 +90,8 @@ class Receiver:
 
     def _has_credit(self, handed: Handed) -> bool:
         """Would none of the subscriptions exceed its prefetch? Notes how much one gets at most."""
+        if self._depth >= self._prefetch:
+            return False
         takers: Sequence[Subscription] = handed.takers
         handed.depth = 1
         if len(set(takers)) < len(takers):

@@ -14,6 +14,11 @@ from core.progress import Kind
 from tests.support.live_broker import LiveBroker, cut_log, take_all
 
 
+@pytest.fixture(autouse=True)
+def _few_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handing, "_COUNT_MIN", 1)
+
+
 @pytest.fixture
 def live(tmp_path: Path) -> LiveBroker:
     return LiveBroker(tmp_path / "data")
@@ -209,3 +214,31 @@ def test_no_more_is_owed_than_can_be_entered_in_a_moment(
     assert len(receiver.batches) == 1
     assert (a.min_offset, a.max_offset, b.in_flight_count) == (5, 6, 5)
     assert live.broker.handing._owed_count == 0
+
+
+def test_few_messages_go_one_by_one_unless_the_like_is_owed(
+    live: LiveBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handing, "_COUNT_MIN", 3)
+    a, b, c = live.declare(), live.declare(), live.declare()
+    receiver, other = Receiver(a, b), Receiver(c)
+    publish(live, (a, b"a0"), (b, b"b0"))
+    assert take_all(a) + take_all(b) == [(0, b"a0", False), (0, b"b0", False)]
+    publish(live, (a, b"a1"), (c, b"c0"), (b, b"b1"), (a, b"a2"))
+    assert (receiver.got, other.got) == ([b"a1", b"b1", b"a2"], [])
+    publish(live, (b, b"b2"))
+    assert receiver.got[3:] == [b"b2"]
+    assert a.in_flight_count == 3
+    publish(live, (a, b"a3"))
+    assert take_all(a) == [(3, b"a3", False)]
+
+
+def test_who_refuses_a_batch_is_not_remembered(live: LiveBroker) -> None:
+    class Refusing(Receiver):
+        def take_all(self, handed: Handed, messages: Sequence[bytes]) -> bool:
+            return False
+
+    a, b = live.declare(), live.declare()
+    Refusing(a, b)
+    publish(live, (a, b"a0"), (b, b"b0"))
+    assert (a.takers, b.takers, a.ready_count, b.ready_count) == (None, None, 1, 1)

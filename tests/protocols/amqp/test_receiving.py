@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from pamqp import commands
 
+from core import handing
 from protocols.amqp import settling
 from protocols.amqp.receiving import Batches
 from protocols.amqp.settling import Outstanding
@@ -27,6 +28,12 @@ from tests.support.amqp_peer import (
 )
 
 QUEUES = ("a", "b", "c")
+
+
+@pytest.fixture(autouse=True)
+def _few_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few come at once, they go as a batch."""
+    monkeypatch.setattr(handing, "_COUNT_MIN", 1)
 
 
 @pytest.fixture(params=[True, False], ids=["durable", "transient"])
@@ -397,8 +404,14 @@ class Consumer:
 class ReceivingMachine(RuleBasedStateMachine):
     """Queues are lists of numbers, each with one consumer at most."""
 
-    @initialize(prefetch=st.sampled_from([0, 1, 3, 50]), durable=st.booleans())
-    def begin(self, prefetch: int, durable: bool) -> None:
+    @initialize(
+        prefetch=st.sampled_from([0, 1, 3, 50]),
+        durable=st.booleans(),
+        handed_count_min=st.sampled_from([1, 4]),
+    )
+    def begin(self, prefetch: int, durable: bool, handed_count_min: int) -> None:
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(handing, "_COUNT_MIN", handed_count_min)
         self.directory = TemporaryDirectory()
         self.broker = AmqpBroker(Path(self.directory.name) / "data")
         self.publisher = self.broker.connect()
@@ -414,6 +427,7 @@ class ReceivingMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "directory"):
+            self.patch.undo()
             for consumer in self.consumers[:]:
                 self.lose(consumer)
             for name in self.names:
