@@ -1,8 +1,9 @@
 """The whole core against a model: queues, with and without lanes, are lists of messages.
 
-Batches to any queues by fresh and by kept routes, timers, rewinds, checkpoints, deleted queues; a
-crash or a restart at any point, also one that takes the files of the indexes away. Indexes are
-spilled all the time, or never.
+Batches to any queues by fresh and by kept routes, timers, rewinds, groups that read along,
+checkpoints, deleted queues; a crash or a restart at any point, also one that takes the files of the
+indexes away, or the end of the log. Indexes and transient batches are spilled all the time, or
+never.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ from core.route import Route
 from core.timer_record import Timer
 from core.timers import DueTimer
 from tests.support.chunks import use_small_chunks
-from tests.support.live_broker import ORIGIN, LiveBroker
+from tests.support.live_broker import ORIGIN, LiveBroker, cut_log
 
 _LEVEL_MAX = 2
 _COUNT = 4  # Of the queues; the last one has lanes.
+_TRANSIENT = 1  # This one does not survive a restart.
 _FRESH, _IN_FLIGHT, _DONE = "fresh", "in flight", "done"
 
 PLACES = st.lists(
@@ -51,6 +53,9 @@ class Item:
     state: str = _FRESH
     offset: int = -1  # While it is in flight.
     is_unsure: bool = False  # Would a crash, now, forget how it came to its state?
+    is_delivered: bool = False  # Was it ever, and
+    is_known: bool = False  # would it be known after a crash, now?
+    log_end: int = 0  # Behind its record.
 
 
 @dataclass
@@ -117,6 +122,7 @@ class Eager:
         item = modelled.of(_FRESH)[0]
         assert item.serial == int(body), "another one waits before it"
         item.state, item.is_unsure = (_DONE, True) if self.settles else (_IN_FLIGHT, False)
+        item.is_delivered = True
         return item
 
     def take_all(self, handed: Handed, messages: Sequence[bytes]) -> bool:
@@ -165,6 +171,8 @@ class BrokerMachine(RuleBasedStateMachine):
         runs_in_memory=st.sampled_from([0, 4, 1 << 18]),
         stretch_run_count=st.sampled_from([1, 3]),
         owed_count_max=st.sampled_from([20, 1 << 14]),
+        handed_count_min=st.sampled_from([1, 4]),
+        volatile_size=st.sampled_from([0, 2000, 1 << 20]),
     )
     def begin(
         self,
@@ -173,9 +181,12 @@ class BrokerMachine(RuleBasedStateMachine):
         runs_in_memory: int,
         stretch_run_count: int,
         owed_count_max: int,
+        handed_count_min: int,
+        volatile_size: int,
     ) -> None:
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(handing, "_OWED_COUNT_MAX", owed_count_max)
+        self.patch.setattr(handing, "_COUNT_MIN", handed_count_min)
         use_small_chunks(self.patch)
         self.folder = Path(tempfile.mkdtemp())
         self.reclaims = reclaims
@@ -185,6 +196,7 @@ class BrokerMachine(RuleBasedStateMachine):
             retention_s=0.0 if reclaims else 1e9,
             runs_in_memory=runs_in_memory,
             stretch_run_count=stretch_run_count,
+            volatile_size=volatile_size,
         )
         self.owner = self.live.broker.add_timer_owner("ours", self.fire)
         self.queues = [self.declare(index) for index in range(_COUNT)]
@@ -197,6 +209,7 @@ class BrokerMachine(RuleBasedStateMachine):
         if hasattr(self, "folder"):
             try:
                 self.counts_are_right()
+                self.nothing_is_leaked()
             finally:
                 self.patch.undo()
             self.live.kill()
@@ -226,11 +239,16 @@ class BrokerMachine(RuleBasedStateMachine):
     @rule(index=st.integers(0, _COUNT - 1), count=st.integers(1, 20))
     def take(self, index: int, count: int) -> None:
         modelled = self.queues[index]
-        got = [each for span in modelled.queue.take(count) for each in enumerate(span[1], span[0])]
+        got = [
+            (offset, body, redelivered)
+            for start, messages, redelivered in modelled.queue.take(count)
+            for offset, body in enumerate(messages, start)
+        ]
         expected = modelled.of(_FRESH)[:count]
-        assert [int(body) for _, body in got] == [item.serial for item in expected]
-        for item, (offset, _) in zip(expected, got, strict=True):
-            item.state, item.offset = _IN_FLIGHT, offset
+        assert [int(body) for _, body, _ in got] == [item.serial for item in expected]
+        for item, (offset, _, redelivered) in zip(expected, got, strict=True):
+            assert redelivered or not item.is_delivered
+            item.state, item.offset, item.is_delivered = _IN_FLIGHT, offset, True
 
     @rule(index=st.integers(0, _COUNT - 1), number=st.integers(0, 99), settles=st.booleans())
     def give_back(self, index: int, number: int, settles: bool) -> None:
@@ -287,8 +305,16 @@ class BrokerMachine(RuleBasedStateMachine):
             item.state, item.is_unsure = _DONE, True
         self.live.broker.handing.settle(handed, end - first)
 
+    @rule(index=st.integers(0, _COUNT - 2), ahead=st.integers(0, 99))
+    def commit_group_offset(self, index: int, ahead: int) -> None:
+        """Another group reads along, from any place on."""
+        queue = self.queues[index].queue
+        assert isinstance(queue, LightQueue)
+        offset = queue.min_offset + ahead % (queue.max_offset - queue.min_offset + 1)
+        self.live.broker.commit_group_offset(queue, "other", offset)
+
     @precondition(lambda self: not self.live.disk.held)
-    @rule(index=st.integers(0, _COUNT - 1))
+    @rule(index=st.sampled_from([index for index in range(_COUNT) if index != _TRANSIENT]))
     def rewind(self, index: int) -> None:
         modelled = self.queues[index]
         results: list[int | BaseException] = []
@@ -329,6 +355,7 @@ class BrokerMachine(RuleBasedStateMachine):
         for modelled in self.queues:
             for item in modelled.items:
                 item.is_unsure = False
+                item.is_known = item.is_delivered
 
     @rule(held=st.booleans())
     def hold_disk(self, held: bool) -> None:
@@ -357,6 +384,19 @@ class BrokerMachine(RuleBasedStateMachine):
                 item.is_unsure = True
         self.go_on(self.live.crash(meanwhile=lambda folder: harm_indexes(folder, harm)))
 
+    @rule(share=st.floats(0, 1), ends_turn=st.booleans())
+    def lose_power(self, share: float, ends_turn: bool) -> None:
+        """The journals are whole, but the log ends behind any record that no checkpoint covers."""
+        if ends_turn:
+            self.end_turn()
+        start, end = self.live.broker._checkpointing._log_offset, self.live.broker.log_end
+        ends = {item.log_end for modelled in self.queues for item in modelled.items}
+        cuts = sorted(each for each in {*ends, end} if each >= start)
+        cut = cuts[int(share * (len(cuts) - 1))]
+        for modelled in self.queues:
+            modelled.items = [item for item in modelled.items if item.log_end <= cut]
+        self.go_on(self.live.crash(ends_turn, lambda folder: cut_log(folder, cut)))
+
     @rule()
     def restart(self) -> None:
         self.live.disk.release()
@@ -368,10 +408,20 @@ class BrokerMachine(RuleBasedStateMachine):
         for modelled in self.queues:
             assert modelled.queue.in_flight_count == len(modelled.of(_IN_FLIGHT))
 
+    def nothing_is_leaked(self) -> None:
+        """When all is done with, no transient batch is left."""
+        for modelled in self.queues:
+            for item in modelled.of(_IN_FLIGHT):
+                modelled.queue.settle(item.offset, item.offset + 1)
+            self.live.broker.delete_queue(modelled.queue)
+        store = self.live.broker._store
+        assert (store._volatile, store._volatile_size) == ({}, 0)
+        assert not any(store._spill_references.values())
+
     # The rest is no rule
 
     def declare(self, index: int) -> Modelled:
-        return Modelled(self.arrange(self.live.declare(), index))
+        return Modelled(self.arrange(self.live.declare(durable=index != _TRANSIENT), index))
 
     def arrange(self, light: LightQueue, index: int) -> AnyQueue:
         return light if index < _COUNT - 1 else self.live.broker.lanes(light, _LEVEL_MAX)
@@ -385,17 +435,24 @@ class BrokerMachine(RuleBasedStateMachine):
     def append(
         self, found: Sequence[tuple[Route, Sequence[Modelled], int]], durable: bool, mixed: bool
     ) -> None:
-        routes, bodies = [], []
+        routes, bodies, items = [], [], []
         for position, (route, to, level) in enumerate(found):
             is_kept = durable and not (mixed and position % 2)
-            routes.append(route if is_kept else route.without_restart)
+            # Of a batch that is not in the log, the route's number does not matter.
+            routes.append(
+                route if is_kept or not (durable or position % 3) else route.without_restart
+            )
             bodies.append(b"%d" % self.serial)
             for modelled in to:
                 if not modelled.queue.deleted:
                     lane = level if isinstance(modelled.queue, Lanes) else 0
-                    modelled.items.append(Item(self.serial, lane, is_kept))
+                    item = Item(self.serial, lane, is_kept and modelled.queue.durable)
+                    modelled.items.append(item)
+                    items.append(item)
             self.serial += 1
         self.live.append(routes, *bodies, durable=durable)
+        for item in items:
+            item.log_end = self.live.broker.log_end
 
     def fire(self, due: Sequence[DueTimer], on_stored: Callable[[], None]) -> None:
         found = []
@@ -411,14 +468,17 @@ class BrokerMachine(RuleBasedStateMachine):
         self.kept.clear()
         self.eager.clear()
         live.broker.timers.add_owner(self.owner, self.fire)
+        self.queues[_TRANSIENT] = self.declare(_TRANSIENT)
         for index, modelled in enumerate(self.queues):
+            if index == _TRANSIENT:
+                continue
             modelled.queue = self.arrange(live.queue(modelled.queue.id), index)
             found = modelled.ready()
             modelled.items = [item for item in modelled.items if item.is_kept]
             for item in modelled.items:
                 if item.state == _IN_FLIGHT or (item.is_unsure and item.serial in found):
                     item.state = _FRESH
-                item.is_unsure = False
+                item.is_unsure, item.is_delivered = False, item.is_known
             assert found == [item.serial for item in modelled.of(_FRESH)]
         live.clock.advance(self.now_s)
         live.clock.advance(0)
