@@ -212,8 +212,11 @@ class Handing:
             handed = Handed(log_offset, places, wanted, taking, receiver, is_transient)
             if not self._give(handed, [messages[place] for place in places]):
                 left += places
-            elif not receiver.settles:
-                references_count += 1
+                continue
+            references_count += not receiver.settles
+            for route in wanted:
+                if route.takers is None:
+                    self._add_taker(route, receiver)
         return references_count, sorted(left)
 
     def _give(self, handed: Handed, messages: Sequence[Any]) -> bool:
@@ -221,9 +224,6 @@ class Handing:
         receiver = handed.receiver
         if not receiver.take_all(handed, messages):
             return False
-        for route in handed.routes:
-            if route.takers is None:
-                self._add_taker(route, receiver)
         if not handed.is_transient:
             progress = self._progress
             note = progress.settled_in_record if receiver.settles else progress.delivered_in_record

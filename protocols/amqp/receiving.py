@@ -112,6 +112,7 @@ class Batches:
         self._ack_prefix = ack_prefix(channel.number)
         self._receivers: dict[tuple[bool, int], Receiver] = {}
         self._outstanding: deque[Handed] = deque()
+        self._acks_count = 1  # So many came one after the other the last time.
 
     def receiver(self, no_ack: bool, prefetch: int) -> Receiver:
         """The one of all subscriptions of this kind."""
@@ -159,10 +160,11 @@ class Batches:
     def _count_acks(self, data: bytes, position: int, tag: int, count_max: int) -> int:
         """How many basic.ack frames, at most, stand here for one tag after the other?
 
-        The steps grow: behind the first one may be one for another channel.
+        As many as the last time are compared at once, then more: the next one may be for another
+        channel.
         """
         size = ACK_FRAME.size
-        count, step = 0, 1
+        count, step = 0, self._acks_count
         count_max = min(count_max, (len(data) - position) // size)
         while count < count_max and data.startswith(self._ack_prefix, position):
             step = min(step, count_max - count)
@@ -173,6 +175,7 @@ class Batches:
             else:
                 count_max = count + step - 1
                 step //= 2
+        self._acks_count = max(1, count)
         return count
 
     def _acks(self, tag: int, count: int) -> bytes:
