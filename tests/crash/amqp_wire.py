@@ -7,7 +7,7 @@ deliver, ack) is cut out of the bytes directly.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct
 from types import TracebackType
 from typing import NamedTuple, Self, TypeVar
@@ -176,14 +176,23 @@ def _parse_deliver(payload: bytes) -> tuple[int, bool]:
     return tag, bool(redelivered)
 
 
-def encode_publishes(exchange: str, numbers: Iterable[int]) -> bytes:
-    """Encode a persistent message for each number: its digits, then padding."""
-    publish = frame.marshal(commands.Basic.Publish(exchange=exchange), _CHANNEL)
+def encode_publishes(exchange: str, routing_keys: Sequence[str], numbers: Iterable[int]) -> bytes:
+    """Encode a persistent message for each number: its digits, then padding.
+
+    The routing keys take turns.
+    """
+    publishes = [
+        frame.marshal(commands.Basic.Publish(exchange=exchange, routing_key=key), _CHANNEL)
+        for key in routing_keys
+    ]
     properties = commands.Basic.Properties(delivery_mode=2)
     content = frame.marshal(header.ContentHeader(0, BODY_SIZE, properties), _CHANNEL)
-    before = publish + content + _FRAME.pack(_FRAME_BODY, _CHANNEL, BODY_SIZE)
+    before = content + _FRAME.pack(_FRAME_BODY, _CHANNEL, BODY_SIZE)
     after = b"." * (BODY_SIZE - _NUMBER_SIZE) + b"\xce"
-    return b"".join(b"%b%08d%b" % (before, number, after) for number in numbers)
+    return b"".join(
+        b"%b%b%08d%b" % (publishes[number % len(publishes)], before, number, after)
+        for number in numbers
+    )
 
 
 def encode_acks(tags: Iterable[int]) -> bytes:

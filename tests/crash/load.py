@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pamqp import commands
 
@@ -20,7 +20,8 @@ BATCH = 500
 WINDOW = 5_000  # Messages that wait for their confirm at most.
 WAIT_S = 60.0
 FORGETTABLE_ACKS_S = 0.1  # Acks younger than this may be lost: their messages come again.
-KEPT_EVERY = 10  # The consumer acknowledges all but each tenth message.
+KEPT_EVERY = 10  # The consumer acknowledges all but each tenth message,
+LATE_EVERY = 7  # and every seventh only after all others of a read.
 
 
 class Confirms:
@@ -50,6 +51,7 @@ class Confirms:
 def publish_until_killed(
     address: tuple[str, int],
     exchange: str,
+    routing_keys: Sequence[str],
     count: int,
     kill_at: int,
     kill: Callable[[], None],
@@ -72,7 +74,7 @@ def publish_until_killed(
                 if sent - len(confirms) < WINDOW - BATCH and sent < count:
                     numbers = range(sent + 1, sent + BATCH + 1)
                     sent += BATCH
-                    connection.send_bytes(encode_publishes(exchange, numbers))
+                    connection.send_bytes(encode_publishes(exchange, routing_keys, numbers))
                     if sent == BATCH:
                         assert first_acknowledged.wait(WAIT_S)
                         time.sleep(FORGETTABLE_ACKS_S)  # Age is what makes them count.
@@ -104,23 +106,25 @@ def _read_rest(connection: WireConnection, confirms: Confirms) -> None:
 class AcknowledgingConsumer(threading.Thread):
     """Takes all that comes and acknowledges all but every tenth, until the broker is gone.
 
+    All queues are consumed on one channel.
     After each batch of acks it asks for something trivial: the answer proves that the broker has
     seen the acks. `acknowledged` has the time of that proof by number, None while there is none.
     """
 
-    def __init__(self, address: tuple[str, int], queue: str) -> None:
+    def __init__(self, address: tuple[str, int], queues: Sequence[str]) -> None:
         super().__init__(daemon=True)
         self.delivered: set[int] = set()
         self.acknowledged: dict[int, float | None] = {}
         self.first_acknowledged = threading.Event()
         self.problem: BaseException | None = None
         self._address = address
-        self._queue = queue
+        self._queues = queues
 
     def run(self) -> None:
         try:
             with WireConnection(self._address) as connection:
-                connection.send_bytes(encode_method(commands.Basic.Consume(queue=self._queue)))
+                for queue in self._queues:
+                    connection.send_bytes(encode_method(commands.Basic.Consume(queue=queue)))
                 self._work(connection)
         except ConnectionGoneError:
             return
@@ -129,7 +133,8 @@ class AcknowledgingConsumer(threading.Thread):
 
     def _work(self, connection: WireConnection) -> None:
         probe = encode_method(commands.Basic.Qos(prefetch_count=0))
-        batches: list[list[int]] = [[]]  # Unproven; the first stands for basic.consume-ok.
+        # Unproven; the first ones stand for basic.consume-ok.
+        batches: list[list[int]] = [[] for _ in self._queues]
         while True:
             deliveries, answers = connection.read_deliveries()
             now = time.monotonic()
@@ -140,6 +145,7 @@ class AcknowledgingConsumer(threading.Thread):
             del batches[:answers]
             self.delivered.update(delivery.number for delivery in deliveries)
             wanted = [delivery for delivery in deliveries if delivery.number % KEPT_EVERY]
+            wanted.sort(key=lambda delivery: delivery.number % LATE_EVERY == 0)
             if wanted:
                 numbers = [delivery.number for delivery in wanted]
                 self.acknowledged.update(dict.fromkeys(numbers))

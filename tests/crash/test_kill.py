@@ -1,6 +1,7 @@
 """kill -9 in the middle of persistent publishes, again and again, on the same data folder.
 
-The same with a clean stop, after which even the last acknowledgement holds.
+So it is with one queue that is read, and with many that are read on one channel. The same with a
+clean stop, after which even the last acknowledgement holds.
 The short form runs with all tests; `make crash` sets CRASH_ROUNDS and CRASH_MESSAGES for the long.
 """
 
@@ -10,9 +11,10 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -26,8 +28,21 @@ pytestmark = pytest.mark.crash
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "2"))
 MESSAGES = int(os.environ.get("CRASH_MESSAGES", "20000"))
-EXCHANGE = "amq.fanout"
-KEPT, WORKED = "kept", "worked"  # Nobody reads the one; the other is read.
+
+
+@dataclass(frozen=True)
+class Load:
+    """Where it is published; nobody reads what is `kept`, one consumer reads what is `worked`."""
+
+    exchange: str
+    routing_keys: Sequence[str]  # They take turns.
+    kept: Sequence[str]
+    worked: Sequence[str]
+
+
+FANOUT = Load("amq.fanout", ("",), ("kept",), ("worked",))
+MANY_NAMES = tuple(f"many {number}" for number in range(200))
+MANY = Load("", MANY_NAMES, (), MANY_NAMES)
 
 
 @dataclass(frozen=True)
@@ -54,39 +69,47 @@ class Aftermath:
     settled: set[int]  # ... and those that must be: the broker had time to write it down.
 
 
-def test_survives_kills_under_load(tmp_path: Path) -> None:
+@pytest.mark.parametrize("load", [FANOUT, MANY], ids=["one", "many"])
+def test_survives_kills_under_load(tmp_path: Path, load: Load) -> None:
     choice = random.Random(MESSAGES)
     for round_number in range(ROUNDS):
         kill_at = choice.randrange(MESSAGES // 4, MESSAGES - WINDOW)
         print(f"round {round_number}:", end=" ", flush=True)
-        run_and_check(tmp_path, KILLED, MESSAGES, kill_at)
+        run_and_check(tmp_path, load, KILLED, MESSAGES, kill_at)
 
 
-def test_stops_cleanly_under_load(tmp_path: Path) -> None:
-    run_and_check(tmp_path, STOPPED, 20_000, 10_000)
+@pytest.mark.parametrize("load", [FANOUT, MANY], ids=["one", "many"])
+def test_stops_cleanly_under_load(tmp_path: Path, load: Load) -> None:
+    run_and_check(tmp_path, load, STOPPED, 20_000, 10_000)
 
 
-def run_and_check(data_dir: Path, ending: Ending, count: int, end_at: int) -> None:
+def run_and_check(data_dir: Path, load: Load, ending: Ending, count: int, end_at: int) -> None:
     begun = time.monotonic()
-    aftermath = run_until_ended(data_dir, ending, count, end_at)
+    aftermath = run_until_ended(data_dir, load, ending, count, end_at)
     assert aftermath.settled
     restarted = time.monotonic()
     with BrokerProcess(data_dir) as broker:
         recovered = time.monotonic()
-        in_kept = drain(broker.addresses["amqp"], KEPT)
-        in_worked = drain(broker.addresses["amqp"], WORKED)
+        in_kept = [drain(broker.addresses["amqp"], queue) for queue in load.kept]
+        in_worked = [drain(broker.addresses["amqp"], queue) for queue in load.worked]
         assert broker.stop() == 0
-    check_kept(in_kept, aftermath)
-    check_worked(in_worked, aftermath)
+    for drained in in_kept:
+        check_kept(drained, aftermath)
+    for drained in in_worked:
+        assert_in_order([message.number for message in drained], aftermath.sent)
+    came_back = sorted(chain.from_iterable(in_worked), key=attrgetter("number"))
+    check_worked(came_back, aftermath)
     print(
         f"{aftermath.sent} sent, {len(aftermath.confirmed)} confirmed, "
         f"{len(aftermath.acknowledged)} acknowledged ({len(aftermath.settled)} in time), "
         f"ended after {restarted - begun:.1f} s, ready again after "
-        f"{recovered - restarted:.2f} s, {len(in_kept)} + {len(in_worked)} came back"
+        f"{recovered - restarted:.2f} s, {sum(map(len, in_kept))} + {len(came_back)} came back"
     )
 
 
-def run_until_ended(data_dir: Path, ending: Ending, count: int, end_at: int) -> Aftermath:
+def run_until_ended(
+    data_dir: Path, load: Load, ending: Ending, count: int, end_at: int
+) -> Aftermath:
     ended_at = 0.0
 
     def end_broker() -> None:
@@ -96,12 +119,13 @@ def run_until_ended(data_dir: Path, ending: Ending, count: int, end_at: int) -> 
 
     with BrokerProcess(data_dir) as broker:
         address = broker.addresses["amqp"]
-        declare(address, KEPT, WORKED)
-        consumer = AcknowledgingConsumer(address, WORKED)
+        declare(address, load)
+        consumer = AcknowledgingConsumer(address, load.worked)
         consumer.start()
         sent, confirmed = publish_until_killed(
-            address, EXCHANGE, count, end_at, end_broker, consumer.first_acknowledged
-        )
+            address, load.exchange, load.routing_keys, count, end_at, end_broker,
+            consumer.first_acknowledged,
+        )  # fmt: skip
         consumer.join()
     assert broker.process.returncode == ending.exit_code
     if consumer.problem is not None:
@@ -114,15 +138,17 @@ def run_until_ended(data_dir: Path, ending: Ending, count: int, end_at: int) -> 
     return Aftermath(sent, confirmed, consumer.delivered, set(consumer.acknowledged), settled)
 
 
-def declare(address: tuple[str, int], *queues: str) -> None:
+def declare(address: tuple[str, int], load: Load) -> None:
     with WireConnection(address) as connection:
-        for queue in queues:
+        for queue in (*load.kept, *load.worked):
             connection.call(
                 commands.Queue.Declare(queue=queue, durable=True), commands.Queue.DeclareOk
             )
-            connection.call(
-                commands.Queue.Bind(queue=queue, exchange=EXCHANGE), commands.Queue.BindOk
-            )
+            if load.exchange:
+                connection.call(
+                    commands.Queue.Bind(queue=queue, exchange=load.exchange),
+                    commands.Queue.BindOk,
+                )
 
 
 def drain(address: tuple[str, int], queue: str) -> list[Delivered]:
