@@ -35,10 +35,9 @@ def ack_prefix(channel_number: int) -> bytes:
 class Receiver:
     """The subscriptions of a channel that acknowledge alike, and have the same prefetch."""
 
-    def __init__(self, channel: Channel, batches: Batches, no_ack: bool, prefetch: int) -> None:
+    def __init__(self, channel: Channel, no_ack: bool, prefetch: int) -> None:
         self.settles = no_ack
-        self._channel = channel
-        self._batches = batches
+        self._channel = channel  # A weak one: it has our batches, which have us.
         self._prefetch = 0 if no_ack else prefetch
         # None of the subscriptions has more outstanding than this, besides what is so one by one.
         self._depth = 0
@@ -59,7 +58,7 @@ class Receiver:
         if not self.settles:
             self._depth += handed.depth
             handed.number = tag + 1
-            self._batches.add(handed)
+            channel.batches.add(handed)
         for subscription, (envelope, header, body) in zip(takers, messages, strict=True):
             tag += 1
             kept_envelope, kept_header, size, start, middle = subscription.kept
@@ -76,7 +75,7 @@ class Receiver:
     def done(self, handed: Handed) -> None:
         """Nothing of it is outstanding as a batch any more."""
         self._depth -= handed.depth
-        self._batches.remove(handed)
+        self._channel.batches.remove(handed)
 
     def entered(self, handed: Handed, offsets: Sequence[int]) -> None:
         """What is not acknowledged is in flight one by one from now on."""
@@ -118,7 +117,7 @@ class Batches:
         """The one of all subscriptions of this kind."""
         key = no_ack, prefetch
         if key not in self._receivers:
-            self._receivers[key] = Receiver(self._channel, self, *key)
+            self._receivers[key] = Receiver(self._channel, *key)
         return self._receivers[key]
 
     @property

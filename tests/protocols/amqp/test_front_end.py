@@ -92,7 +92,7 @@ def test_a_lost_connection_needs_no_garbage_collector(broker: AmqpBroker, is_clo
     peer.publish("q", b"one")
     assert peer.bodies() == [b"one"]
     (connection,) = broker.factory.connections
-    reference = ref(connection)
+    references = ref(connection), ref(connection.channels[1].batches)
     del connection
     gc.collect()
     gc.disable()
@@ -101,7 +101,7 @@ def test_a_lost_connection_needs_no_garbage_collector(broker: AmqpBroker, is_clo
             peer.method(0, commands.Connection.Close(200, "", 0, 0))
         peer.lose()
         del peer
-        assert reference() is None
+        assert [reference() for reference in references] == [None, None]
     finally:
         gc.enable()
 
