@@ -67,15 +67,17 @@ class Indexing:
             if self._owed_count >= _OWED_COUNT_MAX:
                 self.settle()
             return
+        held_count = 0
+        left: Sequence[int] = range(len(routes))
         if self._turn.is_stuck:
-            held_count, runs_count = 0, _enter(log_offset, _runs(routes))
+            runs_count = _enter(log_offset, _runs(routes))
         else:
             held_count, left = self._handing.hand_over(log_offset, routes, messages, is_transient)
             runs = _runs(routes) if len(left) == len(routes) else _single_runs(routes, left)
             runs_count = _hand_over(log_offset, runs, messages, is_transient)
         if is_transient:
             self._store.refer(log_offset, held_count + runs_count)
-        self._room -= runs_count
+        self._room -= runs_count + len(routes) - len(left)  # What is owed is entered some time.
         if self._room < 0:
             self._room = self._spilling.make_room()
 

@@ -242,3 +242,13 @@ def test_who_refuses_a_batch_is_not_remembered(live: LiveBroker) -> None:
     Refusing(a, b)
     publish(live, (a, b"a0"), (b, b"b0"))
     assert (a.takers, b.takers, a.ready_count, b.ready_count) == (None, None, 1, 1)
+
+
+def test_what_is_never_settled_is_spilled_like_anything_else(tmp_path: Path) -> None:
+    live = LiveBroker(tmp_path / "data", runs_in_memory=4, stretch_run_count=1)
+    a, b = live.declare(), live.declare()
+    Receiver(a, b)
+    for _ in range(10):
+        publish(live, (a, b"a"), (b, b"b"))
+        assert a.in_flight_count == a.max_offset
+    assert a.run_count + b.run_count <= 4
