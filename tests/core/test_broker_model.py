@@ -1,9 +1,9 @@
 """The whole core against a model: queues, with and without lanes, are lists of messages.
 
 Batches to any queues by fresh and by kept routes, timers, rewinds, groups that read along,
-checkpoints, deleted queues; a crash or a restart at any point, also one that takes the files of the
-indexes away, or the end of the log. Indexes and transient batches are spilled all the time, or
-never.
+checkpoints, some of which fail, deleted queues; a crash or a restart at any point, also one that
+takes the files of the indexes away, or the end of the log. Indexes and transient batches are
+spilled all the time, or never.
 """
 
 from __future__ import annotations
@@ -368,6 +368,17 @@ class BrokerMachine(RuleBasedStateMachine):
     def checkpoint(self) -> None:
         self.end_turn()
         self.live.broker._checkpointing.begin()
+
+    @precondition(lambda self: not self.live.disk.held)
+    @rule()
+    def fail_checkpoint(self) -> None:
+        """It cannot be written, as a folder is in its place; the journals go on in new files."""
+        self.end_turn()
+        obstacle = self.live.directory / "checkpoint.new"
+        obstacle.mkdir()
+        self.live.broker._checkpointing.begin()
+        self.end_turn()
+        obstacle.rmdir()
 
     @rule(ends_turn=st.booleans())
     def crash(self, ends_turn: bool) -> None:
